@@ -1,0 +1,1 @@
+//! The TOML of `.cargo/config.toml`: spanned values, before layers are merged.

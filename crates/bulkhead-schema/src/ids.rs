@@ -1,0 +1,396 @@
+//! Identifiers: each can only be constructed through its grammar.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{LazyLock, Mutex};
+
+use semver::Version;
+
+use crate::Symbol;
+
+/// The domain of the public registry: its index, download and API addresses, and nothing else, derive from it.
+pub const CRATES_IO_DOMAIN: &str = "crates.io";
+
+/// The URL by which `Cargo.lock` and `cargo metadata` have always named the public registry, however it is reached.
+pub const CRATES_IO_INDEX: &str = "https://github.com/rust-lang/crates.io-index";
+
+/// Longest accepted package or feature name, in bytes. The public registry's own limit is 64; private registries and
+/// local packages get some room.
+pub const MAX_NAME_LENGTH: usize = 256;
+
+/// Why a text is not a valid identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidId {
+    /// What kind of identifier was wanted, such as `package name`.
+    pub kind: &'static str,
+    /// The offending text, cut to a printable length. Untrusted.
+    pub text: String,
+    /// The broken rule.
+    pub reason: String,
+}
+
+impl InvalidId {
+    /// An error about `text`, which is cut so that a hostile name cannot flood the terminal.
+    pub fn new(kind: &'static str, text: &str, reason: impl Into<String>) -> Self {
+        Self { kind, text: text.chars().take(80).collect(), reason: reason.into() }
+    }
+}
+
+impl fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid {} {:?}: {}", self.kind, self.text, self.reason)
+    }
+}
+impl std::error::Error for InvalidId {}
+
+/// The name of a package: ASCII letters, digits, `-` and `_`, not beginning with a digit or `-`.
+///
+/// Cargo accepts Unicode identifiers for local packages; so does [`PackageName::local`]. Names from a registry are
+/// ASCII ([`PackageName::registry`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct PackageName(Symbol);
+
+impl PackageName {
+    /// A name that came from a registry: ASCII only.
+    pub fn registry(text: &str) -> Result<Self, InvalidId> {
+        Self::checked(text, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    }
+
+    /// A name in a local manifest: Unicode letters and digits too, as Cargo allows.
+    pub fn local(text: &str) -> Result<Self, InvalidId> {
+        Self::checked(text, |c| c.is_alphanumeric() || c == '-' || c == '_')
+    }
+
+    fn checked(text: &str, allowed: impl Fn(char) -> bool) -> Result<Self, InvalidId> {
+        let invalid = |reason: String| Err(InvalidId::new("package name", text, reason));
+        let Some(first) = text.chars().next() else { return invalid("it is empty".to_owned()) };
+        if text.len() > MAX_NAME_LENGTH {
+            return invalid(format!("it is longer than {MAX_NAME_LENGTH} bytes"));
+        }
+        if first.is_ascii_digit() || first == '-' {
+            return invalid("it must begin with a letter or `_`".to_owned());
+        }
+        if let Some(bad) = text.chars().find(|&c| !allowed(c)) {
+            return invalid(format!("the character {bad:?} is not allowed"));
+        }
+        Ok(Self(Symbol::new(text)))
+    }
+
+    /// The text.
+    pub fn as_str(self) -> &'static str {
+        self.0.as_str()
+    }
+
+    /// The interned text.
+    pub fn symbol(self) -> Symbol {
+        self.0
+    }
+}
+
+impl fmt::Display for PackageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a git dependency asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GitReference {
+    /// `HEAD` of the remote.
+    DefaultBranch,
+    /// `branch = "…"`.
+    Branch(Symbol),
+    /// `tag = "…"`.
+    Tag(Symbol),
+    /// `rev = "…"`.
+    Rev(Symbol),
+}
+
+/// The kind of place that packages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SourceKind {
+    /// A folder on this machine.
+    Path,
+    /// A git repository.
+    Git(GitReference),
+    /// A registry whose index is a git repository, and the public registry under whatever protocol.
+    Registry,
+    /// A registry whose index is read over HTTP, file by file.
+    SparseRegistry,
+    /// A folder of `.crate` files with an index.
+    LocalRegistry,
+    /// A folder of unpacked packages (`cargo vendor`).
+    Directory,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct SourceData {
+    kind: SourceKind,
+    /// Canonical URL; for sparse registries without the `sparse+` prefix.
+    url: String,
+    /// The commit of a locked git source.
+    precise: Option<String>,
+}
+
+/// Where a package comes from: kind and canonical URL (and commit, for locked git sources). Interned and `Copy`.
+#[derive(Clone, Copy)]
+pub struct SourceId(&'static SourceData);
+
+static SOURCES: LazyLock<Mutex<HashSet<&'static SourceData>>> = LazyLock::new(Default::default);
+static PACKAGES: LazyLock<Mutex<HashSet<&'static PackageData>>> = LazyLock::new(Default::default);
+
+fn intern<T: Eq + std::hash::Hash>(table: &Mutex<HashSet<&'static T>>, value: T) -> &'static T {
+    let mut table = table.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(known) = table.get(&value) {
+        return known;
+    }
+    let leaked: &'static T = Box::leak(Box::new(value));
+    table.insert(leaked);
+    leaked
+}
+
+impl SourceId {
+    fn new(kind: SourceKind, url: String, precise: Option<String>) -> Self {
+        Self(intern(&SOURCES, SourceData { kind, url, precise }))
+    }
+
+    /// The public registry.
+    pub fn crates_io() -> Self {
+        static CRATES_IO: LazyLock<SourceId> =
+            LazyLock::new(|| SourceId::new(SourceKind::Registry, CRATES_IO_INDEX.to_owned(), None));
+        *CRATES_IO
+    }
+
+    /// The folder `path`, which must be absolute and normalised.
+    pub fn path(path: &std::path::Path) -> Result<Self, InvalidId> {
+        let url = url::Url::from_file_path(path)
+            .map_err(|()| InvalidId::new("path source", &path.to_string_lossy(), "the path is not absolute"))?;
+        Ok(Self::new(SourceKind::Path, url.into(), None))
+    }
+
+    /// Reads the form used in `Cargo.lock` and in index entries: `registry+URL`, `sparse+URL`, `git+URL?branch=…#COMMIT`,
+    /// `path+file:///…`.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let invalid = |reason: &str| InvalidId::new("source", text, reason);
+        let (kind, url) = text.split_once('+').ok_or_else(|| invalid("it has no `kind+` prefix"))?;
+        let parsed = url::Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
+        if parsed.host_str().is_some_and(|host| host.starts_with('-')) || parsed.username().starts_with('-') {
+            return Err(invalid("host and user must not begin with `-`"));
+        }
+        match kind {
+            "registry" => Ok(Self::new(SourceKind::Registry, url.to_owned(), None)),
+            "sparse" => Ok(Self::new(SourceKind::SparseRegistry, url.to_owned(), None)),
+            "path" => Ok(Self::new(SourceKind::Path, url.to_owned(), None)),
+            "git" => Ok(Self::git(parsed)),
+            other => Err(invalid(&format!("unknown kind `{other}`"))),
+        }
+    }
+
+    fn git(mut url: url::Url) -> Self {
+        let mut reference = GitReference::DefaultBranch;
+        for (key, value) in url.query_pairs() {
+            reference = match &*key {
+                "branch" => GitReference::Branch(Symbol::new(&value)),
+                "tag" => GitReference::Tag(Symbol::new(&value)),
+                "rev" => GitReference::Rev(Symbol::new(&value)),
+                _ => reference,
+            };
+        }
+        let precise = url.fragment().map(str::to_owned);
+        url.set_fragment(None);
+        url.set_query(None);
+        Self::new(SourceKind::Git(reference), url.into(), precise)
+    }
+
+    /// The kind of place.
+    pub fn kind(self) -> SourceKind {
+        self.0.kind
+    }
+
+    /// The canonical URL, without a `kind+` prefix.
+    pub fn url(self) -> &'static str {
+        &self.0.url
+    }
+
+    /// The locked commit of a git source.
+    pub fn precise(self) -> Option<&'static str> {
+        self.0.precise.as_deref()
+    }
+
+    /// Whether this is a folder on this machine.
+    pub fn is_path(self) -> bool {
+        self.0.kind == SourceKind::Path
+    }
+
+    /// Whether packages from here are identified by version and checksum.
+    pub fn is_registry(self) -> bool {
+        matches!(self.0.kind, SourceKind::Registry | SourceKind::SparseRegistry | SourceKind::LocalRegistry)
+    }
+
+    /// Whether this is the public registry.
+    pub fn is_crates_io(self) -> bool {
+        self == Self::crates_io()
+    }
+
+    /// The folder of a path source.
+    pub fn local_path(self) -> Option<std::path::PathBuf> {
+        self.is_path().then(|| url::Url::parse(&self.0.url).ok()?.to_file_path().ok())?
+    }
+}
+
+impl PartialEq for SourceId {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+impl Eq for SourceId {}
+impl std::hash::Hash for SourceId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        std::ptr::from_ref(self.0).hash(state);
+    }
+}
+impl Ord for SourceId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        if self == other { std::cmp::Ordering::Equal } else { self.0.cmp(other.0) }
+    }
+}
+impl PartialOrd for SourceId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The form of [`SourceId::parse`].
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SourceData { kind, url, precise } = self.0;
+        let prefix = match kind {
+            SourceKind::Path => "path",
+            SourceKind::Git(_) => "git",
+            SourceKind::Registry => "registry",
+            SourceKind::SparseRegistry => "sparse",
+            SourceKind::LocalRegistry => "local-registry",
+            SourceKind::Directory => "directory",
+        };
+        write!(f, "{prefix}+{url}")?;
+        if let SourceKind::Git(reference) = kind {
+            match reference {
+                GitReference::DefaultBranch => Ok(()),
+                GitReference::Branch(name) => write!(f, "?branch={name}"),
+                GitReference::Tag(name) => write!(f, "?tag={name}"),
+                GitReference::Rev(name) => write!(f, "?rev={name}"),
+            }?;
+        }
+        precise.as_ref().map_or(Ok(()), |commit| write!(f, "#{commit}"))
+    }
+}
+impl fmt::Debug for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct PackageData {
+    name: PackageName,
+    version: Version,
+    source: SourceId,
+}
+
+/// One exact package: name, version and source. Interned and `Copy`; ordered by name, version, source.
+#[derive(Clone, Copy)]
+pub struct PackageId(&'static PackageData);
+
+impl PackageId {
+    /// The package `name` `version` of `source`.
+    pub fn new(name: PackageName, version: Version, source: SourceId) -> Self {
+        Self(intern(&PACKAGES, PackageData { name, version, source }))
+    }
+
+    /// Its name.
+    pub fn name(self) -> PackageName {
+        self.0.name
+    }
+
+    /// Its version.
+    pub fn version(self) -> &'static Version {
+        &self.0.version
+    }
+
+    /// Where it comes from.
+    pub fn source(self) -> SourceId {
+        self.0.source
+    }
+}
+
+impl PartialEq for PackageId {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+impl Eq for PackageId {}
+impl std::hash::Hash for PackageId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        std::ptr::from_ref(self.0).hash(state);
+    }
+}
+impl Ord for PackageId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        if self == other {
+            return std::cmp::Ordering::Equal;
+        }
+        let key = |id: &Self| (id.0.name, &id.0.version, id.0.source);
+        key(self).cmp(&key(other))
+    }
+}
+impl PartialOrd for PackageId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// `name v1.2.3`, with the source where it is not the public registry, as in Cargo's status lines.
+impl fmt::Display for PackageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} v{}", self.0.name, self.0.version)?;
+        match self.0.source.local_path() {
+            Some(path) => write!(f, " ({})", path.display()),
+            None if self.0.source.is_crates_io() => Ok(()),
+            None => write!(f, " ({})", self.0.source),
+        }
+    }
+}
+impl fmt::Debug for PackageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PackageName, SourceId};
+
+    #[test]
+    fn registry_names_are_ascii_and_cannot_be_paths_or_options() {
+        for bad in ["", "-x", "../x", "a/b", "é", "a.b", "1a", "a\nb", "a b"] {
+            assert!(PackageName::registry(bad).is_err(), "{bad:?}");
+        }
+        for good in ["serde", "serde_json", "rand-core", "_x", "a1"] {
+            assert_eq!(PackageName::registry(good).unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn sources_round_trip() {
+        for text in [
+            "registry+https://github.com/rust-lang/crates.io-index",
+            "sparse+https://example.org/index/",
+            "git+https://example.org/x.git?branch=main#0123456789012345678901234567890123456789",
+            "path+file:///a/b",
+        ] {
+            assert_eq!(SourceId::parse(text).unwrap().to_string(), text);
+        }
+        assert!(SourceId::parse("git+ssh://-oProxyCommand=x/y").is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! One line of a registry index: strictly validated, never trusted.

@@ -1,0 +1,1 @@
+//! `Cargo.toml`: bounded parsing with spans into the raw, not yet inherited, manifest.

@@ -1,0 +1,1 @@
+//! `bulkhead.toml`, the policy files and `bulkhead.lock`: grants, approvals, pins.
