@@ -1,1 +1,14 @@
-//! placeholder
+//! Which version of which package, and with which features: version selection in Cargo's order, feature activation, and
+//! the encoding of the result as `Cargo.lock`.
+//!
+//! Pure and iterative: it asks a [`Registry`] for what is known; what is not known yet is returned as
+//! [`Outcome::Missing`], to be fetched by the caller before it asks again. A failure is a derivation that can be told
+//! in sentences. It fetches nothing and knows neither files nor targets.
+//!
+//! Start with [`resolve`], then [`features`].
+
+pub mod features;
+pub mod resolve;
+
+pub use features::{ActivatedFeatures, FeaturesFor};
+pub use resolve::{Node, Resolve, ResolvedDependency};

@@ -1,0 +1,105 @@
+//! Units of work and the graph they form.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bulkhead_schema::Symbol;
+use bulkhead_workspace::{Package, Profile, Target};
+
+/// What is done with a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CompileMode {
+    /// Compile, and link where the crate type links.
+    Build,
+    /// Only emit metadata.
+    Check,
+    /// Compile with the test harness.
+    Test,
+    /// Only emit metadata, with the test harness.
+    CheckTest,
+    /// Run rustdoc.
+    Doc,
+    /// Run rustdoc on the doctests.
+    Doctest,
+    /// Run a compiled build script.
+    RunBuildScript,
+}
+
+impl CompileMode {
+    /// Whether the test harness (`cfg(test)`) is on.
+    pub fn is_test(self) -> bool {
+        matches!(self, Self::Test | Self::CheckTest)
+    }
+
+    /// Whether only metadata is emitted.
+    pub fn is_check(self) -> bool {
+        matches!(self, Self::Check | Self::CheckTest)
+    }
+}
+
+/// The platform that code is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CompileKind {
+    /// The building machine; what everything is without `--target`.
+    Host,
+    /// A target triple that was asked for, even if it equals the host's.
+    Target(Symbol),
+}
+
+/// Position of a [`Unit`] in [`UnitGraph::units`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnitIndex(pub u32);
+
+/// One invocation of rustc or rustdoc, or one run of a build script.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unit {
+    /// The package it belongs to.
+    pub package: Arc<Package>,
+    /// The target of that package.
+    pub target: Arc<Target>,
+    /// What is done with it.
+    pub mode: CompileMode,
+    /// Where the result runs.
+    pub platform: CompileKind,
+    /// How it is compiled.
+    pub profile: Arc<Profile>,
+    /// Active features, sorted.
+    pub features: BTreeSet<Symbol>,
+    /// Whether it is only built for a build script or proc macro.
+    pub is_host_dependency: bool,
+    /// Whether the package belongs to the user's own workspace or is a path dependency, so that lints show and
+    /// incremental compilation applies (Cargo caps the lints of everything else).
+    pub is_local: bool,
+    /// Its dependencies, in the order in which Cargo passes them.
+    pub dependencies: Vec<UnitDependency>,
+}
+
+/// An edge of the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnitDependency {
+    /// The unit depended on.
+    pub unit: UnitIndex,
+    /// The name for `--extern`; for a build-script run the crate name of the script.
+    pub extern_crate_name: Symbol,
+}
+
+/// All units of one invocation, dependencies before dependents.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UnitGraph {
+    /// The units; each one's dependencies have smaller indexes.
+    pub units: Vec<Unit>,
+    /// The units that the user asked for.
+    pub roots: Vec<UnitIndex>,
+}
+
+impl UnitGraph {
+    /// The unit at `index`, which must come from this graph.
+    pub fn unit(&self, index: UnitIndex) -> &Unit {
+        &self.units[index.0 as usize]
+    }
+
+    /// All units with their indexes, dependencies first.
+    pub fn iter(&self) -> impl Iterator<Item = (UnitIndex, &Unit)> {
+        (0..).map(UnitIndex).zip(&self.units)
+    }
+}

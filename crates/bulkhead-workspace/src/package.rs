@@ -1,0 +1,84 @@
+//! A package, as its manifest describes it after inheritance.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bulkhead_schema::{PackageId, Summary, Symbol};
+
+use crate::{Edition, Target};
+
+/// A package whose manifest has been read, inherited and checked, and whose targets have been discovered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Package {
+    /// Which package.
+    pub id: PackageId,
+    /// Absolute path of its `Cargo.toml`.
+    pub manifest_path: PathBuf,
+    /// Absolute path of its folder.
+    pub root: PathBuf,
+    /// Its default edition.
+    pub edition: Edition,
+    /// Its targets, in the order in which `cargo metadata` lists them.
+    pub targets: Vec<Arc<Target>>,
+    /// Dependencies, features, `links`.
+    pub summary: Arc<Summary>,
+    /// `default-run`.
+    pub default_run: Option<Symbol>,
+    /// rustc flags that its `[lints]` table stands for, in Cargo's order.
+    pub lint_flags: Vec<String>,
+    /// Everything that is only passed on: to `metadata` and to `CARGO_PKG_*`.
+    pub details: PackageDetails,
+}
+
+/// Fields of `[package]` that inform but do not steer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PackageDetails {
+    /// `authors`
+    pub authors: Vec<String>,
+    /// `description`
+    pub description: Option<String>,
+    /// `homepage`
+    pub homepage: Option<String>,
+    /// `documentation`
+    pub documentation: Option<String>,
+    /// `readme`, relative to the package, discovered if the manifest does not say.
+    pub readme: Option<String>,
+    /// `repository`
+    pub repository: Option<String>,
+    /// `license`
+    pub license: Option<String>,
+    /// `license-file`
+    pub license_file: Option<String>,
+    /// `keywords`
+    pub keywords: Vec<String>,
+    /// `categories`
+    pub categories: Vec<String>,
+    /// `rust-version` as written.
+    pub rust_version: Option<String>,
+    /// `links`
+    pub links: Option<String>,
+    /// `publish`: `None` anywhere, `Some([])` nowhere, else the registries named.
+    pub publish: Option<Vec<String>>,
+    /// `package.metadata`, as JSON.
+    pub metadata: Option<serde_json::Value>,
+    /// `[features]` as written, in the order of `cargo metadata`.
+    pub features: BTreeMap<Symbol, Vec<String>>,
+}
+
+impl Package {
+    /// The library target, if there is one.
+    pub fn library(&self) -> Option<&Arc<Target>> {
+        self.targets.iter().find(|target| target.is_lib())
+    }
+
+    /// The build script, if there is one.
+    pub fn build_script(&self) -> Option<&Arc<Target>> {
+        self.targets.iter().find(|target| target.is_build_script())
+    }
+
+    /// Whether its library is a procedural macro.
+    pub fn is_proc_macro(&self) -> bool {
+        self.library().is_some_and(|target| target.is_proc_macro())
+    }
+}

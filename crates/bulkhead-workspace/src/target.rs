@@ -1,0 +1,128 @@
+//! Compilation targets of a package.
+
+use std::path::PathBuf;
+
+use bulkhead_schema::Symbol;
+
+/// A language edition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Edition {
+    /// 2015, the default of a manifest that names none.
+    E2015,
+    /// 2018
+    E2018,
+    /// 2021
+    E2021,
+    /// 2024
+    E2024,
+}
+
+impl Edition {
+    /// The form rustc and manifests use, such as `2024`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::E2015 => "2015",
+            Self::E2018 => "2018",
+            Self::E2021 => "2021",
+            Self::E2024 => "2024",
+        }
+    }
+}
+
+/// What rustc's `--crate-type` accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CrateType {
+    /// `bin`
+    Bin,
+    /// `lib`
+    Lib,
+    /// `rlib`
+    Rlib,
+    /// `dylib`
+    Dylib,
+    /// `cdylib`
+    Cdylib,
+    /// `staticlib`
+    Staticlib,
+    /// `proc-macro`
+    ProcMacro,
+}
+
+impl CrateType {
+    /// The word of manifests and rustc.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bin => "bin",
+            Self::Lib => "lib",
+            Self::Rlib => "rlib",
+            Self::Dylib => "dylib",
+            Self::Cdylib => "cdylib",
+            Self::Staticlib => "staticlib",
+            Self::ProcMacro => "proc-macro",
+        }
+    }
+}
+
+/// The kind of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TargetKind {
+    /// The library, with the crate types asked for, in manifest order.
+    Lib(Vec<CrateType>),
+    /// A program.
+    Bin,
+    /// An example; a program unless it names library crate types.
+    Example(Vec<CrateType>),
+    /// An integration test.
+    Test,
+    /// A benchmark.
+    Bench,
+    /// The build script.
+    BuildScript,
+}
+
+/// One thing that rustc can be asked to build.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// Its kind.
+    pub kind: TargetKind,
+    /// Its name as the manifest has it; see [`Target::crate_name`].
+    pub name: Symbol,
+    /// Absolute path of its root source file.
+    pub path: PathBuf,
+    /// Its edition.
+    pub edition: Edition,
+    /// Features without which it is skipped.
+    pub required_features: Vec<Symbol>,
+    /// Whether `test` builds it by default.
+    pub test: bool,
+    /// Whether doctests are run.
+    pub doctest: bool,
+    /// Whether `bench` builds it by default.
+    pub bench: bool,
+    /// Whether `doc` documents it by default.
+    pub doc: bool,
+    /// Whether the test harness is used.
+    pub harness: bool,
+}
+
+impl Target {
+    /// The name rustc gets: `-` becomes `_`.
+    pub fn crate_name(&self) -> String {
+        self.name.replace('-', "_")
+    }
+
+    /// Whether it is a procedural macro.
+    pub fn is_proc_macro(&self) -> bool {
+        matches!(&self.kind, TargetKind::Lib(types) if types.contains(&CrateType::ProcMacro))
+    }
+
+    /// Whether it is the library, of whatever crate type.
+    pub fn is_lib(&self) -> bool {
+        matches!(self.kind, TargetKind::Lib(_))
+    }
+
+    /// Whether it is the build script.
+    pub fn is_build_script(&self) -> bool {
+        self.kind == TargetKind::BuildScript
+    }
+}
