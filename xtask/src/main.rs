@@ -1,2 +1,39 @@
-//! placeholder
-fn main() {}
+//! The project's own chores, run as `cargo xtask COMMAND`: `tidy` holds the rules of the house, `compare` judges
+//! Bulkhead against the stock `cargo` beside it, `bench` times the two on the same work.
+//!
+//! Not part of the product: nothing in `crates/` depends on it. Start with the module named like the command.
+
+// A chore's output is what it is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+commands:
+  tidy [--update]    check the rules of the house; --update lowers the ratchet of long functions
+";
+
+/// What every command returns: `Ok(true)` is success, `Ok(false)` a finding already printed.
+type CommandResult = Result<bool, String>;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let result: CommandResult = match command.as_str() {
+        "tidy" => tidy::run(&rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("{}", message.trim_end());
+            ExitCode::from(2)
+        }
+    }
+}
