@@ -1,1 +1,14 @@
-//! placeholder
+//! One short function per command, joining the pure crates to the edges: `build`, `fetch`, `update`, `metadata`, …
+//!
+//! It prints nothing and reads no environment: what the command line learnt arrives as `…Options` values, progress
+//! leaves as [`Event`]s, results as values, failures as [`Error`]s that say what kind of failure it was and what to do.
+//! It decides nothing that a pure crate can decide.
+//!
+//! Start with [`build`], which is the straight line that most other commands share.
+
+pub mod error;
+pub mod event;
+pub mod options;
+
+pub use error::{Error, ErrorKind};
+pub use event::Event;

@@ -1,0 +1,270 @@
+//! What the command line learnt, as narrow values.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Where a command runs, read once from the process.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Absolute working folder.
+    pub current_dir: PathBuf,
+    /// `BULKHEAD_HOME`.
+    pub bulkhead_home: PathBuf,
+    /// `CARGO_HOME`, for the user's `config.toml` and credentials.
+    pub cargo_home: PathBuf,
+    /// The user's home folder, if there is one.
+    pub home: Option<PathBuf>,
+    /// The environment.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// Absolute path of this program, which becomes `$CARGO`.
+    pub program: PathBuf,
+}
+
+impl Place {
+    /// The value of an environment variable that is valid UTF-8 and not empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(std::ffi::OsStr::new(name))?.to_str().filter(|value| !value.is_empty())
+    }
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone)]
+pub struct GlobalOptions {
+    /// Where.
+    pub place: Place,
+    /// `--config`, in order.
+    pub config: Vec<String>,
+    /// `--manifest-path`
+    pub manifest_path: Option<PathBuf>,
+    /// `--lockfile-path` is not stable; the lockfile stands beside the workspace's manifest.
+    pub lock: LockOptions,
+    /// `-v` count.
+    pub verbose: u8,
+    /// `-q`
+    pub quiet: bool,
+}
+
+/// How far the lockfile and the network may be used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LockOptions {
+    /// `--locked`: `Cargo.lock` must stay as it is.
+    pub locked: bool,
+    /// `--offline`: no network.
+    pub offline: bool,
+}
+
+/// `-p`, `--workspace`, `--exclude`.
+#[derive(Debug, Clone, Default)]
+pub struct PackageOptions {
+    /// `-p SPEC`, in order. Specs may hold globs.
+    pub packages: Vec<String>,
+    /// `--workspace` or `--all`
+    pub workspace: bool,
+    /// `--exclude SPEC`
+    pub exclude: Vec<String>,
+}
+
+/// `--features`, `--all-features`, `--no-default-features`.
+#[derive(Debug, Clone, Default)]
+pub struct FeatureOptions {
+    /// `--features`, split at commas and spaces.
+    pub features: Vec<String>,
+    /// `--all-features`
+    pub all_features: bool,
+    /// `--no-default-features`
+    pub no_default_features: bool,
+}
+
+/// What is done with the selected targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// `build`, `run`
+    Build,
+    /// `check`
+    Check,
+    /// `check --profile test`
+    CheckTest,
+    /// `test`
+    Test,
+    /// `bench`
+    Bench,
+}
+
+/// One kind of target: none, all of it, or those named (globs allowed).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TargetRule {
+    /// Not asked for.
+    #[default]
+    None,
+    /// `--bins` and the like.
+    All,
+    /// `--bin NAME` and the like.
+    Named(Vec<String>),
+}
+
+/// `--lib`, `--bin`, `--example`, `--test`, `--bench`, `--all-targets`.
+#[derive(Debug, Clone, Default)]
+pub struct TargetOptions {
+    /// `--lib`
+    pub lib: bool,
+    /// `--bin NAME`, `--bins`
+    pub bins: TargetRule,
+    /// `--example NAME`, `--examples`
+    pub examples: TargetRule,
+    /// `--test NAME`, `--tests`
+    pub tests: TargetRule,
+    /// `--bench NAME`, `--benches`
+    pub benches: TargetRule,
+    /// `--all-targets`
+    pub all_targets: bool,
+    /// `--doc`
+    pub doc: bool,
+}
+
+/// Everything that steers a compilation.
+#[derive(Debug, Clone)]
+pub struct CompileOptions {
+    /// What for.
+    pub intent: Intent,
+    /// Which packages.
+    pub packages: PackageOptions,
+    /// Which of their targets.
+    pub targets: TargetOptions,
+    /// With which features.
+    pub features: FeatureOptions,
+    /// `--profile NAME`; `--release` is `release`. `None` for the command's own default.
+    pub profile: Option<String>,
+    /// `--target TRIPLE`, in order.
+    pub platforms: Vec<String>,
+    /// `--target-dir`
+    pub target_dir: Option<PathBuf>,
+    /// `-j N`; negative counts back from the number of processors.
+    pub jobs: Option<i32>,
+    /// `--keep-going`
+    pub keep_going: bool,
+    /// `--no-fail-fast` for `test`.
+    pub no_fail_fast: bool,
+    /// `--ignore-rust-version`
+    pub ignore_rust_version: bool,
+    /// How diagnostics are wanted.
+    pub message_format: MessageFormat,
+    /// `--unit-graph`: plan only.
+    pub unit_graph: bool,
+    /// `--no-run` for `test`.
+    pub no_run: bool,
+    /// Whether rustc's rendered diagnostics are to be coloured.
+    pub color: bool,
+    /// Terminal width for `--diagnostic-width`, if standard error is a terminal.
+    pub terminal_width: Option<usize>,
+    /// What the user's program gets after `--`.
+    pub arguments: Vec<OsString>,
+}
+
+/// `--message-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MessageFormat {
+    /// Rendered, on standard error.
+    #[default]
+    Human,
+    /// One line each, on standard error.
+    Short,
+    /// JSON lines on standard output.
+    Json {
+        /// `json-render-diagnostics`: rustc's messages rendered on standard error instead.
+        render_diagnostics: bool,
+        /// `json-diagnostic-short`
+        short: bool,
+        /// `json-diagnostic-rendered-ansi`
+        ansi: bool,
+    },
+}
+
+/// `update`.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateOptions {
+    /// `SPEC…` or `-p SPEC`
+    pub packages: Vec<String>,
+    /// `--precise VERSION`
+    pub precise: Option<String>,
+    /// `--recursive`
+    pub recursive: bool,
+    /// `--workspace`
+    pub workspace: bool,
+    /// `--dry-run`
+    pub dry_run: bool,
+}
+
+/// `new` and `init`.
+#[derive(Debug, Clone)]
+pub struct NewOptions {
+    /// The folder.
+    pub path: PathBuf,
+    /// `--name`
+    pub name: Option<String>,
+    /// `--lib`; a program otherwise.
+    pub lib: bool,
+    /// `--edition`
+    pub edition: Option<String>,
+    /// `--vcs`: `git` or `none`; `None` for git unless already inside a repository.
+    pub vcs: Option<String>,
+    /// `init`: the folder exists, and its files are kept.
+    pub init: bool,
+}
+
+/// `clean`.
+#[derive(Debug, Clone, Default)]
+pub struct CleanOptions {
+    /// `-p SPEC`
+    pub packages: Vec<String>,
+    /// `--profile`, `--release`
+    pub profile: Option<String>,
+    /// `--target`
+    pub platforms: Vec<String>,
+    /// `--target-dir`
+    pub target_dir: Option<PathBuf>,
+    /// `--doc`
+    pub doc: bool,
+    /// `--dry-run`
+    pub dry_run: bool,
+}
+
+/// `metadata`.
+#[derive(Debug, Clone, Default)]
+pub struct MetadataOptions {
+    /// `--no-deps`
+    pub no_deps: bool,
+    /// `--filter-platform`
+    pub filter_platforms: Vec<String>,
+    /// Features to resolve with.
+    pub features: FeatureOptions,
+}
+
+/// `tree`.
+#[derive(Debug, Clone)]
+pub struct TreeOptions {
+    /// Which packages are the roots.
+    pub packages: PackageOptions,
+    /// With which features.
+    pub features: FeatureOptions,
+    /// `--target TRIPLE`; `all` for every platform. Empty for the host.
+    pub platforms: Vec<String>,
+    /// `-e`: `normal`, `build`, `dev`, `features`, `all`, `no-…`, in order.
+    pub edges: Vec<String>,
+    /// `-i SPEC`
+    pub invert: Vec<String>,
+    /// `--prune SPEC`
+    pub prune: Vec<String>,
+    /// `--depth N` or `workspace`
+    pub depth: Option<String>,
+    /// `--no-dedupe`
+    pub no_dedupe: bool,
+    /// `-d`
+    pub duplicates: bool,
+    /// `--charset ascii`
+    pub ascii: bool,
+    /// `--prefix`: `indent`, `depth`, `none`.
+    pub prefix: String,
+    /// `-f FORMAT`
+    pub format: String,
+}
