@@ -1,0 +1,157 @@
+//! The description of a run. Everything the child will see stands here; nothing is taken from the parent's surroundings.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One process to run, confined. [`Process::new`] gives the tightest description; a caller then adds what is needed.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// The program, as an absolute path that was resolved once. It has to lie in the view.
+    pub program: PathBuf,
+    /// The arguments after the program's own name.
+    pub arguments: Vec<OsString>,
+    /// The whole environment: nothing is inherited. When `HOME` names a folder that is not in the view, the child finds
+    /// an empty, private, writable folder there.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The working folder, absolute and in the view.
+    pub current_dir: PathBuf,
+    /// Files and folders that can be read and executed besides the base view, absolute. A missing one is an error.
+    pub read: Vec<PathBuf>,
+    /// Like `read`, but one that is missing is passed over. It is looked at once, when the process starts.
+    pub read_if_present: Vec<PathBuf>,
+    /// Files and folders that can be read, written and executed, absolute. A missing one, or a symbolic link, is an error.
+    pub write: Vec<PathBuf>,
+    /// What the view holds besides `read` and `write`.
+    pub base: BaseView,
+    /// Whether the process reaches the network.
+    pub network: Network,
+    /// Limits on time, memory, processes and output.
+    pub limits: Limits,
+    /// Whether refused accesses are recorded in [`Exit::denials`](crate::Exit::denials). Enforcement does not depend on it.
+    pub observe: bool,
+    /// Open descriptors, above 2, that the child keeps under the same number (the jobserver's pipe). All others are closed.
+    /// They have to stay open until [`spawn`](crate::spawn) has returned.
+    pub inherit: Vec<RawFd>,
+    /// Standard input.
+    pub stdin: Stdin,
+    /// Standard output and standard error.
+    pub stdout: Stdout,
+    /// How strong the confinement has to be.
+    pub level: Level,
+}
+
+impl Process {
+    /// A run of `program` that sees the system's base view and nothing else, writes nothing but its private `/tmp`, and has
+    /// an empty environment, no network and the default limits.
+    pub fn new(program: impl Into<PathBuf>) -> Process {
+        Process {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            current_dir: PathBuf::from("/"),
+            read: Vec::new(),
+            read_if_present: Vec::new(),
+            write: Vec::new(),
+            base: BaseView::System,
+            network: Network::None,
+            limits: Limits::default(),
+            observe: false,
+            inherit: Vec::new(),
+            stdin: Stdin::Null,
+            stdout: Stdout::Piped,
+            level: Level::Full,
+        }
+    }
+}
+
+/// What every view holds, besides the paths that were named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BaseView {
+    /// `/usr` with its links (`/bin`, `/lib`…), the few files of `/etc` that loaders, compilers and name look-ups need, a
+    /// `/dev` of `null zero full random urandom`, a fresh read-only `/proc`, and a private empty `/tmp`.
+    #[default]
+    System,
+    /// `/dev`, `/proc` and `/tmp` as in [`System`](BaseView::System), but neither `/usr` nor `/etc`.
+    None,
+}
+
+/// Whether the process reaches the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// An empty network namespace: no interface is up, not even loopback; the host's abstract sockets are out of reach.
+    #[default]
+    None,
+    /// The host's network, because it was granted. Abstract sockets stay out of reach.
+    Host,
+}
+
+/// Limits. `None` leaves the parent's own limit. Those that the kernel keeps per process are named as such.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Time on the clock until everything is killed.
+    pub wall_time: Option<Duration>,
+    /// Processor time, per process, in whole seconds (rounded up).
+    pub cpu_time: Option<Duration>,
+    /// Private writable memory per process, in bytes (`RLIMIT_DATA`). Address space as such is not limited: rustc maps far
+    /// more of it than it uses.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads alive at once, in the whole run.
+    pub processes: Option<u64>,
+    /// Open descriptors per process.
+    pub open_files: Option<u64>,
+    /// Largest file that can be written, in bytes.
+    pub file_size: Option<u64>,
+    /// Bytes of standard output and standard error together. The run is killed when it writes more. Enforced as the output
+    /// is read, through [`Child::wait_with`](crate::Child::wait_with).
+    pub output_bytes: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Far above what ordinary builds use, far below what harms the machine: one hour, 4096 processes, files of 32 GiB,
+    /// 128 MiB of output.
+    fn default() -> Limits {
+        Limits {
+            wall_time: Some(Duration::from_secs(3600)),
+            cpu_time: None,
+            memory_bytes: None,
+            processes: Some(4096),
+            open_files: None,
+            file_size: Some(32 << 30),
+            output_bytes: Some(128 << 20),
+        }
+    }
+}
+
+/// Standard input of the child.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stdin {
+    /// `/dev/null`.
+    #[default]
+    Null,
+    /// The parent's own (for `run`).
+    Inherit,
+}
+
+/// Standard output and standard error of the child.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stdout {
+    /// One pipe each, read through [`Child::wait_with`](crate::Child::wait_with).
+    #[default]
+    Piped,
+    /// The parent's own (for `run`). [`Limits::output_bytes`] is then not enforced.
+    Inherit,
+}
+
+/// How strong the confinement has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// Namespaces, Landlock and seccomp. [`spawn`](crate::spawn) refuses when the host cannot give all of it.
+    #[default]
+    Full,
+    /// Landlock and seccomp alone, for hosts that refuse user namespaces, when policy accepts it. What is lost: names and
+    /// metadata of hidden files can be seen, `/proc` shows other processes of the user, and metadata (mode, times) of the
+    /// user's own files can be changed.
+    LandlockOnly,
+}

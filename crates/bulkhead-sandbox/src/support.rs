@@ -1,0 +1,24 @@
+//! What the host offers.
+
+use crate::process::Level;
+
+/// What the host offers, and why something is missing.
+#[derive(Clone, Debug)]
+pub struct Support {
+    /// Why [`Level::Full`] is not to be had; `None` when it is.
+    pub full: Option<String>,
+    /// Why [`Level::LandlockOnly`] is not to be had; `None` when it is.
+    pub landlock_only: Option<String>,
+    /// Landlock's ABI version; 0 without Landlock.
+    pub landlock_abi: u32,
+}
+
+impl Support {
+    /// The text to refuse with, or `None` when `level` is to be had here.
+    pub fn missing(&self, level: Level) -> Option<&str> {
+        match level {
+            Level::Full => self.full.as_deref(),
+            Level::LandlockOnly => self.landlock_only.as_deref(),
+        }
+    }
+}
