@@ -6,9 +6,12 @@
 //!
 //! Start with [`build`], which is the straight line that most other commands share.
 
+pub mod disk;
 pub mod error;
 pub mod event;
+pub mod new;
 pub mod options;
+pub mod toolchain;
 
 pub use error::{Error, ErrorKind};
 pub use event::Event;

@@ -1,0 +1,204 @@
+//! Finding the Rust toolchain, without running anything that the project chose.
+//!
+//! rustup's shims read the project's `rust-toolchain` file and may start whatever it names, and they fail without a
+//! home; so the shim is recognised and resolved here, by rustup's own documented order: `RUSTUP_TOOLCHAIN`, a folder
+//! override, the nearest `rust-toolchain[.toml]`, the default toolchain.
+
+use std::path::{Component, Path, PathBuf};
+
+use bulkhead_schema::Diagnostic;
+
+use crate::options::Place;
+use crate::{Error, ErrorKind};
+
+/// Finds a program as a shell would, but only in absolute folders of `PATH` that lie outside `forbidden` (the
+/// workspace): a project must not be able to plant a `cc` or `rustc`.
+pub fn find_program(place: &Place, name: &str, forbidden: &Path) -> Option<PathBuf> {
+    let path = place.environment.get(std::ffi::OsStr::new("PATH"))?;
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute() && !folder.components().any(|part| part == Component::ParentDir))
+        .filter(|folder| !folder.starts_with(forbidden))
+        .map(|folder| folder.join(name))
+        .find(|candidate| is_executable(candidate))
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// The real `rustc`: `configured` (from `RUSTC` or trusted configuration) or the one on `PATH`, seen through rustup.
+///
+/// # Errors
+/// There is none, or the project's `rust-toolchain` file asks for something that is not installed or not allowed.
+pub fn find_rustc(place: &Place, configured: Option<&Path>, workspace_root: &Path) -> crate::error::Result<PathBuf> {
+    let found = match configured {
+        Some(path) if path.is_absolute() => Some(path.to_path_buf()),
+        Some(path) => find_program(place, &path.to_string_lossy(), workspace_root),
+        None => find_program(place, "rustc", workspace_root),
+    };
+    let rustc = found.ok_or_else(|| {
+        Error::failure("no Rust compiler was found")
+            .because("no absolute folder of PATH outside the workspace holds a program `rustc`")
+            .help("install a toolchain with rustup, or set RUSTC to the absolute path of rustc")
+    })?;
+    if !is_rustup_shim(&rustc) {
+        return Ok(rustc);
+    }
+    let toolchain = rustup_toolchain(place, workspace_root)?;
+    let real = toolchain.join("bin/rustc");
+    if is_executable(&real) {
+        return Ok(real);
+    }
+    let name = toolchain.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Err(Error::failure(format!("the Rust toolchain `{name}` is not installed"))
+        .because(format!("{} does not exist", real.display()))
+        .help(format!("run `rustup toolchain install {name}`")))
+}
+
+/// A shim is a link to `rustup`, or a copy of it with `rustup` beside it.
+fn is_rustup_shim(rustc: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    if std::fs::canonicalize(rustc).is_ok_and(|real| real.file_name().is_some_and(|name| name == "rustup")) {
+        return true;
+    }
+    let Some(folder) = rustc.parent() else { return false };
+    match (std::fs::metadata(rustc), std::fs::metadata(folder.join("rustup"))) {
+        (Ok(shim), Ok(rustup)) => {
+            (shim.dev(), shim.ino()) == (rustup.dev(), rustup.ino()) || shim.len() == rustup.len()
+        }
+        _ => false,
+    }
+}
+
+fn rustup_toolchain(place: &Place, workspace_root: &Path) -> crate::error::Result<PathBuf> {
+    let rustup_home = match place.variable("RUSTUP_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => place
+            .home
+            .as_ref()
+            .map(|home| home.join(".rustup"))
+            .ok_or_else(|| Error::failure("rustup's folder is unknown").help("set HOME or RUSTUP_HOME"))?,
+    };
+    let settings = rustup_settings(&rustup_home);
+    let name = match place.variable("RUSTUP_TOOLCHAIN") {
+        Some(name) => name.to_owned(),
+        None => match settings.override_for(&place.current_dir) {
+            Some(name) => name,
+            None => match toolchain_file(&place.current_dir, workspace_root)? {
+                Some(name) => name,
+                None => settings.default.clone().ok_or_else(|| {
+                    Error::failure("rustup has no default toolchain").help("run `rustup default stable`")
+                })?,
+            },
+        },
+    };
+    // Only the user's own variable or override can be a path: a toolchain file's channel has been checked.
+    if Path::new(&name).is_absolute() {
+        return Ok(PathBuf::from(name));
+    }
+    check_channel(&name).map_err(Error::from)?;
+    let toolchains = rustup_home.join("toolchains");
+    let exact = toolchains.join(&name);
+    if exact.is_dir() {
+        return Ok(exact);
+    }
+    Ok(toolchains.join(format!("{name}-{}", settings.host)))
+}
+
+/// What `settings.toml` of rustup says, as far as it matters here.
+struct RustupSettings {
+    default: Option<String>,
+    overrides: Vec<(PathBuf, String)>,
+    host: String,
+}
+
+impl RustupSettings {
+    fn override_for(&self, folder: &Path) -> Option<String> {
+        folder
+            .ancestors()
+            .find_map(|ancestor| self.overrides.iter().find(|(path, _)| path == ancestor).map(|(_, name)| name.clone()))
+    }
+}
+
+fn rustup_settings(rustup_home: &Path) -> RustupSettings {
+    let text = std::fs::read_to_string(rustup_home.join("settings.toml")).unwrap_or_default();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let string = |key: &str| table.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+    let overrides = table.get("overrides").and_then(toml::Value::as_table).into_iter().flatten();
+    RustupSettings {
+        default: string("default_toolchain"),
+        overrides: overrides
+            .filter_map(|(path, name)| Some((PathBuf::from(path), name.as_str()?.to_owned())))
+            .collect(),
+        host: string("default_host_triple").unwrap_or_else(|| format!("{}-unknown-linux-gnu", std::env::consts::ARCH)),
+    }
+}
+
+/// The channel named by the nearest toolchain file, looked for up to the workspace root and no further.
+fn toolchain_file(current_dir: &Path, workspace_root: &Path) -> crate::error::Result<Option<String>> {
+    for folder in current_dir.ancestors() {
+        for name in ["rust-toolchain", "rust-toolchain.toml"] {
+            let path = folder.join(name);
+            if let Ok(text) = std::fs::read_to_string(&path) {
+                return channel_of(&path, &text).map(Some);
+            }
+        }
+        if folder == workspace_root {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+fn channel_of(path: &Path, text: &str) -> crate::error::Result<String> {
+    if text.len() > 64 * 1024 {
+        return Err(Error::failure(format!("{} is larger than 64 KiB", path.display())));
+    }
+    let channel = match text.parse::<toml::Table>() {
+        Ok(table) => {
+            let toolchain = table.get("toolchain").and_then(toml::Value::as_table);
+            let field = |key: &str| toolchain.and_then(|t| t.get(key)).and_then(toml::Value::as_str);
+            if let Some(folder) = field("path") {
+                return Err(Error::new(
+                    ErrorKind::UntrustedConfiguration,
+                    format!("{} asks for the toolchain in `{folder}`", path.display()),
+                )
+                .because("a project may name an official channel, not a folder of programs")
+                .help("if you trust that toolchain, set RUSTUP_TOOLCHAIN to its absolute path"));
+            }
+            field("channel").map(str::to_owned)
+        }
+        Err(_) => Some(text.trim().to_owned()),
+    };
+    let channel = channel.ok_or_else(|| Error::failure(format!("{} names no channel", path.display())))?;
+    check_channel(&channel).map_err(|diagnostic| Error::from(diagnostic).while_doing(format!("{}", path.display())))?;
+    Ok(channel)
+}
+
+/// An official name: `stable`, `beta`, `nightly`, a version, each with an optional date and host; never a path or URL.
+fn check_channel(name: &str) -> Result<(), Diagnostic> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if !name.is_empty() && name.len() <= 100 && name.chars().all(allowed) && !name.starts_with(['-', '.']) {
+        return Ok(());
+    }
+    Err(Diagnostic::error("toolchain-name", format!("`{name}` is not the name of a Rust toolchain"))
+        .help("use a channel such as `stable`, `1.95` or `nightly-2026-01-01`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{channel_of, check_channel};
+    use std::path::Path;
+
+    #[test]
+    fn a_toolchain_file_may_name_a_channel_and_nothing_else() {
+        let read = |text: &str| channel_of(Path::new("rust-toolchain.toml"), text).map_err(|error| error.to_string());
+        assert_eq!(read("[toolchain]\nchannel = \"1.95\"\ncomponents = []").unwrap(), "1.95");
+        assert_eq!(read("nightly-2026-01-01\n").unwrap(), "nightly-2026-01-01");
+        assert!(read("[toolchain]\npath = \"/tmp/evil\"").unwrap_err().contains("folder of programs"));
+        assert!(read("[toolchain]\nchannel = \"https://example.org/x\"").is_err());
+        assert!(read("../evil\n").is_err());
+        assert!(check_channel("-x").is_err());
+    }
+}
