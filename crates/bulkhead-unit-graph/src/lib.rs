@@ -5,12 +5,33 @@
 //! `cargo build --unit-graph`). Nothing is run and no file is looked at; the executor does that, and hands back what
 //! build scripts said ([`bulkhead_schema::build_script`]) where a command line needs it.
 //!
-//! Start with [`Unit`] and [`UnitGraph`], then `plan`, then [`command`].
+//! Start with [`plan`](plan()) and [`UnitGraph`], then [`Context`] and [`compile_command`].
 
 pub mod command;
+pub mod context;
+pub mod fingerprint;
+mod json;
+pub mod layout;
+pub mod paths;
+mod plan;
+pub mod request;
+mod rustc;
+mod script;
 pub mod toolchain;
 pub mod unit;
 
 pub use command::{Command, Output, OutputKind};
-pub use toolchain::{PlatformInfo, Toolchain};
+pub use context::{BuildOptions, Context, MessageFormat, PlatformFlags, ScriptOutputs};
+pub use fingerprint::{Digest, Fingerprint, fingerprint, fingerprints};
+pub use json::unit_graph_json;
+pub use layout::Layout;
+pub use paths::{
+    dep_info, fingerprint_folder, fingerprint_name, outputs, readable_paths, script_folder, script_program,
+    writable_paths,
+};
+pub use plan::plan;
+pub use request::{Intent, NameFilter, PlanInput, PlanRequest, ProfileChoice, ProfileRequest, TargetFilter};
+pub use rustc::compile_command;
+pub use script::script_command;
+pub use toolchain::{PlatformInfo, Probe, Toolchain};
 pub use unit::{CompileKind, CompileMode, Unit, UnitDependency, UnitGraph, UnitIndex};

@@ -1,0 +1,146 @@
+//! What the command lines of all units have in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bulkhead_schema::build_script::BuildScriptOutput;
+use bulkhead_schema::{PackageId, Symbol};
+
+use crate::{CompileKind, Layout, Toolchain, Unit, UnitGraph, UnitIndex};
+
+/// What build scripts said, by the unit that ran them ([`crate::CompileMode::RunBuildScript`]).
+pub type ScriptOutputs = BTreeMap<UnitIndex, Arc<BuildScriptOutput>>;
+
+/// In which form rustc is asked to report. The executor always reads JSON and prints the `rendered` field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MessageFormat {
+    /// Full text, with colours as for a terminal.
+    #[default]
+    Human,
+    /// One line each.
+    Short,
+    /// `--message-format json`, passed on to the user.
+    Json {
+        /// `json-diagnostic-short`
+        short: bool,
+        /// `json-diagnostic-rendered-ansi`
+        ansi: bool,
+    },
+}
+
+/// Flags and programs of one platform, from configuration and environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlatformFlags {
+    /// `RUSTFLAGS`, `target.*.rustflags` or `build.rustflags`, whichever applies.
+    pub rustflags: Vec<String>,
+    /// The same for rustdoc.
+    pub rustdocflags: Vec<String>,
+    /// `target.*.linker`
+    pub linker: Option<PathBuf>,
+}
+
+/// How the units of one invocation are compiled, beyond what the plan says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildOptions {
+    /// The workspace's root: rustc runs there for packages below it, so that messages show short paths.
+    pub workspace_root: PathBuf,
+    /// Absolute target folder.
+    pub target_dir: PathBuf,
+    /// Absolute folder of intermediate files; equal to `target_dir` unless `build.build-dir` is set.
+    pub build_dir: PathBuf,
+    /// The profile asked for, which names the folder below the target folder.
+    pub profile: Symbol,
+    /// What `$CARGO` becomes: an absolute path of a program with Cargo's command line.
+    pub cargo: PathBuf,
+    /// `CARGO_HOME`, `RUSTUP_HOME`-like variables and `[env]` entries that every process gets, already decided upon by
+    /// the caller. Cargo's own variables win over them.
+    pub environment: BTreeMap<String, String>,
+    /// By platform; a platform without entry has no flags.
+    pub flags: BTreeMap<CompileKind, PlatformFlags>,
+    /// `build.rustc-wrapper`
+    pub rustc_wrapper: Option<PathBuf>,
+    /// `build.rustc-workspace-wrapper`
+    pub rustc_workspace_wrapper: Option<PathBuf>,
+    /// How messages are wanted.
+    pub message_format: MessageFormat,
+    /// Width of the terminal in columns, if messages go to one.
+    pub diagnostic_width: Option<usize>,
+    /// Packages that the user selected (`CARGO_PRIMARY_PACKAGE`).
+    pub primary_packages: BTreeSet<PackageId>,
+    /// The workspace's members, to which the workspace wrapper applies.
+    pub members: BTreeSet<PackageId>,
+    /// `NUM_JOBS`
+    pub jobs: u32,
+    /// `-vv`: warnings of dependencies are shown.
+    pub show_dependency_warnings: bool,
+    /// Arguments after `--` of `cargo rustc` and `cargo rustdoc`, for the roots.
+    pub extra_arguments: Vec<String>,
+}
+
+impl BuildOptions {
+    /// Options in which everything else is off or empty.
+    pub fn new(workspace_root: PathBuf, target_dir: PathBuf, profile: Symbol, cargo: PathBuf) -> Self {
+        Self {
+            workspace_root,
+            build_dir: target_dir.clone(),
+            target_dir,
+            profile,
+            cargo,
+            environment: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            rustc_wrapper: None,
+            rustc_workspace_wrapper: None,
+            message_format: MessageFormat::Human,
+            diagnostic_width: None,
+            primary_packages: BTreeSet::new(),
+            members: BTreeSet::new(),
+            jobs: 1,
+            show_dependency_warnings: false,
+            extra_arguments: Vec::new(),
+        }
+    }
+}
+
+/// A plan with everything that is needed to write its command lines; what is costly is computed once.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The plan.
+    pub graph: &'a UnitGraph,
+    /// The compiler.
+    pub toolchain: &'a Toolchain,
+    /// The options.
+    pub options: &'a BuildOptions,
+    hashes: Vec<String>,
+}
+
+impl<'a> Context<'a> {
+    /// Prepares command lines for `graph`.
+    pub fn new(graph: &'a UnitGraph, toolchain: &'a Toolchain, options: &'a BuildOptions) -> Self {
+        Self {
+            graph,
+            toolchain,
+            options,
+            hashes: graph.units.iter().map(|_| String::from("0000000000000000")).collect(),
+        }
+    }
+
+    /// The unit at `index`.
+    pub fn unit(&self, index: UnitIndex) -> &'a Unit {
+        self.graph.unit(index)
+    }
+
+    /// What separates the files of this unit from those of others: 16 hexadecimal digits.
+    pub fn hash(&self, index: UnitIndex) -> &str {
+        &self.hashes[index.0 as usize]
+    }
+
+    /// The folders of a platform.
+    pub fn layout(&self, platform: CompileKind) -> Layout {
+        let triple = match platform {
+            CompileKind::Host => None,
+            CompileKind::Target(triple) => Some(triple),
+        };
+        Layout::new(&self.options.target_dir, &self.options.build_dir, triple, self.options.profile)
+    }
+}
