@@ -1,0 +1,163 @@
+//! What happens during a build, for status lines, progress bar, JSON messages and reports.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bulkhead_schema::build_script::BuildScriptOutput;
+use bulkhead_unit_graph::UnitIndex;
+
+use crate::Failure;
+
+/// Something happened. Texts are untrusted unless said otherwise.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Another process holds the lock on the build folder; the build waits.
+    Blocking {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// How much there is to do, before anything starts.
+    Planned {
+        /// All units.
+        total: usize,
+        /// How many of them must run.
+        dirty: usize,
+    },
+    /// The unit is as it should be. Its messages are replayed after this.
+    Fresh {
+        /// The unit.
+        unit: UnitIndex,
+    },
+    /// The unit must run, and why (`-v` shows it).
+    Dirty {
+        /// The unit.
+        unit: UnitIndex,
+        /// Such as `the file `src/lib.rs` has changed (…)`; `None` when it has never been built.
+        reason: Option<String>,
+    },
+    /// Its process is about to start.
+    Started {
+        /// The unit.
+        unit: UnitIndex,
+        /// Environment and command line, quoted for a shell (`-v`, `-vv`).
+        command: Arc<CommandLine>,
+    },
+    /// A diagnostic of rustc.
+    Message {
+        /// The unit.
+        unit: UnitIndex,
+        /// How bad it is.
+        level: MessageLevel,
+        /// rustc's rendering, with colour escapes as rustc made them. Contains source text.
+        rendered: Arc<str>,
+        /// rustc's whole JSON object.
+        json: Arc<str>,
+        /// Whether it stems from an earlier run of a fresh unit.
+        replayed: bool,
+    },
+    /// A line that is not rustc's JSON: plain, untrusted text.
+    Text {
+        /// The unit.
+        unit: UnitIndex,
+        /// Which stream it came from.
+        stream: Stream,
+        /// The line, without its end.
+        line: String,
+    },
+    /// The unit reported warnings (and errors): the summary line.
+    Counts {
+        /// The unit.
+        unit: UnitIndex,
+        /// Warnings, without rustc's own summary.
+        warnings: usize,
+        /// Warnings equal to one of another unit of the package (lib and lib test).
+        duplicates: usize,
+        /// Errors.
+        errors: usize,
+        /// Warnings that `fix` could apply.
+        fixable: usize,
+    },
+    /// `cargo::warning` of a build script. The caller decides whether to show it (Cargo: local packages, or failed).
+    ScriptWarning {
+        /// The unit.
+        unit: UnitIndex,
+        /// The text.
+        message: String,
+        /// Whether the script failed, in which case the warnings of any package are shown.
+        failed: bool,
+    },
+    /// What a build script said, be it now or in an earlier run.
+    ScriptOutput {
+        /// The unit.
+        unit: UnitIndex,
+        /// Its directives.
+        output: Arc<BuildScriptOutput>,
+        /// `OUT_DIR`.
+        out_dir: PathBuf,
+    },
+    /// A process asked for what it was not given.
+    Denied {
+        /// The unit.
+        unit: UnitIndex,
+        /// What was asked for.
+        denials: Vec<bulkhead_sandbox::Denial>,
+    },
+    /// The unit's files are in place.
+    Artifact {
+        /// The unit.
+        unit: UnitIndex,
+        /// The files, under their user-visible names where they have one.
+        filenames: Vec<PathBuf>,
+        /// The program, if it is one.
+        executable: Option<PathBuf>,
+        /// Whether nothing had to be run.
+        fresh: bool,
+    },
+    /// The unit's metadata is there: dependents may start.
+    MetadataReady {
+        /// The unit.
+        unit: UnitIndex,
+    },
+    /// The unit is done.
+    Finished {
+        /// The unit.
+        unit: UnitIndex,
+        /// How many units are done, fresh ones among them.
+        done: usize,
+    },
+    /// The unit failed.
+    Failed(Failure),
+}
+
+/// A command line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The program.
+    pub program: PathBuf,
+    /// The arguments.
+    pub arguments: Vec<String>,
+    /// The variables set by Bulkhead.
+    pub environment: Vec<(String, String)>,
+    /// Working folder.
+    pub current_dir: PathBuf,
+}
+
+/// Severity of a [`Event::Message`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MessageLevel {
+    /// `note`, `help`, `failure-note`
+    Note,
+    /// `warning`
+    Warning,
+    /// `error` and internal compiler errors
+    Error,
+}
+
+/// An output stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output
+    Stdout,
+    /// Standard error
+    Stderr,
+}

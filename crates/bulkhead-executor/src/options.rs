@@ -1,0 +1,47 @@
+//! What the caller decides about a build.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use bulkhead_schema::Diagnostic;
+use bulkhead_schema::build_script::Directive;
+use bulkhead_unit_graph::Unit;
+
+/// How to run a plan.
+pub struct Options<'a> {
+    /// `-j`: processes at once, at least 1.
+    pub jobs: usize,
+    /// `--keep-going`: build whatever does not depend on a failed unit.
+    pub keep_going: bool,
+    /// The target folder (`CACHEDIR.TAG` and the marker for `clean` are written there).
+    pub target_dir: PathBuf,
+    /// Root of the workspace: the marker in the target folder is bound to it.
+    pub workspace_root: PathBuf,
+    /// The toolchain's sysroot, readable by every process.
+    pub sysroot: PathBuf,
+    /// The part of the user's environment that processes may see, sorted by name.
+    pub environment: &'a [(String, String)],
+    /// The whole environment of the user, only to notice changes of variables that a build script or `env!` named.
+    pub lookup_environment: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// Set from outside (Ctrl-C): kills what runs and ends the build.
+    pub stop: &'a AtomicBool,
+    /// A jobserver of the process that started us. Without it the build makes its own with `jobs` tokens.
+    pub jobserver: Option<jobserver::Client>,
+    /// What a package was granted beyond the defaults.
+    pub grants: &'a (dyn Fn(&Unit) -> Grants + Sync),
+    /// Whether a directive of a build script is allowed; the error says which rule forbids it and what would grant it.
+    pub check_directive: &'a (dyn Fn(&Unit, &Directive<'_>) -> Result<(), Diagnostic> + Sync),
+}
+
+/// What a package's processes may do beyond the defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Readable files and folders.
+    pub read: Vec<PathBuf>,
+    /// Writable files and folders.
+    pub write: Vec<PathBuf>,
+    /// Environment variables, with the values they have.
+    pub environment: Vec<(String, String)>,
+    /// Whether the network is reachable.
+    pub network: bool,
+}
