@@ -1,1 +1,19 @@
-//! placeholder
+//! The content-addressed store of packages: `store/<SHA-256 of the .crate>/<name>-<version>/`, read-only, verified again at
+//! each use.
+//!
+//! It takes packages only as `Verified<CrateArchive>`, which only the trust crate can construct. An archive is checked
+//! whole, in memory, before the first byte is written ([`archive`]); a tree appears under its final name by one rename.
+//! Beside each tree stand the archive it came from and a record of every file in it, so that a tree that was changed
+//! behind Bulkhead's back is noticed and healed.
+//!
+//! Start with [`Store`].
+
+pub mod archive;
+mod folder;
+mod record;
+mod store;
+mod verify;
+mod write;
+
+pub use store::{PackageTree, Store};
+pub use verify::Finding;

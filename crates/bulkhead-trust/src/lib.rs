@@ -1,1 +1,14 @@
-//! placeholder
+//! Bytes and expectations → [`Verified`] values. Checksums today; signatures, log proofs and attestations later.
+//!
+//! [`Verified<T>`] can only be built here, and the store takes packages in no other form, so that skipping verification
+//! does not compile. Pure: it reads no file and no clock; who expected what, and the time, are arguments.
+//!
+//! Start with [`verify_archive`].
+
+mod archive;
+mod digest;
+mod tree;
+
+pub use archive::{CrateArchive, Expected, Mismatch, Origin, Verified, verify_archive};
+pub use digest::{Digest, Hasher, InvalidDigest};
+pub use tree::{TreeEntry, tree_digest};

@@ -1,0 +1,141 @@
+//! Many archives at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bulkhead_schema::PackageId;
+use bulkhead_schema::index::Validators;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::client::Connected;
+use crate::request::{Answer, Get, get};
+use crate::{Client, ClientOptions, ErrorKind, SourceError, url_rules};
+
+/// One archive to fetch.
+#[derive(Debug, Clone)]
+pub struct DownloadRequest {
+    /// Which package it should hold.
+    pub id: PackageId,
+    /// Where it is, as [`crate::SparseIndex::download_url`] says.
+    pub url: String,
+}
+
+/// How far downloads have come. Written while they run, to be read by whoever draws a progress bar.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes that arrived.
+    pub received: AtomicU64,
+    /// Bytes announced by the servers so far.
+    pub expected: AtomicU64,
+    /// Archives that are complete or failed.
+    pub finished: AtomicU64,
+}
+
+/// The archives as they arrive, in no particular order: an iterator that ends after the last one. Dropping it ends the
+/// downloads.
+pub struct Downloads {
+    receiver: mpsc::Receiver<(PackageId, Result<Vec<u8>, SourceError>)>,
+    driver: Option<tokio::task::AbortHandle>,
+}
+
+/// How many complete archives may wait for their consumer before downloads pause.
+const WAITING: usize = 16;
+
+/// Longest time for one archive.
+const DEADLINE: Duration = Duration::from_secs(1800);
+
+impl Client {
+    /// Fetches `requests`, [`ClientOptions::parallel_downloads`] at a time. The bytes are untrusted.
+    ///
+    /// The result can be handed to another thread, or shared by several behind a lock, so that verification and
+    /// unpacking run while the rest arrives.
+    pub fn download(&self, requests: Vec<DownloadRequest>, progress: &Arc<Progress>) -> Downloads {
+        let (sender, receiver) = mpsc::channel(WAITING.max(1));
+        let Some(first) = requests.first() else { return Downloads { receiver, driver: None } };
+        match self.connected(&first.url) {
+            Ok(connected) => {
+                let options = Arc::new(self.options().clone());
+                let driving = drive(Arc::clone(&connected), options, requests, Arc::clone(progress), sender);
+                let driver = connected.runtime.spawn(driving).abort_handle();
+                Downloads { receiver, driver: Some(driver) }
+            }
+            Err(error) => {
+                let (sender, receiver) = mpsc::channel(requests.len());
+                for request in requests {
+                    let error = SourceError { url: request.url, ..error.clone() };
+                    // There is room for all of them.
+                    drop(sender.try_send((request.id, Err(error))));
+                }
+                Downloads { receiver, driver: None }
+            }
+        }
+    }
+}
+
+impl Iterator for Downloads {
+    type Item = (PackageId, Result<Vec<u8>, SourceError>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.receiver.blocking_recv()
+    }
+}
+
+impl Drop for Downloads {
+    fn drop(&mut self) {
+        if let Some(driver) = &self.driver {
+            driver.abort();
+        }
+    }
+}
+
+async fn drive(
+    connected: Arc<Connected>,
+    options: Arc<ClientOptions>,
+    requests: Vec<DownloadRequest>,
+    progress: Arc<Progress>,
+    sender: mpsc::Sender<(PackageId, Result<Vec<u8>, SourceError>)>,
+) {
+    let mut running: JoinSet<(PackageId, Result<Vec<u8>, SourceError>)> = JoinSet::new();
+    let mut waiting = requests.into_iter();
+    loop {
+        while running.len() < options.parallel_downloads.max(1) {
+            let Some(request) = waiting.next() else { break };
+            let (http, options, progress) = (connected.http.clone(), Arc::clone(&options), Arc::clone(&progress));
+            running.spawn(async move {
+                let result = archive(&http, &options, &request.url, &progress).await;
+                progress.finished.fetch_add(1, Ordering::Relaxed);
+                (request.id, result)
+            });
+        }
+        match running.join_next().await {
+            None => return,
+            Some(Ok(done)) => {
+                if sender.send(done).await.is_err() {
+                    return;
+                }
+            }
+            // A task ends this way only if it was cancelled, which nobody does before this loop ends.
+            Some(Err(_)) => {}
+        }
+    }
+}
+
+async fn archive(http: &reqwest::Client, options: &ClientOptions, url: &str, progress: &Progress) -> Result<Vec<u8>, SourceError> {
+    let parsed = url_rules::check(url, options.allow_http_loopback)?;
+    let request = Get {
+        url: &parsed,
+        validators: Validators::default(),
+        compressed: false,
+        limit: options.max_crate_size,
+        deadline: DEADLINE,
+        progress: Some(progress),
+    };
+    match get(http, options, request).await? {
+        Answer::Body { bytes, .. } => Ok(bytes),
+        Answer::NotFound | Answer::NotModified => {
+            Err(SourceError::new(ErrorKind::NotFound, url_rules::printable(&parsed), "the server does not have this archive"))
+        }
+    }
+}

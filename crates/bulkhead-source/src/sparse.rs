@@ -1,0 +1,272 @@
+//! A registry whose index is read over HTTP, file by file (Cargo Book, "Registry Index", sparse protocol).
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bulkhead_schema::ids::CRATES_IO_DOMAIN;
+use bulkhead_schema::index::{self, IndexFile, MAX_INDEX_FILE, Validators};
+use bulkhead_schema::{PackageId, PackageName, SourceId};
+use semver::Version;
+use serde::Deserialize;
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::client::Connected;
+use crate::request::{Answer, Get, get};
+use crate::{Client, ClientOptions, ErrorKind, SourceError, cache_file, url_rules};
+
+/// A registry's `config.json` (Cargo Book, "Registry Index", index configuration).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct RegistryConfig {
+    /// Template of download addresses.
+    pub dl: String,
+    /// Root of the web API.
+    pub api: Option<String>,
+    /// Whether every request needs a token.
+    #[serde(default, rename = "auth-required")]
+    pub auth_required: bool,
+}
+
+/// The answer for one name.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The name.
+    pub name: PackageName,
+    /// Its versions; `None` if the registry does not have the package.
+    pub index: Result<Option<Arc<IndexFile>>, SourceError>,
+    /// Versions that this machine has seen before and that the registry no longer lists: worth a warning, since
+    /// registries do not take versions back.
+    pub vanished: Vec<Version>,
+}
+
+/// A sparse registry and its cache on this machine.
+pub struct SparseIndex {
+    source: SourceId,
+    root: Url,
+    folder: PathBuf,
+    /// What this process has asked already: each name is asked once per run.
+    fresh: Mutex<HashMap<PackageName, Option<Arc<IndexFile>>>>,
+    config: Mutex<Option<RegistryConfig>>,
+}
+
+/// Longest time for one index file.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// Largest `config.json`.
+const MAX_CONFIG: u64 = 64 << 10;
+
+impl SparseIndex {
+    /// The public registry, cached below `cache_root`.
+    pub fn crates_io(cache_root: &Path) -> Result<Self, SourceError> {
+        Self::at(SourceId::crates_io(), &format!("https://index.{CRATES_IO_DOMAIN}/"), cache_root, false)
+    }
+
+    /// The registry of `source`, whose index stands at `root` (canonical, ending in `/`), cached below `cache_root`.
+    pub fn at(source: SourceId, root: &str, cache_root: &Path, allow_http_loopback: bool) -> Result<Self, SourceError> {
+        let root = url_rules::check_root(root, allow_http_loopback)?;
+        // The host is for people; the rest tells apart everything else. `IndexFile::from_cache` checks the source again.
+        let name = format!("{}-{:016x}", root.host_str().unwrap_or("registry").trim_matches(['[', ']']), fingerprint(root.as_str()));
+        Ok(Self { source, root, folder: cache_root.join(name), fresh: Mutex::default(), config: Mutex::default() })
+    }
+
+    /// The registry.
+    pub fn source(&self) -> SourceId {
+        self.source
+    }
+
+    /// What the local cache knows of `name`, without asking the registry.
+    pub fn cached(&self, name: PackageName) -> Option<Arc<IndexFile>> {
+        if let Some(known) = lock(&self.fresh).get(&name) {
+            return known.clone();
+        }
+        self.read_cache(name).map(Arc::new)
+    }
+
+    fn cache_path(&self, name: PackageName) -> PathBuf {
+        self.folder.join(index::index_path(name))
+    }
+
+    fn read_cache(&self, name: PackageName) -> Option<IndexFile> {
+        is_registry_name(name).then(|| IndexFile::from_cache(name, self.source, cache_file::read(&self.cache_path(name))?))?
+    }
+
+    /// The versions of `names`, in that order: from the registry, which is asked for all of them at once and only for
+    /// what changed since last time; in offline mode from the cache alone. `answered` hears how many of how many
+    /// answers have arrived.
+    pub fn fetch(&self, client: &Client, names: &[PackageName], answered: &mut dyn FnMut(usize, usize)) -> Vec<Fetched> {
+        let mut answers: HashMap<PackageName, Fetched> = HashMap::with_capacity(names.len());
+        let mut ask = Vec::new();
+        for &name in names {
+            let known = if is_registry_name(name) { lock(&self.fresh).get(&name).cloned() } else { Some(None) };
+            match known {
+                _ if answers.contains_key(&name) => {}
+                Some(index) => drop(answers.insert(name, Fetched { name, index: Ok(index), vanished: Vec::new() })),
+                None => {
+                    answers.insert(name, Fetched { name, index: Ok(None), vanished: Vec::new() });
+                    ask.push((name, self.read_cache(name)));
+                }
+            }
+        }
+        let results = if client.options().offline { self.offline(ask) } else { self.ask(client, ask, answered) };
+        for fetched in results {
+            if let Ok(index) = &fetched.index {
+                lock(&self.fresh).insert(fetched.name, index.clone());
+            }
+            answers.insert(fetched.name, fetched);
+        }
+        names.iter().filter_map(|name| answers.get(name).cloned()).collect()
+    }
+
+    fn offline(&self, ask: Vec<(PackageName, Option<IndexFile>)>) -> Vec<Fetched> {
+        let answer = |(name, cached): (PackageName, Option<IndexFile>)| {
+            let missing = || SourceError::new(ErrorKind::Offline, self.url(name), "not in the local cache, and not asked in offline mode");
+            Fetched { name, index: cached.map(|index| Some(Arc::new(index))).ok_or_else(missing), vanished: Vec::new() }
+        };
+        ask.into_iter().map(answer).collect()
+    }
+
+    fn url(&self, name: PackageName) -> String {
+        format!("{}{}", self.root, index::index_path(name))
+    }
+
+    fn ask(&self, client: &Client, ask: Vec<(PackageName, Option<IndexFile>)>, answered: &mut dyn FnMut(usize, usize)) -> Vec<Fetched> {
+        if ask.is_empty() {
+            return Vec::new();
+        }
+        let connected = match client.connected(self.root.as_str()) {
+            Ok(connected) => connected,
+            Err(error) => {
+                return ask.into_iter().map(|(name, _)| Fetched { name, index: Err(error.clone()), vanished: Vec::new() }).collect();
+            }
+        };
+        let options = Arc::new(client.options().clone());
+        connected.runtime.block_on(async {
+            let total = ask.len();
+            let mut waiting = ask.into_iter();
+            let mut running = JoinSet::new();
+            let mut results = Vec::with_capacity(total);
+            loop {
+                while running.len() < options.parallel_index.max(1) {
+                    let Some((name, cached)) = waiting.next() else { break };
+                    let question = Question { name, source: self.source, url: self.url(name), path: self.cache_path(name), cached };
+                    running.spawn(ask_one(Arc::clone(&connected), Arc::clone(&options), question));
+                }
+                match running.join_next().await {
+                    Some(Ok(fetched)) => results.push(fetched),
+                    Some(Err(_)) => {}
+                    None => return results,
+                }
+                answered(results.len(), total);
+            }
+        })
+    }
+
+    /// The registry's `config.json`: asked once per run, kept for offline mode.
+    pub fn config(&self, client: &Client) -> Result<RegistryConfig, SourceError> {
+        if let Some(known) = &*lock(&self.config) {
+            return Ok(known.clone());
+        }
+        let (url, path) = (format!("{}config.json", self.root), self.folder.join("config.json"));
+        let bytes = if client.options().offline {
+            cache_file::read(&path).ok_or_else(|| SourceError::new(ErrorKind::Offline, &url, "not in the local cache"))?
+        } else {
+            let bytes = fetch_config(client, &url)?;
+            // A cache that cannot be written costs the next run a request, no more.
+            drop(cache_file::write(&path, &bytes));
+            bytes
+        };
+        let config: RegistryConfig = serde_json::from_slice(&bytes)
+            .map_err(|error| SourceError::new(ErrorKind::Protocol, &url, format!("not a registry configuration: {error}")))?;
+        Ok(lock(&self.config).insert(config).clone())
+    }
+
+    /// Where the archive of `id` is (Cargo Book, "Registry Index", the markers of `dl`).
+    pub fn download_url(config: &RegistryConfig, id: PackageId, checksum: &str) -> String {
+        let name = id.name().as_str();
+        let version = id.version().to_string();
+        let markers = [
+            ("{crate}", name.to_owned()),
+            ("{version}", version.clone()),
+            ("{prefix}", index::prefix(name)),
+            ("{lowerprefix}", index::prefix(&name.to_ascii_lowercase())),
+            ("{sha256-checksum}", checksum.to_owned()),
+        ];
+        if !markers.iter().any(|(marker, _)| config.dl.contains(marker)) {
+            return format!("{}/{name}/{version}/download", config.dl);
+        }
+        markers.iter().fold(config.dl.clone(), |url, (marker, value)| url.replace(marker, value))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Local packages may have names that no registry can have: there is nothing to ask for.
+fn is_registry_name(name: PackageName) -> bool {
+    PackageName::registry(name.as_str()).is_ok()
+}
+
+/// FNV-1a: stable across versions of this program, which the names of cache folders have to be.
+fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn fetch_config(client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
+    let parsed = url_rules::check(url, client.options().allow_http_loopback)?;
+    let connected = client.connected(url)?;
+    let request =
+        Get { url: &parsed, validators: Validators::default(), compressed: true, limit: MAX_CONFIG, deadline: DEADLINE, progress: None };
+    match connected.runtime.block_on(get(&connected.http, client.options(), request))? {
+        Answer::Body { bytes, .. } => Ok(bytes),
+        Answer::NotFound | Answer::NotModified => {
+            Err(SourceError::new(ErrorKind::NotFound, url, "there is no registry at this address"))
+        }
+    }
+}
+
+struct Question {
+    name: PackageName,
+    source: SourceId,
+    url: String,
+    path: PathBuf,
+    cached: Option<IndexFile>,
+}
+
+async fn ask_one(connected: Arc<Connected>, options: Arc<ClientOptions>, question: Question) -> Fetched {
+    let name = question.name;
+    let mut vanished = Vec::new();
+    let index = answer(&connected, &options, question, &mut vanished).await;
+    Fetched { name, index, vanished }
+}
+
+async fn answer(
+    connected: &Connected,
+    options: &ClientOptions,
+    question: Question,
+    vanished: &mut Vec<Version>,
+) -> Result<Option<Arc<IndexFile>>, SourceError> {
+    let Question { name, source, url, path, cached } = question;
+    let parsed = url_rules::check(&url, options.allow_http_loopback)?;
+    let validators = cached.as_ref().map(|index| index.validators().clone()).unwrap_or_default();
+    let request =
+        Get { url: &parsed, validators, compressed: true, limit: MAX_INDEX_FILE as u64, deadline: DEADLINE, progress: None };
+    match get(&connected.http, options, request).await? {
+        Answer::NotModified => Ok(cached.map(Arc::new)),
+        Answer::NotFound => {
+            vanished.extend(cached.iter().flat_map(|old| old.versions()).map(|entry| entry.version.clone()));
+            Ok(None)
+        }
+        Answer::Body { bytes, validators } => {
+            let index = IndexFile::parse(name, source, bytes, validators)
+                .map_err(|error| SourceError::new(ErrorKind::Protocol, &url, error.message))?;
+            let gone = |version: &&Version| index.position(version).is_none();
+            vanished.extend(cached.iter().flat_map(|old| old.versions()).map(|entry| &entry.version).filter(gone).cloned());
+            cache_file::write(&path, &index.to_cache())
+                .map_err(|error| SourceError::new(ErrorKind::File, path.to_string_lossy(), error.to_string()))?;
+            Ok(Some(Arc::new(index)))
+        }
+    }
+}
