@@ -5,10 +5,19 @@
 //! [`Outcome::Missing`], to be fetched by the caller before it asks again. A failure is a derivation that can be told
 //! in sentences. It fetches nothing and knows neither files nor targets.
 //!
-//! Start with [`resolve`], then [`features`].
+//! Start with [`resolve()`], then [`features`] and [`lock`].
 
 pub mod features;
+pub mod lock;
+pub mod registry;
+pub mod request;
 pub mod resolve;
+mod select;
 
 pub use features::{ActivatedFeatures, FeaturesFor};
+pub use registry::{Registry, VersionEntry};
+pub use request::{
+    Limits, Member, MemberFeatures, Outcome, Patch, Request, ResolveError, ResolveErrorKind, Unlock, VersionOrder,
+};
 pub use resolve::{Node, Resolve, ResolvedDependency};
+pub use select::resolve;
