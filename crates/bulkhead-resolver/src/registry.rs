@@ -39,7 +39,9 @@ pub fn likely_dependencies(
         .and_then(|versions| versions.iter().rev().find(|entry| !entry.yanked && wanted.matches(&entry.version)));
     let Some(entry) = newest else { return BTreeSet::new() };
     match registry.summary(PackageId::new(name, entry.version.clone(), source)) {
-        Ok(summary) => summary.dependencies.iter().filter(|dependency| is_likely(dependency)).map(wanted_package).collect(),
+        Ok(summary) => {
+            summary.dependencies.iter().filter(|dependency| is_likely(dependency)).map(wanted_package).collect()
+        }
         Err(_) => BTreeSet::new(),
     }
 }

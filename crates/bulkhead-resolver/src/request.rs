@@ -1,6 +1,6 @@
 //! What is asked of the resolver, and what it answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,7 +35,11 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Resolves `members` with all their features and development dependencies, as `Cargo.lock` wants it, keeping what
     /// `previous` has.
-    pub fn for_lockfile(members: &[Arc<Summary>], path_packages: &'a [Arc<Summary>], previous: Option<&'a Previous>) -> Self {
+    pub fn for_lockfile(
+        members: &[Arc<Summary>],
+        path_packages: &'a [Arc<Summary>],
+        previous: Option<&'a Previous>,
+    ) -> Self {
         Self {
             members: members.iter().map(|summary| Member::everything(Arc::clone(summary))).collect(),
             path_packages,
@@ -217,6 +221,3 @@ impl From<ResolveError> for Diagnostic {
         diagnostic
     }
 }
-
-/// By name, the versions: used for summaries given with the request.
-pub(crate) type ByName = BTreeMap<(SourceId, PackageName), Vec<Arc<Summary>>>;

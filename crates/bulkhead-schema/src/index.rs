@@ -79,7 +79,12 @@ impl IndexFile {
     /// # Errors
     /// The file is too large, has too many versions, or holds an entry of another package. An entry that is merely
     /// invalid is skipped and stands in [`IndexFile::rejected`].
-    pub fn parse(name: PackageName, source: SourceId, body: Vec<u8>, validators: Validators) -> Result<Self, Diagnostic> {
+    pub fn parse(
+        name: PackageName,
+        source: SourceId,
+        body: Vec<u8>,
+        validators: Validators,
+    ) -> Result<Self, Diagnostic> {
         entry::parse_file(name, source, body, validators)
     }
 

@@ -139,7 +139,8 @@ pub(super) fn parse_file(
     body: Vec<u8>,
     validators: Validators,
 ) -> Result<IndexFile, Diagnostic> {
-    let broken = |reason: String| Diagnostic::error("index-file", format!("registry {source}: index of {name}: {reason}"));
+    let broken =
+        |reason: String| Diagnostic::error("index-file", format!("registry {source}: index of {name}: {reason}"));
     if body.len() > MAX_INDEX_FILE {
         return Err(broken(format!("it is larger than {} MiB", MAX_INDEX_FILE >> 20)));
     }
@@ -200,7 +201,10 @@ fn other_name(name: PackageName, source: SourceId, found: &str) -> Diagnostic {
 
 /// Takes out versions that stand more than once, be it with other build metadata: none of them can be picked without
 /// trusting an order (Cargo Book, "Registry Index", version uniqueness). `usable` is sorted.
-fn without_ambiguous(usable: Vec<(VersionEntry, Line)>, rejected: &mut Vec<RejectedVersion>) -> Vec<(VersionEntry, Line)> {
+fn without_ambiguous(
+    usable: Vec<(VersionEntry, Line)>,
+    rejected: &mut Vec<RejectedVersion>,
+) -> Vec<(VersionEntry, Line)> {
     let same = |a: &Version, b: &Version| a.cmp_precedence(b).is_eq();
     let mut kept: Vec<(VersionEntry, Line)> = Vec::with_capacity(usable.len());
     let mut ambiguous: Option<Version> = None;
@@ -269,7 +273,8 @@ fn rust_version(text: &str) -> Result<Version, String> {
     let mut parts = text.split('.');
     for number in &mut numbers {
         let Some(part) = parts.next() else { break };
-        let canonical = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
+        let canonical =
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
         *number = canonical.then(|| part.parse().ok()).flatten().ok_or_else(invalid)?;
     }
     if parts.next().is_some() {
@@ -293,7 +298,8 @@ fn pubtime(text: &str) -> Result<i64, String> {
     let number = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<i64>().ok()).unwrap_or(0);
     let (year, month, day) = (number(0..4), number(5..7), number(8..10));
     let (hour, minute, second) = (number(11..13), number(14..16), number(17..19));
-    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60
+    {
         return Err(invalid());
     }
     // Days since 1970-01-01 in the proleptic Gregorian calendar, with years that begin in March.
@@ -316,7 +322,9 @@ pub(super) fn summary(file: &IndexFile, position: usize, line: Line) -> Result<S
         Diagnostic::error("index-entry", format!("registry {source}: entry {name} {version}: {reason}"))
     };
     if cache::hash(text) != line.hash {
-        return Err(invalid("the cached entry is damaged".to_owned()).help("remove the `index` folder of Bulkhead's home"));
+        return Err(
+            invalid("the cached entry is damaged".to_owned()).help("remove the `index` folder of Bulkhead's home")
+        );
     }
     let body: Body<'_> = serde_json::from_slice(text).map_err(|error| invalid(error.to_string()))?;
     if body.deps.len() > MAX_ITEMS {
@@ -351,7 +359,9 @@ fn dependency(dep: IndexDependency<'_>, registry: SourceId) -> Result<Dependency
     let Text(name) = dep.name;
     let alias = PackageName::registry(&name).map_err(|error| format!("invalid dependency name: {error}"))?;
     let real = match &dep.package {
-        Some(Text(package)) => PackageName::registry(package).map_err(|error| format!("invalid dependency name: {error}"))?,
+        Some(Text(package)) => {
+            PackageName::registry(package).map_err(|error| format!("invalid dependency name: {error}"))?
+        }
         None => alias,
     };
     let of = |what: &str, error: &dyn fmt::Display| format!("dependency {alias}: invalid {what}: {error}");
@@ -399,7 +409,8 @@ fn dependency_registry(text: &str) -> Result<SourceId, String> {
         None => ("registry", text.strip_prefix("registry+").unwrap_or(text)),
     };
     let url = url::Url::parse(address).map_err(|error| format!("{error}: {:?}", cut(text)))?;
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let plain =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if !matches!(url.scheme(), "https" | "http" | "ssh") || !plain || url.host_str().is_none() {
         return Err(format!("not a plain https address: {:?}", cut(text)));
     }
@@ -466,7 +477,11 @@ pub(super) fn complete_features(mut features: Features, dependencies: &[Dependen
     }
 }
 
-fn check_value(value: FeatureValue, features: &Features, optional: &BTreeMap<Symbol, bool>) -> Result<(), &'static str> {
+fn check_value(
+    value: FeatureValue,
+    features: &Features,
+    optional: &BTreeMap<Symbol, bool>,
+) -> Result<(), &'static str> {
     match value {
         FeatureValue::Feature(name) if features.contains_key(&name) => Ok(()),
         FeatureValue::Feature(name) => match optional.get(&name) {
