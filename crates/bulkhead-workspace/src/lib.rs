@@ -5,12 +5,18 @@
 //! nothing is remembered between calls. It does not choose versions (resolver) and does not know how to compile
 //! (unit-graph).
 //!
-//! Start with [`load`], then [`Package`] and [`Target`].
+//! Start with [`load()`], then [`Package`] and [`Target`].
 
+pub mod files;
+pub mod load;
+pub mod metadata;
 pub mod package;
 pub mod profile;
 pub mod target;
 
+pub use files::{FileType, Files};
+pub use load::{LoadOptions, Patch, Replacement, ResolverBehavior, Workspace, find_manifest, load, load_package};
+pub use metadata::{metadata_json, package_id_spec};
 pub use package::{Package, PackageDetails};
-pub use profile::{DebugInfo, Lto, PanicStrategy, Profile, Strip};
+pub use profile::{DebugInfo, Lto, PanicStrategy, Profile, ProfileRequest, Profiles, Strip};
 pub use target::{CrateType, Edition, Target, TargetKind};

@@ -27,6 +27,8 @@ pub struct Package {
     pub default_run: Option<Symbol>,
     /// rustc flags that its `[lints]` table stands for, in Cargo's order.
     pub lint_flags: Vec<String>,
+    /// What `lints.rust.unexpected_cfgs.check-cfg` lists, for `--check-cfg`.
+    pub check_cfg: Vec<String>,
     /// Everything that is only passed on: to `metadata` and to `CARGO_PKG_*`.
     pub details: PackageDetails,
 }
@@ -62,7 +64,11 @@ pub struct PackageDetails {
     pub publish: Option<Vec<String>>,
     /// `package.metadata`, as JSON.
     pub metadata: Option<serde_json::Value>,
-    /// `[features]` as written, in the order of `cargo metadata`.
+    /// `package.exclude`, for packaging.
+    pub exclude: Vec<String>,
+    /// `package.include`, for packaging.
+    pub include: Vec<String>,
+    /// `[features]` and the implicit features of optional dependencies, as `cargo metadata` prints them.
     pub features: BTreeMap<Symbol, Vec<String>>,
 }
 

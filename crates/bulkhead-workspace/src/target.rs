@@ -111,6 +111,14 @@ impl Target {
         self.name.replace('-', "_")
     }
 
+    /// What rustc is asked for with `--crate-type`, outside test mode.
+    pub fn crate_types(&self) -> &[CrateType] {
+        match &self.kind {
+            TargetKind::Lib(types) | TargetKind::Example(types) => types,
+            TargetKind::Bin | TargetKind::Test | TargetKind::Bench | TargetKind::BuildScript => &[CrateType::Bin],
+        }
+    }
+
     /// Whether it is a procedural macro.
     pub fn is_proc_macro(&self) -> bool {
         matches!(&self.kind, TargetKind::Lib(types) if types.contains(&CrateType::ProcMacro))

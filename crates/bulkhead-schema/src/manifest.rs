@@ -1,1 +1,0 @@
-//! `Cargo.toml`: bounded parsing with spans into the raw, not yet inherited, manifest.
