@@ -6,6 +6,7 @@
 // A chore's output is what it is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod compare;
 mod tidy;
 
 use std::process::ExitCode;
@@ -14,6 +15,9 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
 commands:
+  compare [--bin PATH] [--small] [--dir PATH] [--only TEXT] [lock|apps|rebuild]…
+                     build, lock and plan the same input with cargo and with Bulkhead (release build unless --bin says
+                     otherwise), print every difference; --small is what CI runs; --only narrows by name
   tidy [--update]    check the rules of the house; --update lowers the ratchet of long functions
 ";
 
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     let result: CommandResult = match command.as_str() {
+        "compare" => compare::run(&rest),
         "tidy" => tidy::run(&rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -88,14 +88,8 @@ impl Home {
             ("LANG", "C.UTF-8".into()),
             ("TERM", "dumb".into()),
         ];
-        Invocation {
-            program,
-            arguments: Vec::new(),
-            environment: environment.map(|(name, value)| (name.into(), value)).into(),
-            folder: None,
-            input: Vec::new(),
-            timeout: Duration::from_secs(120),
-        }
+        let environment = environment.map(|(name, value)| (name.into(), value)).into();
+        Invocation { environment, ..Invocation::new(program) }
     }
 }
 
@@ -134,6 +128,18 @@ pub struct Outcome {
 }
 
 impl Invocation {
+    /// A program in an empty environment. Tests want [`Home::command`] instead.
+    pub fn new(program: impl Into<OsString>) -> Invocation {
+        Invocation {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            folder: None,
+            input: Vec::new(),
+            timeout: Duration::from_secs(120),
+        }
+    }
+
     /// Adds arguments.
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Invocation {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));

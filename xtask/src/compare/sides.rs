@@ -1,0 +1,127 @@
+//! The two programs, in the same environment.
+
+use crate::tidy::repository_root;
+use bulkhead_test_support::{Invocation, Outcome, sysroot, toolchain_program};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// One of the two programs.
+pub(crate) struct Side {
+    /// `cargo` or `bulkhead`, for folders and messages.
+    pub(crate) name: &'static str,
+    program: PathBuf,
+    homes: PathBuf,
+}
+
+/// The oracle and the program under test.
+pub(crate) struct Sides {
+    pub(crate) cargo: Side,
+    pub(crate) bulkhead: Side,
+}
+
+impl Sides {
+    /// Finds or builds the programs and makes their homes below `folder`.
+    pub(crate) fn prepare(bin: Option<&Path>, folder: &Path) -> Result<Sides, String> {
+        let bin = match bin {
+            Some(path) => path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?,
+            None => build_release()?,
+        };
+        let homes = folder.join("homes");
+        let cargo_home = homes.join("cargo");
+        std::fs::create_dir_all(&cargo_home).map_err(|error| format!("{}: {error}", cargo_home.display()))?;
+        std::fs::create_dir_all(homes.join("home")).map_err(|error| format!("{}: {error}", homes.display()))?;
+        adopt_user_configuration(&cargo_home)?;
+        let side = |name, program| Side { name, program, homes: homes.clone() };
+        Ok(Sides { cargo: side("cargo", toolchain_program("cargo")), bulkhead: side("bulkhead", bin) })
+    }
+
+    pub(crate) fn both(&self) -> [&Side; 2] {
+        [&self.cargo, &self.bulkhead]
+    }
+}
+
+impl Side {
+    /// The program with the caller's environment, less everything that would make the two sides differ.
+    pub(crate) fn invocation(&self, folder: &Path, arguments: &[&str]) -> Invocation {
+        let mut invocation = Invocation::new(&self.program).args(arguments).current_dir(folder);
+        for (name, value) in std::env::vars() {
+            let toolchain =
+                ["CARGO", "RUST", "LD_LIBRARY_PATH", "BULKHEAD"].iter().any(|prefix| name.starts_with(prefix));
+            if !toolchain && name != "PATH" {
+                invocation = invocation.env(&name, value);
+            }
+        }
+        invocation
+            .env("PATH", search_path())
+            .env("HOME", self.homes.join("home"))
+            .env("CARGO_HOME", self.homes.join("cargo"))
+            .env("BULKHEAD_HOME", self.homes.join("bulkhead"))
+            .env("CARGO_REGISTRY_GLOBAL_MIN_PUBLISH_AGE", "0")
+            .env("CARGO_TERM_COLOR", "never")
+            .env("CARGO_TERM_PROGRESS_WHEN", "never")
+            .timeout(Duration::from_secs(1800))
+    }
+
+    pub(crate) fn run(&self, folder: &Path, arguments: &[&str]) -> Outcome {
+        self.invocation(folder, arguments).run()
+    }
+
+    /// The unit graph as JSON. Stock cargo wants to be told that it is a nightly for this.
+    pub(crate) fn unit_graph(&self, folder: &Path, arguments: &[&str]) -> Outcome {
+        let unstable: &[&str] =
+            if self.is_stock() { &["-Z", "unstable-options", "--unit-graph"] } else { &["--unit-graph"] };
+        let invocation = self.invocation(folder, arguments).args(unstable);
+        let invocation = if self.is_stock() { invocation.env("RUSTC_BOOTSTRAP", "1") } else { invocation };
+        invocation.run()
+    }
+
+    fn is_stock(&self) -> bool {
+        self.program.file_name().is_some_and(|name| name == "cargo")
+    }
+
+    /// `CARGO_HOME` of both sides.
+    pub(crate) fn cargo_home(&self) -> PathBuf {
+        self.homes.join("cargo")
+    }
+}
+
+/// The toolchain's real programs first, so that neither side pays for or depends on rustup's proxies.
+fn search_path() -> String {
+    format!("{}/bin:/usr/local/bin:/usr/bin:/bin", sysroot().display())
+}
+
+/// The proxy or mirror that the user has configured is needed here too.
+fn adopt_user_configuration(cargo_home: &Path) -> Result<(), String> {
+    let users = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    for name in ["config.toml", "config"] {
+        if let Some(path) = users.as_ref().map(|folder| folder.join(name)).filter(|path| path.is_file()) {
+            std::fs::copy(&path, cargo_home.join(name)).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the release binary and returns its path.
+pub(crate) fn build_release() -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments =
+        ["build", "--release", "--locked", "-p", "bulkhead-cli", "--message-format=json-render-diagnostics"];
+    let output = Command::new(cargo)
+        .args(arguments)
+        .current_dir(repository_root())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("Bulkhead does not build".to_owned());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let executable = text.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message["executable"].as_str()?))
+    });
+    executable.ok_or_else(|| "cargo built no executable".to_owned())
+}
