@@ -42,6 +42,13 @@ pub enum Event {
         /// Bytes so far.
         bytes: u64,
     },
+    /// All downloads arrived.
+    DownloadsFinished {
+        /// How many.
+        packages: usize,
+        /// Bytes in all.
+        bytes: u64,
+    },
     /// Something waits for a lock that another process holds.
     Blocking {
         /// What is locked.

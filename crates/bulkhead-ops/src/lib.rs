@@ -6,12 +6,21 @@
 //!
 //! Start with [`build`], which is the straight line that most other commands share.
 
+pub mod clean;
+pub mod client;
+pub mod configuration;
 pub mod disk;
 pub mod error;
 pub mod event;
+pub mod indexes;
+pub mod lock;
 pub mod new;
 pub mod options;
+pub mod packages;
+pub mod probe;
+pub mod project;
 pub mod toolchain;
+pub mod trusted_files;
 
 pub use error::{Error, ErrorKind};
 pub use event::Event;

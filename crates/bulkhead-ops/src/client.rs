@@ -1,0 +1,48 @@
+//! How registries are reached: the user's configuration as values for `source`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bulkhead_schema::SourceId;
+use bulkhead_source::{Client, ClientOptions, Proxy};
+
+use crate::configuration::Configuration;
+use crate::error::Result;
+use crate::options::GlobalOptions;
+
+/// Set to `1`, it lets registries be read over plain HTTP from a literal loopback address: for tests and local mirrors.
+pub const ALLOW_HTTP_LOOPBACK: &str = "BULKHEAD_ALLOW_HTTP_LOOPBACK";
+
+/// The HTTP client. Nothing is connected before the first request.
+pub fn client(global: &GlobalOptions, configuration: &Configuration) -> Result<Client> {
+    let (http, net) = (configuration.config.http()?, configuration.config.net()?);
+    let defaults = ClientOptions::default();
+    let place = &global.place;
+    Ok(Client::new(ClientOptions {
+        offline: global.lock.offline || net.offline,
+        user_agent: http.user_agent.unwrap_or(defaults.user_agent),
+        proxy: http.proxy.map_or(Proxy::System, Proxy::Explicit),
+        ca_bundle: http.cainfo.or_else(|| place.variable("SSL_CERT_FILE").map(PathBuf::from)),
+        timeout: http.timeout.map_or(defaults.timeout, Duration::from_secs),
+        low_speed_limit: http.low_speed_limit.unwrap_or(defaults.low_speed_limit),
+        retries: net.retry.unwrap_or(defaults.retries).min(20),
+        multiplexing: http.multiplexing.unwrap_or(true),
+        allow_http_loopback: place.variable(ALLOW_HTTP_LOOPBACK) == Some("1"),
+        ..defaults
+    }))
+}
+
+/// Sparse index addresses that replace those of other sources: `[source.crates-io] replace-with` pointing at a sparse
+/// registry of the user's own configuration. Other replacements come with the next issue.
+pub fn index_roots(configuration: &Configuration) -> Result<BTreeMap<SourceId, String>> {
+    let config = &configuration.config;
+    let mut roots = BTreeMap::new();
+    if let Some(replacement) = config.string(["source", "crates-io", "replace-with"])? {
+        let registry = config.string(["source", &replacement.value, "registry"])?;
+        if let Some(root) = registry.as_ref().and_then(|registry| registry.value.strip_prefix("sparse+")) {
+            roots.insert(SourceId::crates_io(), root.to_owned());
+        }
+    }
+    Ok(roots)
+}

@@ -1,0 +1,157 @@
+//! From the files, variables and arguments that are there to one configuration: discovery, ownership, trust.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bulkhead_config::{Config, IgnoredKey, Layer, LayerClass, Merged};
+use bulkhead_schema::Diagnostic;
+
+use crate::error::Result;
+use crate::options::{GlobalOptions, Place};
+use crate::trusted_files::TrustedFiles;
+use crate::{Error, Event, disk};
+
+/// Largest configuration file that is read, in bytes.
+const MAX_CONFIG_SIZE: u64 = 1024 * 1024;
+
+/// The configuration in force, and what of it was left out.
+pub struct Configuration {
+    /// What acts.
+    pub config: Config,
+    /// What a project's file said in vain.
+    pub ignored: Vec<IgnoredKey>,
+}
+
+/// Reads every layer that applies to the current folder and reports what was ignored.
+///
+/// # Errors
+/// A file that cannot be read or parsed, or a value of the wrong type.
+pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configuration> {
+    let place = &global.place;
+    let trusted = TrustedFiles::load(&place.bulkhead_home)?;
+    let project = project_root(&place.current_dir);
+    let mut layers = Vec::new();
+    let mut ignored = Vec::new();
+    for (path, class) in config_files(place, &project, events) {
+        let text = read_config(&path)?;
+        let class = with_trust(class, &path, &text, &trusted);
+        let expanded = bulkhead_config::expand(&path, &text, class, &mut |include: &Path| {
+            include_file(include, &project, &trusted)
+        })?;
+        layers.extend(expanded.layers);
+        ignored.extend(expanded.ignored);
+    }
+    for argument in &global.config {
+        layers.push(argument_layer(place, argument)?);
+    }
+    let environment = place
+        .environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
+        .collect();
+    let Merged { config, ignored: more, warnings } =
+        bulkhead_config::merge(layers, environment, place.current_dir.clone())?;
+    ignored.extend(more);
+    warnings.into_iter().for_each(|warning| events(Event::Diagnostic(warning)));
+    report_ignored(&ignored, events);
+    Ok(Configuration { config, ignored })
+}
+
+fn report_ignored(ignored: &[IgnoredKey], events: &dyn Fn(Event)) {
+    for key in ignored {
+        let message = format!("`{}` in {} is ignored: {}", key.key, key.definition, key.reason);
+        let warning = Diagnostic::warning("config-untrusted", message).help(key.how_to_trust.clone());
+        events(Event::Diagnostic(warning));
+    }
+}
+
+/// The folder that bounds the upward search: the repository, else the outermost folder with a manifest, as long as
+/// every folder on the way belongs to the user.
+fn project_root(current_dir: &Path) -> PathBuf {
+    let mut root = current_dir;
+    for folder in current_dir.ancestors().take_while(|folder| disk::check_ownership(folder).is_ok()) {
+        if folder.join(".git").exists() {
+            return folder.to_path_buf();
+        }
+        if folder.join("Cargo.toml").is_file() {
+            root = folder;
+        }
+    }
+    root.to_path_buf()
+}
+
+/// The files to read, the lowest precedence first.
+fn config_files(place: &Place, project: &Path, events: &dyn Fn(Event)) -> Vec<(PathBuf, LayerClass)> {
+    let mut files = Vec::new();
+    let user = config_in(&place.cargo_home);
+    for folder in place.current_dir.ancestors().take_while(|folder| folder.starts_with(project)) {
+        let Some(path) = config_in(&folder.join(".cargo")).filter(|path| Some(path) != user.as_ref()) else { continue };
+        if let Err(reason) = disk::check_ownership(&path) {
+            events(Event::Warning(format!("`{}` is ignored: it {reason}", path.display())));
+            continue;
+        }
+        files.push((path, LayerClass::Repository { trusted: false, root: project.to_path_buf() }));
+    }
+    if let Some(path) = user {
+        match disk::check_ownership(&path) {
+            Ok(()) => files.push((path, LayerClass::User)),
+            Err(reason) => events(Event::Warning(format!("`{}` is ignored: it {reason}", path.display()))),
+        }
+    }
+    files.reverse();
+    files
+}
+
+/// `config.toml`, or the old name `config` if only that is there.
+fn config_in(folder: &Path) -> Option<PathBuf> {
+    // Cargo prefers the file without the ending when both are there.
+    ["config", "config.toml"].into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+fn with_trust(class: LayerClass, path: &Path, text: &str, trusted: &TrustedFiles) -> LayerClass {
+    match class {
+        LayerClass::Repository { root, .. } => {
+            LayerClass::Repository { trusted: trusted.contains(path, text.as_bytes()), root }
+        }
+        other => other,
+    }
+}
+
+fn read_config(path: &Path) -> Result<Arc<str>> {
+    let failed = |reason: String| {
+        Error::failure(format!("failed to read configuration file `{}`", path.display())).because(reason)
+    };
+    let metadata = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+    if !metadata.is_file() || metadata.len() > MAX_CONFIG_SIZE {
+        return Err(failed("it is not a regular file of at most 1 MiB".to_owned()));
+    }
+    std::fs::read_to_string(path).map(Arc::from).map_err(|error| failed(error.to_string()))
+}
+
+fn include_file(
+    path: &Path,
+    project: &Path,
+    trusted: &TrustedFiles,
+) -> std::result::Result<Option<(Arc<str>, LayerClass)>, Diagnostic> {
+    let Ok(real) = std::fs::canonicalize(path) else { return Ok(None) };
+    disk::check_ownership(&real).map_err(|reason| {
+        Diagnostic::error("config-include", format!("the included file `{}` {reason}", path.display()))
+    })?;
+    let text = read_config(&real).map_err(|error| Diagnostic::error("config-include", error.to_string()))?;
+    let class = if real.starts_with(project) {
+        LayerClass::Repository { trusted: trusted.contains(path, text.as_bytes()), root: project.to_path_buf() }
+    } else {
+        LayerClass::User
+    };
+    Ok(Some((text, class)))
+}
+
+/// `--config KEY=VALUE`, or the path of a file that the user names and thereby trusts.
+fn argument_layer(place: &Place, argument: &str) -> Result<Layer> {
+    let path = place.current_dir.join(argument);
+    if path.is_file() {
+        let text = read_config(&path)?;
+        return Ok(Layer::file(path, &text, LayerClass::CommandLine)?);
+    }
+    Ok(Layer::argument(argument)?)
+}

@@ -1,0 +1,245 @@
+//! From manifests, `Cargo.lock` and index to exact packages, and the lockfile kept true.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bulkhead_resolver::lock::{self, Changes, Previous};
+use bulkhead_resolver::{Outcome, Request, Resolve, Unlock};
+use bulkhead_schema::lockfile::{self, Lockfile};
+use bulkhead_schema::{PackageName, SourceId, Summary};
+use bulkhead_source::Client;
+use bulkhead_workspace::{ResolverBehavior, Workspace};
+
+use crate::client::index_roots;
+use crate::error::Result;
+use crate::indexes::{Freshness, Indexes, Need};
+use crate::options::GlobalOptions;
+use crate::project::Project;
+use crate::{Error, ErrorKind, Event, disk};
+
+/// Largest lockfile that is read, in bytes.
+const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
+
+/// Rounds of fetching what the resolver misses. The depth of the deepest real graphs is a fraction of it.
+const MAX_ROUNDS: usize = 200;
+
+/// What a resolution may change.
+#[derive(Debug, Clone)]
+pub struct LockRequest {
+    /// Which locked packages may move.
+    pub unlock: Unlock,
+    /// Whether the registry must be asked even if the lockfile suffices (`update`, `generate-lockfile`).
+    pub current: bool,
+    /// Whether a changed lockfile is written.
+    pub write: bool,
+    /// Whether rust-version is ignored when versions are chosen.
+    pub ignore_rust_version: bool,
+    /// rustc's version, for workspaces whose members name none.
+    pub rustc: Option<semver::Version>,
+}
+
+impl LockRequest {
+    /// What `build`, `fetch`, `metadata` … need: the lockfile as it is, completed if manifests ask for more.
+    pub fn keep() -> Self {
+        Self { unlock: Unlock::None, current: false, write: true, ignore_rust_version: false, rustc: None }
+    }
+}
+
+/// The exact packages of a workspace.
+pub struct Locked<'a> {
+    /// The graph.
+    pub resolve: Resolve,
+    /// The index entries that were loaded for it.
+    pub indexes: Indexes<'a>,
+    /// What differs from the lockfile on disk.
+    pub changes: Changes,
+    /// The lockfile on disk before, decoded.
+    pub previous: Option<Previous>,
+    /// Whether the lockfile's bytes changed.
+    pub changed: bool,
+}
+
+/// Resolves the workspace and writes `Cargo.lock` if it changed and may.
+///
+/// # Errors
+/// No graph satisfies the manifests; a registry cannot be reached; `--locked` forbids the change; the lockfile and the
+/// index disagree about a checksum.
+pub fn resolve<'a>(
+    global: &GlobalOptions,
+    project: &Project,
+    client: &'a Client,
+    request: &LockRequest,
+    events: &dyn Fn(Event),
+) -> Result<Locked<'a>> {
+    let workspace = &project.workspace;
+    let path = workspace.root.join("Cargo.lock");
+    let on_disk = read_lockfile(&path)?;
+    let locals = local_summaries(workspace);
+    let previous = on_disk.as_ref().map(|(_, lockfile)| lock::decode(lockfile, &locals));
+    let cache = global.place.bulkhead_home.join("index");
+    let mut indexes = Indexes::new(client, cache, index_roots(&project.configuration)?);
+    let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
+    let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
+    let mut question = Request::for_lockfile(&members, &path_packages, previous.as_ref());
+    question.unlock = request.unlock.clone();
+    question.rust_versions = preferred_rust_versions(project, request)?;
+    let resolve = solve(&question, &mut indexes, request.current, events)?;
+    check_checksums(previous.as_ref(), &resolve)?;
+    let version = lock::version_to_write(on_disk.as_ref().map(|(_, lockfile)| lockfile));
+    let text = lock::encode(&resolve, version).to_string();
+    let changed = on_disk.as_ref().is_none_or(|(old, _)| !same_lines(old, &text));
+    let changes = lock::changes(previous.as_ref(), &resolve, &indexes);
+    if changed {
+        refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve, version)?;
+        if request.write {
+            let text = on_disk.as_ref().map_or(text.clone(), |(old, _)| with_line_endings(old, &text));
+            disk::write_atomically(&path, text.as_bytes())?;
+        }
+    }
+    Ok(Locked { resolve, indexes, changes, previous, changed })
+}
+
+/// Cargo keeps a lockfile that only differs in its line ends.
+fn same_lines(old: &str, new: &str) -> bool {
+    old == new || old.lines().eq(new.lines())
+}
+
+fn with_line_endings(old: &str, new: &str) -> String {
+    if old.contains("\r\n") { new.replace('\n', "\r\n") } else { new.to_owned() }
+}
+
+fn read_lockfile(path: &PathBuf) -> Result<Option<(String, Lockfile)>> {
+    let failed = |reason: String| Error::failure(format!("failed to read `{}`", path.display())).because(reason);
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error.to_string())),
+        Ok(metadata) if metadata.len() > MAX_LOCKFILE_SIZE => {
+            return Err(failed("it is larger than 64 MiB".to_owned()));
+        }
+        Ok(_) => {}
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let lockfile = lockfile::parse(path, &text).map_err(|diagnostic| {
+        Error::from(diagnostic).while_doing(format!("failed to parse lock file at: {}", path.display()))
+    })?;
+    Ok(Some((text, lockfile)))
+}
+
+fn local_summaries(workspace: &Workspace) -> Vec<Arc<Summary>> {
+    let packages = workspace.members.iter().chain(workspace.path_packages.values());
+    packages.map(|package| Arc::clone(&package.summary)).collect()
+}
+
+/// Asks the resolver until nothing is missing: first with what the cache knows of the locked packages, so that a
+/// lockfile that still fits costs no request; if that is not enough, with current answers.
+fn solve(question: &Request<'_>, indexes: &mut Indexes<'_>, current: bool, events: &dyn Fn(Event)) -> Result<Resolve> {
+    if !current {
+        if let Some(previous) = question.previous {
+            let locked: BTreeSet<_> = previous.packages.keys().map(|id| (id.source(), id.name())).collect();
+            indexes.load(&locked, Freshness::Cached, Need::Required, events)?;
+            if let Ok(Outcome::Resolved(resolve)) = bulkhead_resolver::resolve(question, indexes) {
+                if resolve.nodes.keys().all(|id| !id.source().is_registry() || previous.packages.contains_key(id)) {
+                    return Ok(resolve);
+                }
+            }
+            indexes.forget();
+        }
+    }
+    for _ in 0..MAX_ROUNDS {
+        match bulkhead_resolver::resolve(question, indexes) {
+            Ok(Outcome::Resolved(resolve)) => return Ok(resolve),
+            Ok(Outcome::Missing(names)) => load_closure(names, question, indexes, events)?,
+            Err(error) => return Err(bulkhead_schema::Diagnostic::from(error).into()),
+        }
+    }
+    Err(Error::failure(format!("the dependency graph is deeper than {MAX_ROUNDS} levels")))
+}
+
+/// Loads what is missing, and right away what its newest versions will ask for, so that a fresh graph takes a few
+/// rounds of many requests each and not one round per level.
+fn load_closure(
+    missing: BTreeSet<(SourceId, PackageName)>,
+    question: &Request<'_>,
+    indexes: &mut Indexes<'_>,
+    events: &dyn Fn(Event),
+) -> Result<()> {
+    let mut wanted = missing.clone();
+    if let Some(previous) = question.previous {
+        wanted.extend(previous.packages.keys().map(|id| (id.source(), id.name())));
+    }
+    let mut seen = BTreeSet::new();
+    while !wanted.is_empty() {
+        indexes.load(&wanted, Freshness::Current, Need::Likely, events)?;
+        let mut next = BTreeSet::new();
+        for &(source, name) in &wanted {
+            next.extend(bulkhead_resolver::registry::likely_dependencies(
+                indexes,
+                source,
+                name,
+                &semver::VersionReq::STAR,
+            ));
+        }
+        seen.append(&mut wanted);
+        wanted = next.difference(&seen).copied().collect();
+    }
+    indexes.load(&missing, Freshness::Current, Need::Required, events).map(drop)
+}
+
+/// With resolver 3 (or `resolver.incompatible-rust-versions = "fallback"`) versions that suit the workspace's
+/// `rust-version`s, or the compiler, are preferred.
+fn preferred_rust_versions(project: &Project, request: &LockRequest) -> Result<Vec<semver::Version>> {
+    let configured = project.configuration.config.string("resolver.incompatible-rust-versions")?;
+    let fallback = match configured.as_ref().map(|value| value.value.as_str()) {
+        Some("fallback") => true,
+        Some(_) => false,
+        None => project.workspace.resolver == ResolverBehavior::V3,
+    };
+    if !fallback || request.ignore_rust_version {
+        return Ok(Vec::new());
+    }
+    let members = &project.workspace.members;
+    let declared: Vec<_> = members.iter().filter_map(|package| package.summary.rust_version.clone()).collect();
+    Ok(if declared.is_empty() { request.rustc.clone().into_iter().collect() } else { declared })
+}
+
+/// A version's archive never changes: a lockfile that names another checksum than the index is a sign of tampering.
+fn check_checksums(previous: Option<&Previous>, resolve: &Resolve) -> Result<()> {
+    for (id, node) in &resolve.nodes {
+        let locked = previous.and_then(|previous| previous.checksums.get(id));
+        let (Some(locked), Some(listed)) = (locked, &node.summary.checksum) else { continue };
+        if **locked != **listed {
+            return Err(Error::new(ErrorKind::Verification, format!("checksum for `{id}` changed between lock files"))
+                .because(format!("Cargo.lock says {locked}"))
+                .because(format!("the index of {} says {listed}", id.source()))
+                .help("one of the two was tampered with or damaged; find out which before you go on")
+                .help("to accept what the index says, remove the package's entry from Cargo.lock"));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_if_locked(
+    global: &GlobalOptions,
+    path: &std::path::Path,
+    old: Option<&Lockfile>,
+    resolve: &Resolve,
+    version: u8,
+) -> Result<()> {
+    if !global.lock.locked {
+        return Ok(());
+    }
+    let verb = if old.is_some() { "update" } else { "create" };
+    let mut error = Error::failure(format!(
+        "cannot {verb} the lock file {} because --locked was passed to prevent this",
+        path.display()
+    ));
+    if let Some(old) = old {
+        for line in lock::difference(old, &lock::encode(resolve, version), 20) {
+            error = error.because(line);
+        }
+    }
+    Err(error.help(
+        "to generate the lock file without accessing the network, remove the --locked flag and use --offline instead",
+    ))
+}

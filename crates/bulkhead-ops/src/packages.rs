@@ -1,0 +1,158 @@
+//! The packages of a graph on disk: downloaded, verified, unpacked, read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bulkhead_schema::PackageId;
+use bulkhead_source::{Client, DownloadRequest, Progress, SourceError, SparseIndex};
+use bulkhead_store::{PackageTree, Store};
+use bulkhead_trust::{Digest, Expected, verify_archive};
+use bulkhead_workspace::{Package, load_package};
+
+use crate::error::Result;
+use crate::indexes::source_error;
+use crate::lock::Locked;
+use crate::options::GlobalOptions;
+use crate::project::{Disk, Project};
+use crate::{Error, ErrorKind, Event};
+
+/// Brings the registry packages among `wanted` onto this machine and reads the manifests of all of them.
+///
+/// Every archive is checked against the index and the lockfile before a byte of it is unpacked.
+///
+/// # Errors
+/// A download that fails or is not what was promised; a package that breaks the rules for archives or manifests.
+pub fn load(
+    global: &GlobalOptions,
+    project: &Project,
+    locked: &mut Locked<'_>,
+    wanted: &BTreeSet<PackageId>,
+    client: &Client,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<BTreeMap<PackageId, Arc<Package>>> {
+    let store = Store::open(&global.place.bulkhead_home)
+        .map_err(|diagnostic| Error { kind: ErrorKind::Verification, ..Error::from(diagnostic) })?;
+    let mut packages = BTreeMap::new();
+    let mut trees = Vec::new();
+    let mut absent = Vec::new();
+    for &id in wanted {
+        if let Some(package) = project.workspace.package(id) {
+            packages.insert(id, Arc::clone(package));
+        } else if id.source().is_registry() {
+            let digest = digest_of(locked, id)?;
+            match store.get(id, digest).map_err(verification)? {
+                Some(tree) => trees.push(tree),
+                None => absent.push(id),
+            }
+        } else {
+            return Err(Error::failure(format!(
+                "`{id}` comes from a source that is not supported yet: {}",
+                id.source()
+            )));
+        }
+    }
+    if !absent.is_empty() {
+        trees.extend(download(&store, locked, absent, client, events)?);
+    }
+    for tree in trees {
+        let package = load_package(&Disk, &tree.root.join("Cargo.toml"), tree.id.source()).map_err(|diagnostics| {
+            Error::from(diagnostics).while_doing(format!("failed to read the manifest of `{}`", tree.id))
+        })?;
+        if package.id != tree.id {
+            return Err(Error::new(
+                ErrorKind::Verification,
+                format!("the archive of `{}` holds `{}`", tree.id, package.id),
+            ));
+        }
+        packages.insert(tree.id, package);
+    }
+    Ok(packages)
+}
+
+fn verification(diagnostic: bulkhead_schema::Diagnostic) -> Error {
+    Error { kind: ErrorKind::Verification, ..Error::from(diagnostic) }
+}
+
+fn digest_of(locked: &Locked<'_>, id: PackageId) -> Result<Digest> {
+    let summary = locked.resolve.nodes.get(&id).map(|node| &node.summary);
+    let checksum = summary.and_then(|summary| summary.checksum.as_deref());
+    checksum
+        .and_then(|text| Digest::parse(text).ok())
+        .ok_or_else(|| Error::new(ErrorKind::Verification, format!("the index names no valid checksum for `{id}`")))
+}
+
+/// Downloads run on the client's own threads; verification and unpacking on as many workers as there are processors,
+/// while the rest arrives.
+fn download(
+    store: &Store,
+    locked: &mut Locked<'_>,
+    ids: Vec<PackageId>,
+    client: &Client,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Vec<PackageTree>> {
+    events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
+    let mut requests = Vec::with_capacity(ids.len());
+    for &id in &ids {
+        let checksum = digest_of(locked, id)?.to_string();
+        let config = locked.indexes.registry(id.source())?.config(client).map_err(source_error)?;
+        requests.push(DownloadRequest { id, url: SparseIndex::download_url(&config, id, &checksum) });
+    }
+    let total = requests.len();
+    let received = AtomicU64::new(0);
+    let progress = Arc::new(Progress::default());
+    let arriving = Mutex::new(client.download(requests, &progress));
+    let finished = Mutex::new((Vec::with_capacity(total), Vec::new()));
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).min(total);
+    let locked = &*locked;
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((id, answer)) = next(&arriving) {
+                    let outcome = accept(store, locked, id, answer);
+                    let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
+                    match outcome {
+                        Ok((tree, bytes)) => {
+                            received.fetch_add(bytes, Ordering::Relaxed);
+                            finished.0.push(tree);
+                            events(Event::Downloaded { package: id, bytes });
+                        }
+                        Err(error) => finished.1.push(error),
+                    }
+                    let bytes = progress.received.load(Ordering::Relaxed);
+                    events(Event::DownloadProgress { done: finished.0.len(), total, bytes });
+                }
+            });
+        }
+    });
+    let (trees, mut errors) = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match errors.pop() {
+        Some(error) => Err(error),
+        None if trees.len() < total => Err(Error::failure("some downloads did not finish")),
+        None => {
+            events(Event::DownloadsFinished { packages: total, bytes: received.into_inner() });
+            Ok(trees)
+        }
+    }
+}
+
+type Answer = (PackageId, std::result::Result<Vec<u8>, SourceError>);
+
+fn next(arriving: &Mutex<bulkhead_source::Downloads>) -> Option<Answer> {
+    arriving.lock().unwrap_or_else(PoisonError::into_inner).next()
+}
+
+fn accept(
+    store: &Store,
+    locked: &Locked<'_>,
+    id: PackageId,
+    answer: std::result::Result<Vec<u8>, SourceError>,
+) -> Result<(PackageTree, u64)> {
+    let bytes = answer.map_err(|error| source_error(error).while_doing(format!("failed to download `{id}`")))?;
+    let length = bytes.len() as u64;
+    let index = locked.resolve.nodes.get(&id).and_then(|node| node.summary.checksum.as_deref());
+    let lock = locked.previous.as_ref().and_then(|previous| previous.checksums.get(&id)).map(String::as_str);
+    let archive = verify_archive(id, bytes, &Expected { index, lock })
+        .map_err(|mismatch| verification(bulkhead_schema::Diagnostic::from(mismatch)))?;
+    Ok((store.insert(&archive).map_err(verification)?, length))
+}
