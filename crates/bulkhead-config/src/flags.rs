@@ -1,12 +1,21 @@
 //! Which compiler flags an untrusted file may set: those that choose no program, no file and no library.
 
+/// What an untrusted file may set, and what it may not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SplitFlags {
+    /// Flags on the allow-list.
+    pub passed: Vec<String>,
+    /// The others.
+    pub held: Vec<String>,
+}
+
 /// Splits `flags` into those on rustc's allow-list and the others. A flag and its value in two arguments stay together.
-pub fn split_rustflags(flags: &[String]) -> (Vec<String>, Vec<String>) {
+pub fn split_rustflags(flags: &[String]) -> SplitFlags {
     split(flags, harmless_rustflag)
 }
 
 /// The same for rustdoc, which reads files with most of its own flags.
-pub fn split_rustdocflags(flags: &[String]) -> (Vec<String>, Vec<String>) {
+pub fn split_rustdocflags(flags: &[String]) -> SplitFlags {
     split(flags, |flag| match flag.name {
         "--document-private-items" | "--document-hidden-items" => flag.value.is_none(),
         "--crate-version" | "--default-theme" => flag.value.is_some(),
@@ -105,8 +114,8 @@ fn harmless_rustflag(flag: &Flag<'_>) -> bool {
     }
 }
 
-fn split(flags: &[String], harmless: impl Fn(&Flag<'_>) -> bool) -> (Vec<String>, Vec<String>) {
-    let (mut passed, mut held) = (Vec::new(), Vec::new());
+fn split(flags: &[String], harmless: impl Fn(&Flag<'_>) -> bool) -> SplitFlags {
+    let mut result = SplitFlags::default();
     let mut rest = flags;
     while let Some(first) = rest.first() {
         let separate = WITH_VALUE.contains(&first.as_str());
@@ -115,11 +124,11 @@ fn split(flags: &[String], harmless: impl Fn(&Flag<'_>) -> bool) -> (Vec<String>
             if separate { Flag { name: first, value: rest.get(1).map(String::as_str) } } else { attached(first) };
         // A value that begins with `@` is read as a file of arguments wherever it stands.
         let response_file = rest[..taken].iter().any(|argument| argument.starts_with('@'));
-        let target = if harmless(&flag) && !response_file { &mut passed } else { &mut held };
+        let target = if harmless(&flag) && !response_file { &mut result.passed } else { &mut result.held };
         target.extend_from_slice(&rest[..taken]);
         rest = &rest[taken..];
     }
-    (passed, held)
+    result
 }
 
 /// `--cfg=x`, `-Copt-level=3`, `-Wunused`.
@@ -144,7 +153,7 @@ mod tests {
     use super::{split_rustdocflags, split_rustflags};
 
     fn held(line: &str) -> String {
-        split_rustflags(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).1.join(" ")
+        split_rustflags(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).held.join(" ")
     }
 
     #[test]
@@ -196,6 +205,6 @@ mod tests {
             assert_eq!(held(line), line);
         }
         assert_eq!(held("--cfg a -Clinker=x -C opt-level=1"), "-Clinker=x");
-        assert_eq!(split_rustdocflags(&["--html-in-header=/etc/passwd".to_owned()]).0, [""; 0]);
+        assert_eq!(split_rustdocflags(&["--html-in-header=/etc/passwd".to_owned()]).passed, [""; 0]);
     }
 }

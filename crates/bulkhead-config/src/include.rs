@@ -41,21 +41,21 @@ pub fn expand(
     read: &mut Read<'_>,
 ) -> Result<Expanded, Diagnostic> {
     let mut expanded = Expanded::default();
-    follow(path.into(), text, class, read, &mut Vec::new(), &mut expanded)?;
+    follow(&path.into(), text, class, read, &mut Vec::new(), &mut expanded)?;
     Ok(expanded)
 }
 
 fn follow(
-    path: PathBuf,
+    path: &Path,
     text: &Arc<str>,
     class: LayerClass,
     read: &mut Read<'_>,
     chain: &mut Vec<PathBuf>,
     expanded: &mut Expanded,
 ) -> Result<(), Diagnostic> {
-    let layer = Layer::file(&path, text, class)?;
+    let layer = Layer::file(path, text, class)?;
     let definition = Definition::new(layer.origin.clone(), layer.class.clone());
-    chain.push(path.clone());
+    chain.push(path.to_owned());
     for include in includes(&layer.value, &definition)? {
         let base = path.parent().unwrap_or(Path::new("/"));
         let target = normalize(&base.join(&include.path)).unwrap_or_default();
@@ -73,7 +73,7 @@ fn follow(
         match read(&target)? {
             Some((text, class)) => {
                 let class = inherit(&layer.class, class);
-                follow(target, &text, class, read, chain, expanded)?;
+                follow(&target, &text, class, read, chain, expanded)?;
             }
             None if include.optional => {}
             None => return error(format!("the included file `{}` does not exist", target.display())),

@@ -15,9 +15,12 @@ mod read;
 pub mod tables;
 mod target;
 
-pub use include::expand;
+pub use include::{Expanded, expand};
 pub use layer::{Definition, Layer, LayerClass, Origin, Value};
 pub use merge::{IgnoredKey, Merged, merge};
 pub use read::{Config, Item, KeyPath, Tree};
 pub use tables::{EnvVariable, HttpConfig, NetConfig, ProgressWhen, RegistryConfig, TermConfig};
-pub use target::{LinksOverride, TargetConfig};
+pub use target::{LinksOverride, Runner, TargetConfig};
+
+#[cfg(test)]
+mod tests;

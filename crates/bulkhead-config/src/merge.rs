@@ -7,7 +7,7 @@ use bulkhead_schema::Diagnostic;
 use bulkhead_schema::config::{Data, Node};
 use bulkhead_schema::policy::chooses_programs;
 
-use crate::flags::{split_rustdocflags, split_rustflags};
+use crate::flags::{SplitFlags, split_rustdocflags, split_rustflags};
 use crate::keys::{self, BUILT_IN_COMMANDS, Check, Class, Key, Kind};
 use crate::layer::{Definition, Layer, LayerClass, Origin};
 use crate::read::{Config, Item, Tree};
@@ -228,14 +228,14 @@ fn judge(key: &Key, node: &Node, layer: &Definition, name: &str, trusted: bool, 
     }
 }
 
-fn flags(node: &Node, split: fn(&[String]) -> (Vec<String>, Vec<String>)) -> Verdict {
+fn flags(node: &Node, split: fn(&[String]) -> SplitFlags) -> Verdict {
     let words: Option<Vec<String>> = match &node.data {
         Data::String(line) => Some(line.split_whitespace().map(str::to_owned).collect()),
         Data::List(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
         _ => None,
     };
     let Some(words) = words else { return Verdict::NeedsTrust("it is not a list of flags") };
-    let (passed, held) = split(&words);
+    let SplitFlags { passed, held } = split(&words);
     if held.is_empty() {
         return Verdict::Act;
     }

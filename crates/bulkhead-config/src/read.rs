@@ -146,8 +146,13 @@ impl Config {
         Some(item)
     }
 
-    /// A value as the highest layer has it: `--config`, else the environment, else files.
-    pub(crate) fn scalar(&self, key: &KeyPath) -> Option<Item> {
+    /// A value of whatever type as the highest layer has it: `--config`, else the environment (a string), else files.
+    /// For keys with several types, such as `profile.dev.debug`; the other getters check the type.
+    pub fn any(&self, key: impl Into<KeyPath>) -> Option<Item> {
+        self.scalar(&key.into())
+    }
+
+    fn scalar(&self, key: &KeyPath) -> Option<Item> {
         let item = self.lookup(key);
         if let Some(item) = item.filter(|item| item.definition.is_command_line()) {
             return Some(item.clone());

@@ -13,14 +13,23 @@ use crate::read::{Config, Item, Tree};
 pub struct TargetConfig {
     /// Linker, a bare name or a path.
     pub linker: Option<Value<PathBuf>>,
-    /// Program that runs executables of the platform, with its arguments.
-    pub runner: Option<Value<(PathBuf, Vec<String>)>>,
+    /// Program that runs executables of the platform.
+    pub runner: Option<Value<Runner>>,
     /// Flags for rustc: of the matching `cfg`s, sorted by their text, and then of the triple.
     pub rustflags: Vec<Value<String>>,
     /// Flags for rustdoc.
     pub rustdocflags: Vec<Value<String>>,
     /// Build scripts that are replaced by what is written here, by `links` name.
     pub links: Vec<LinksOverride>,
+}
+
+/// A program that runs executables of a platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runner {
+    /// A bare name or a path.
+    pub program: PathBuf,
+    /// Its arguments before the executable.
+    pub arguments: Vec<String>,
 }
 
 /// `[target.TRIPLE.LINKS]`: what the build script would have said. Subject to the same policy as its directives.
@@ -69,12 +78,12 @@ impl Config {
             .collect()
     }
 
-    fn runner(&self, platform: &str) -> Result<Option<Value<(PathBuf, Vec<String>)>>, Diagnostic> {
+    fn runner(&self, platform: &str) -> Result<Option<Value<Runner>>, Diagnostic> {
         let Some(Value { value: mut words, definition }) = self.command(["target", platform, "runner"])? else {
             return Ok(None);
         };
         let program = Value { value: words.remove(0), definition };
-        Ok(Some(self.resolve_program(program).map(|program| (program, words))))
+        Ok(Some(self.resolve_program(program).map(|program| Runner { program, arguments: words })))
     }
 
     fn platform_flags(&self, triple: &str, matching: &[&str], key: &str) -> Result<Vec<Value<String>>, Diagnostic> {

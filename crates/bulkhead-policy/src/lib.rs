@@ -1,1 +1,17 @@
-//! placeholder
+//! Facts in, allow or deny out, with the reason and the rule: what the build code of one package may do beyond the
+//! defaults, which directives of its build script are obeyed, which variables it may see, and the lines for
+//! `bulkhead.toml` that would grant what was denied.
+//!
+//! Pure: it confines nothing itself (`bulkhead-sandbox`) and parses no file (`bulkhead_schema::policy`).
+//!
+//! Start with [`Effective`], then [`check_directive`].
+
+mod directive;
+mod effective;
+mod environment;
+mod propose;
+
+pub use directive::{DirectiveContext, Refusal, check_directive, check_output};
+pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySource, effective};
+pub use environment::environment_allowed;
+pub use propose::{Denial, Denied, propose};

@@ -417,13 +417,27 @@ pub fn chooses_programs(variable: &str) -> bool {
         "CARGO_REGISTR",
         "CARGO_TARGET_",
         "DYLD_",
-        "GIT_",
+        "GIT_ASKPASS",
+        "GIT_CONFIG",
+        "GIT_DIR",
+        "GIT_EXEC_PATH",
+        "GIT_EXTERNAL_DIFF",
+        "GIT_PROXY",
+        "GIT_SSH",
+        "GIT_TEMPLATE_DIR",
+        "GIT_WORK_TREE",
         "LD_",
         "RUSTC",
         "RUSTDOC",
         "RUSTFLAGS",
         "RUSTUP_",
     ];
+    // Banners such as `RUSTC_VERSION` are data that programs show; rustc reads none of them.
+    const BANNERS: &[&str] =
+        &["RUSTC_CHANNEL", "RUSTC_COMMIT", "RUSTC_HOST", "RUSTC_SEMVER", "RUSTC_TARGET", "RUSTC_VERSION"];
+    if BANNERS.iter().any(|banner| name.starts_with(banner)) {
+        return false;
+    }
     NAMES.contains(&name.as_str())
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || name.ends_with("_PROXY")
@@ -500,10 +514,14 @@ mod tests {
 
     #[test]
     fn loader_and_tool_variables_are_known() {
-        for name in ["LD_PRELOAD", "Path", "RUSTC_WRAPPER", "https_proxy", "GIT_SSH_COMMAND", "CARGO", "", "A=B"] {
+        for name in
+            ["LD_PRELOAD", "RUSTC", "Path", "RUSTC_WRAPPER", "https_proxy", "GIT_SSH_COMMAND", "CARGO", "", "A=B"]
+        {
             assert!(chooses_programs(name), "{name}");
         }
-        for name in ["FOO", "CARGO_PKG_VERSION", "CARGO_WORKSPACE_DIR", "OPENSSL_DIR", "CC"] {
+        for name in
+            ["FOO", "GIT_HASH", "RUSTC_VERSION", "CARGO_PKG_VERSION", "CARGO_WORKSPACE_DIR", "OPENSSL_DIR", "CC"]
+        {
             assert!(!chooses_programs(name), "{name}");
         }
     }

@@ -1,0 +1,295 @@
+//! Layers of policy become one: a lower layer can tighten what a higher one says, never loosen what it locks.
+
+use std::path::PathBuf;
+
+use bulkhead_schema::policy::{Digest, Grant, Limits, Lock, Policy, SandboxLevel};
+use semver::Version;
+
+/// Whose policy it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicySource {
+    /// `/etc/bulkhead/policy.toml`
+    Organisation,
+    /// `~/.config/bulkhead/policy.toml`
+    User,
+    /// `bulkhead.toml`. It came with the project, so that it only loosens anything once the user trusts this content of
+    /// it (`bulkhead trust`).
+    Workspace {
+        /// Whether the user does.
+        trusted: bool,
+    },
+}
+
+/// One policy file and whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyLayer {
+    /// Whose.
+    pub source: PolicySource,
+    /// What it says.
+    pub policy: Policy,
+}
+
+/// What holds when all layers have spoken.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effective {
+    grants: Vec<Grant>,
+    /// Limits of build scripts.
+    pub limits: Limits,
+    /// The weakest confinement that is accepted. `None` if no layer says: full.
+    pub sandbox_level: Option<SandboxLevel>,
+    /// What a layer said in vain, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Everything that the grants for one package allow together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrantSet {
+    /// Files and folders that may be read.
+    pub read: Vec<PathBuf>,
+    /// Files and folders that may be written.
+    pub write: Vec<PathBuf>,
+    /// Environment variables that are passed on.
+    pub env: Vec<String>,
+    /// Whether the network may be used.
+    pub network: bool,
+    /// Directives that are obeyed.
+    pub directives: Vec<String>,
+}
+
+/// A grant names the package and version, but the build code is not the one that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestMismatch {
+    /// The package.
+    pub package: String,
+    /// Its version.
+    pub version: Version,
+    /// What the grant is pinned to; `None` if it is not pinned although the package is not the user's own.
+    pub granted: Option<Digest>,
+    /// What the build code has.
+    pub found: Option<Digest>,
+}
+
+impl std::fmt::Display for DigestMismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { package, version, granted, found } = self;
+        match (granted, found) {
+            (None, Some(found)) => {
+                write!(
+                    f,
+                    "the grant for `{package}` {version} needs `digest = \"{found}\"`: it is not a member of the workspace"
+                )
+            }
+            (None, None) => {
+                write!(f, "the grant for `{package}` {version} needs a digest, and its build code has none")
+            }
+            (Some(granted), found) => {
+                let found = found.as_ref().map_or("unknown", Digest::as_str);
+                write!(
+                    f,
+                    "the build code of `{package}` {version} is not the one that was granted: {granted} was, this is {found}"
+                )
+            }
+        }
+    }
+}
+impl std::error::Error for DigestMismatch {}
+
+/// Combines the layers, the highest (the organisation's) first.
+pub fn effective(layers: &[PolicyLayer]) -> Effective {
+    let mut result = Effective::default();
+    let mut locks: Vec<Lock> = Vec::new();
+    for layer in layers {
+        let trusted = layer.source != PolicySource::Workspace { trusted: false };
+        let locked = |lock| !trusted || locks.contains(&lock);
+        result.take_limits(&layer.policy.limits, locked(Lock::Limits));
+        result.take_level(layer.policy.sandbox_level, locked(Lock::SandboxLevel));
+        result.take_grants(layer, trusted, &locks);
+        locks.extend(&layer.policy.locked);
+    }
+    result
+}
+
+impl Effective {
+    /// What is granted to the build code of a package. `member` says that it is part of the user's own workspace, whose
+    /// code changes with every edit, so that its grants need no digest.
+    ///
+    /// # Errors
+    /// A grant matches by name and version but not by digest: the code has changed since it was looked at.
+    pub fn grants_for(
+        &self,
+        package: &str,
+        version: &Version,
+        digest: Option<&Digest>,
+        member: bool,
+    ) -> Result<GrantSet, DigestMismatch> {
+        let mut set = GrantSet::default();
+        let mut mismatch = None;
+        let mut matched = false;
+        for grant in self.grants.iter().filter(|grant| applies(grant, package, version)) {
+            let agrees = match &grant.digest {
+                Some(wanted) => digest == Some(wanted),
+                None => member,
+            };
+            if agrees {
+                matched = true;
+                set.add(grant);
+            } else if mismatch.is_none() {
+                mismatch = Some(DigestMismatch {
+                    package: package.to_owned(),
+                    version: version.clone(),
+                    granted: grant.digest.clone(),
+                    found: digest.cloned(),
+                });
+            }
+        }
+        // Grants for several digests of one version may stand side by side; one that agrees is enough.
+        match mismatch {
+            Some(mismatch) if !matched => Err(mismatch),
+            _ => Ok(set),
+        }
+    }
+
+    fn take_limits(&mut self, new: &Limits, only_tighter: bool) {
+        let take = |old: &mut Option<u64>, new: Option<u64>| {
+            *old = match (*old, new) {
+                (Some(old), Some(new)) if only_tighter => Some(old.min(new)),
+                (old, new) => new.or(old),
+            };
+        };
+        // A limit that no higher layer names has the executor's default, which a stranger may only tighten: the
+        // executor takes the smaller one where it is told so.
+        take(&mut self.limits.memory_mib, new.memory_mib);
+        take(&mut self.limits.time_seconds, new.time_seconds);
+        take(&mut self.limits.output_mib, new.output_mib);
+        take(&mut self.limits.processes, new.processes);
+    }
+
+    fn take_level(&mut self, new: Option<SandboxLevel>, only_tighter: bool) {
+        let Some(new) = new else { return };
+        let old = self.sandbox_level.unwrap_or(SandboxLevel::Full);
+        if only_tighter && new < old {
+            self.notes
+                .push("a weaker `sandbox.level` was ignored: it is locked, or its file is not trusted".to_owned());
+        } else {
+            self.sandbox_level = Some(new);
+        }
+    }
+
+    fn take_grants(&mut self, layer: &PolicyLayer, trusted: bool, locks: &[Lock]) {
+        for grant in &layer.policy.grants {
+            let package = &grant.package;
+            if !trusted {
+                let advice = "look at `bulkhead.toml`, then run `bulkhead trust bulkhead.toml`";
+                self.notes
+                    .push(format!("the grant for `{package}` does not act: the file came with the project; {advice}"));
+                continue;
+            }
+            let mut grant = grant.clone();
+            let before = grant.clone();
+            let locked = |lock: Lock| locks.contains(&Lock::Grant) || locks.contains(&lock);
+            clear(&mut grant.read, locked(Lock::GrantRead));
+            clear(&mut grant.write, locked(Lock::GrantWrite));
+            clear(&mut grant.env, locked(Lock::GrantEnv));
+            clear(&mut grant.directives, locked(Lock::GrantDirectives));
+            grant.network &= !locked(Lock::GrantNetwork);
+            if grant != before {
+                self.notes.push(format!("part of the grant for `{package}` does not act: a higher policy locks it"));
+            }
+            self.grants.push(grant);
+        }
+    }
+}
+
+fn clear<T>(list: &mut Vec<T>, locked: bool) {
+    if locked {
+        list.clear();
+    }
+}
+
+/// By name and version, where a pre-release counts as the version that it leads to: a grant is no dependency.
+fn applies(grant: &Grant, package: &str, version: &Version) -> bool {
+    let release = Version { pre: semver::Prerelease::EMPTY, ..version.clone() };
+    grant.package == package && (grant.version.matches(version) || grant.version.matches(&release))
+}
+
+impl GrantSet {
+    fn add(&mut self, grant: &Grant) {
+        self.read.extend(grant.read.iter().cloned());
+        self.write.extend(grant.write.iter().cloned());
+        self.env.extend(grant.env.iter().cloned());
+        self.directives.extend(grant.directives.iter().cloned());
+        self.network |= grant.network;
+    }
+
+    /// Whether a directive stands among the granted ones, in exactly these words.
+    pub fn allows_directive(&self, directive: &str) -> bool {
+        self.directives.iter().any(|granted| granted == directive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Effective, PolicyLayer, PolicySource, effective};
+    use bulkhead_schema::policy::{Digest, SandboxLevel, parse_policy};
+    use semver::Version;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    const ORGANISATION: PolicySource = PolicySource::Organisation;
+    const TRUSTED: PolicySource = PolicySource::Workspace { trusted: true };
+    const UNTRUSTED: PolicySource = PolicySource::Workspace { trusted: false };
+
+    fn of(layers: &[(PolicySource, &str)]) -> Effective {
+        let layer = |&(source, text): &(PolicySource, &str)| {
+            let policy = parse_policy(Path::new("policy.toml"), &Arc::from(text)).unwrap();
+            PolicyLayer { source, policy }
+        };
+        effective(&layers.iter().map(layer).collect::<Vec<_>>())
+    }
+
+    fn version(text: &str) -> Version {
+        Version::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_grant_is_pinned_to_the_build_code() {
+        let (good, bad) = (Digest::from_sha256([1; 32]), Digest::from_sha256([2; 32]));
+        let text = format!("[[grant]]\npackage='x'\nversion='=1.0.0'\ndigest='{good}'\nnetwork=true");
+        let policy = of(&[(TRUSTED, &text)]);
+        let ask = |name, v: &str, digest| policy.grants_for(name, &version(v), digest, false);
+        assert!(ask("x", "1.0.0", Some(&good)).unwrap().network);
+        assert!(!ask("x", "1.0.1", Some(&good)).unwrap().network);
+        assert!(!ask("y", "1.0.0", Some(&good)).unwrap().network);
+        assert!(ask("x", "1.0.0", Some(&bad)).unwrap_err().to_string().contains("is not the one that was granted"));
+        assert!(ask("x", "1.0.0", None).is_err());
+    }
+
+    #[test]
+    fn only_members_need_no_digest() {
+        let policy = of(&[(TRUSTED, "[[grant]]\npackage='x'\nenv=['A']")]);
+        assert_eq!(policy.grants_for("x", &version("1.0.0-rc.1"), None, true).unwrap().env, ["A"]);
+        assert!(policy.grants_for("x", &version("1.0.0"), None, false).is_err());
+    }
+
+    #[test]
+    fn what_came_with_the_project_loosens_nothing() {
+        let policy = of(&[(UNTRUSTED, "sandbox.level='landlock'\n[[grant]]\npackage='x'\nnetwork=true")]);
+        assert!(!policy.grants_for("x", &version("1.0.0"), None, true).unwrap().network);
+        assert_eq!(policy.sandbox_level, None);
+        assert_eq!(policy.notes.len(), 2);
+    }
+
+    #[test]
+    fn locks_hold_against_lower_layers_only() {
+        let high = "locked=['grant.network','limits','sandbox.level']\nlimits.memory-mib=100\n[[grant]]\npackage='o'\nnetwork=true";
+        let low = "sandbox.level='landlock'\nlimits={memory-mib=200,processes=5}\n[[grant]]\npackage='x'\nnetwork=true\nenv=['A']";
+        let policy = of(&[(ORGANISATION, high), (TRUSTED, low)]);
+        let set = policy.grants_for("x", &version("1.0.0"), None, true).unwrap();
+        assert!(!set.network && set.env == ["A"]);
+        assert!(policy.grants_for("o", &version("1.0.0"), None, true).unwrap().network);
+        assert_eq!((policy.limits.memory_mib, policy.limits.processes), (Some(100), Some(5)));
+        assert_ne!(policy.sandbox_level, Some(SandboxLevel::Landlock));
+        let policy = of(&[(TRUSTED, "limits.memory-mib=200\nsandbox.level='landlock'")]);
+        assert_eq!((policy.limits.memory_mib, policy.sandbox_level), (Some(200), Some(SandboxLevel::Landlock)));
+    }
+}

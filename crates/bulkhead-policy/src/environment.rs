@@ -1,0 +1,226 @@
+//! Which variables of the user's environment build code may see, besides those that Cargo documents and sets.
+
+use bulkhead_schema::policy::chooses_programs;
+
+/// Whether a build script may see a variable without a grant. An allow-list: what native builds need, never what looks
+/// like a secret, whatever list it is on.
+pub fn environment_allowed(name: &str) -> bool {
+    !secret(name) && !chooses_programs(name) && (tool_variable(name) || listed(name))
+}
+
+fn secret(name: &str) -> bool {
+    const PARTS: &[&str] = &[
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "CREDENTIAL",
+        "PRIVATE_KEY",
+        "API_KEY",
+        "APIKEY",
+        "ACCESS_KEY",
+        "AUTH",
+        "COOKIE",
+        "SESSION",
+    ];
+    const PREFIXES: &[&str] = &[
+        "ACTIONS_",
+        "AWS_",
+        "AZURE_",
+        "BULKHEAD_",
+        "CARGO_REGISTR",
+        "DOCKER_",
+        "GCP_",
+        "GH_",
+        "GITHUB_",
+        "GITLAB_",
+        "GOOGLE_",
+        "GPG_",
+        "KUBE",
+        "NPM_",
+        "SSH_",
+        "VAULT_",
+    ];
+    let name = name.to_ascii_uppercase();
+    // The C library of aws-lc is configured by variables with this prefix; they are not the cloud's.
+    let cloud = PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !name.starts_with("AWS_LC_");
+    cloud || PARTS.iter().any(|part| name.contains(part)) || name.ends_with("_PROXY")
+}
+
+/// The tools of a native build, in the forms that the `cc` and `cmake` crates read: `CC`, `CC_<platform>`, `HOST_CC`,
+/// `TARGET_CC`, and `<PLATFORM>_CC`.
+fn tool_variable(name: &str) -> bool {
+    const TOOLS: &[&str] = &[
+        "AR",
+        "ARFLAGS",
+        "AS",
+        "ASFLAGS",
+        "CC",
+        "CFLAGS",
+        "CPPFLAGS",
+        "CXX",
+        "CXXFLAGS",
+        "CXXSTDLIB",
+        "CUDACXX",
+        "FC",
+        "FFLAGS",
+        "LD",
+        "LDFLAGS",
+        "NASM",
+        "NM",
+        "NVCC",
+        "OBJCOPY",
+        "OBJCFLAGS",
+        "RANLIB",
+        "RANLIBFLAGS",
+        "STRIP",
+        "YASM",
+    ];
+    let bare = name.strip_prefix("HOST_").or_else(|| name.strip_prefix("TARGET_")).unwrap_or(name);
+    TOOLS.iter().any(|tool| bare == *tool || bare.strip_prefix(tool).is_some_and(|rest| rest.starts_with('_')))
+}
+
+fn listed(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "CC_ENABLE_DEBUG_OUTPUT",
+        "CC_FORCE_DISABLE",
+        "CC_KNOWN_WRAPPER_CUSTOM",
+        "CI",
+        "CLANG_PATH",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLORTERM",
+        "CRATE_CC_NO_DEFAULTS",
+        "DEVELOPER_DIR",
+        "DOCS_RS",
+        "FORCE_COLOR",
+        "LANG",
+        "LANGUAGE",
+        "LLVM_CONFIG_PATH",
+        "MACOSX_DEPLOYMENT_TARGET",
+        "IPHONEOS_DEPLOYMENT_TARGET",
+        "NINJA",
+        "NINJA_STATUS",
+        "NO_COLOR",
+        "NUMBER_OF_PROCESSORS",
+        "PERL",
+        "PYTHON",
+        "PYTHON3",
+        "RUST_BACKTRACE",
+        "RUST_LOG",
+        "SDKROOT",
+        "SOURCE_DATE_EPOCH",
+        "TERM",
+        "TZ",
+        "WASI_SDK_PATH",
+        "WASI_SYSROOT",
+        "ZERO_AR_DATE",
+    ];
+    const PREFIXES: &[&str] = &[
+        "ANDROID_NDK",
+        "AWS_LC_",
+        "BINDGEN_",
+        "CMAKE",
+        "CUDA_",
+        "EMSDK",
+        "JEMALLOC_",
+        "LC_",
+        "LIBCLANG_",
+        "OPENSSL_",
+        "OPENBLAS_",
+        "PKG_CONFIG",
+        "PROTOC",
+        "PYO3_",
+        "RING_",
+        "ROCKSDB_",
+        "SQLITE",
+        "SYSTEM_DEPS_",
+        "VCPKG",
+        "X86_64_",
+        "AARCH64_",
+    ];
+    // How `-sys` crates are told which library to take: `LIBZ_SYS_STATIC`, `FOO_LIB_DIR`, `FOO_NO_PKG_CONFIG`.
+    const SUFFIXES: &[&str] = &[
+        "_DYNAMIC",
+        "_INCLUDE_DIR",
+        "_INCLUDE_PATH",
+        "_LIB_DIR",
+        "_LIB_PATH",
+        "_LIBS",
+        "_NO_PKG_CONFIG",
+        "_NO_VENDOR",
+        "_STATIC",
+        "_USE_PKG_CONFIG",
+        "_USE_SYSTEM",
+        "_VENDORED",
+    ];
+    NAMES.contains(&name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::environment_allowed;
+
+    #[test]
+    fn native_builds_see_their_variables() {
+        for name in [
+            "CC",
+            "CC_x86_64-unknown-linux-gnu",
+            "CFLAGS_x86_64_unknown_linux_gnu",
+            "HOST_CC",
+            "TARGET_CXXFLAGS",
+            "AR",
+            "PKG_CONFIG_PATH",
+            "PKG_CONFIG_ALLOW_CROSS",
+            "CMAKE",
+            "CMAKE_TOOLCHAIN_FILE",
+            "OPENSSL_DIR",
+            "X86_64_UNKNOWN_LINUX_GNU_OPENSSL_LIB_DIR",
+            "LIBCLANG_PATH",
+            "PROTOC",
+            "SOURCE_DATE_EPOCH",
+            "LANG",
+            "LC_ALL",
+            "AWS_LC_SYS_CMAKE_BUILDER",
+            "LIBZ_SYS_STATIC",
+            "BINDGEN_EXTRA_CLANG_ARGS_x86_64",
+            "SQLITE3_LIB_DIR",
+        ] {
+            assert!(environment_allowed(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_and_the_unknown_are_hidden() {
+        for name in [
+            "CARGO_REGISTRY_TOKEN",
+            "CARGO_REGISTRIES_T_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_REGION",
+            "GITHUB_TOKEN",
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            "FOO_SECRET",
+            "https_proxy",
+            "HTTP_PROXY",
+            "SSH_AUTH_SOCK",
+            "HOME",
+            "USER",
+            "PATH",
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "RUSTFLAGS",
+            "OPENSSL_API_KEY",
+            "CMAKE_TOKEN",
+            "POLYMARKET_PRIVATE_KEY",
+            "DATABASE_URL",
+            "GITLAB_CI",
+            "FOO",
+            "",
+        ] {
+            assert!(!environment_allowed(name), "{name}");
+        }
+    }
+}
