@@ -19,6 +19,7 @@ pub mod options;
 pub mod packages;
 pub mod probe;
 pub mod project;
+pub mod select;
 pub mod toolchain;
 pub mod trusted_files;
 

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use bulkhead_unit_graph::MessageFormat;
+pub use bulkhead_unit_graph::request::{Intent, NameFilter, TargetFilter};
+
 /// Where a command runs, read once from the process.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -76,52 +79,6 @@ pub struct FeatureOptions {
     pub no_default_features: bool,
 }
 
-/// What is done with the selected targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intent {
-    /// `build`, `run`
-    Build,
-    /// `check`
-    Check,
-    /// `check --profile test`
-    CheckTest,
-    /// `test`
-    Test,
-    /// `bench`
-    Bench,
-}
-
-/// One kind of target: none, all of it, or those named (globs allowed).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum TargetRule {
-    /// Not asked for.
-    #[default]
-    None,
-    /// `--bins` and the like.
-    All,
-    /// `--bin NAME` and the like.
-    Named(Vec<String>),
-}
-
-/// `--lib`, `--bin`, `--example`, `--test`, `--bench`, `--all-targets`.
-#[derive(Debug, Clone, Default)]
-pub struct TargetOptions {
-    /// `--lib`
-    pub lib: bool,
-    /// `--bin NAME`, `--bins`
-    pub bins: TargetRule,
-    /// `--example NAME`, `--examples`
-    pub examples: TargetRule,
-    /// `--test NAME`, `--tests`
-    pub tests: TargetRule,
-    /// `--bench NAME`, `--benches`
-    pub benches: TargetRule,
-    /// `--all-targets`
-    pub all_targets: bool,
-    /// `--doc`
-    pub doc: bool,
-}
-
 /// Everything that steers a compilation.
 #[derive(Debug, Clone)]
 pub struct CompileOptions {
@@ -130,7 +87,7 @@ pub struct CompileOptions {
     /// Which packages.
     pub packages: PackageOptions,
     /// Which of their targets.
-    pub targets: TargetOptions,
+    pub targets: TargetFilter,
     /// With which features.
     pub features: FeatureOptions,
     /// `--profile NAME`; `--release` is `release`. `None` for the command's own default.
@@ -149,6 +106,8 @@ pub struct CompileOptions {
     pub ignore_rust_version: bool,
     /// How diagnostics are wanted.
     pub message_format: MessageFormat,
+    /// `json-render-diagnostics`: rustc's messages are rendered on standard error instead of printed as JSON.
+    pub render_diagnostics: bool,
     /// `--unit-graph`: plan only.
     pub unit_graph: bool,
     /// `--no-run` for `test`.
@@ -159,25 +118,6 @@ pub struct CompileOptions {
     pub terminal_width: Option<usize>,
     /// What the user's program gets after `--`.
     pub arguments: Vec<OsString>,
-}
-
-/// `--message-format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MessageFormat {
-    /// Rendered, on standard error.
-    #[default]
-    Human,
-    /// One line each, on standard error.
-    Short,
-    /// JSON lines on standard output.
-    Json {
-        /// `json-render-diagnostics`: rustc's messages rendered on standard error instead.
-        render_diagnostics: bool,
-        /// `json-diagnostic-short`
-        short: bool,
-        /// `json-diagnostic-rendered-ansi`
-        ansi: bool,
-    },
 }
 
 /// `update`.

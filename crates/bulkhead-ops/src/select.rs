@@ -1,0 +1,96 @@
+//! Which members of the workspace a command is about.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bulkhead_schema::{PackageId, PackageSpec};
+use bulkhead_workspace::{Package, Workspace};
+
+use crate::Error;
+use crate::error::Result;
+use crate::options::PackageOptions;
+
+/// The selected members, in workspace order.
+///
+/// # Errors
+/// A specification that matches no member, and `--exclude` without `--workspace`.
+pub fn members(workspace: &Workspace, options: &PackageOptions) -> Result<Vec<Arc<Package>>> {
+    if !options.exclude.is_empty() && !options.workspace {
+        return Err(Error::new(crate::ErrorKind::Usage, "--exclude can only be used together with --workspace"));
+    }
+    let wanted: BTreeSet<PackageId> = if options.workspace {
+        excluded(workspace, &options.exclude)?
+    } else if !options.packages.is_empty() {
+        named(workspace, &options.packages)?
+    } else {
+        workspace.current.map_or_else(|| workspace.default_members.iter().copied().collect(), |id| BTreeSet::from([id]))
+    };
+    let selected: Vec<_> = workspace.members.iter().filter(|package| wanted.contains(&package.id)).cloned().collect();
+    if selected.is_empty() {
+        return Err(
+            Error::failure("no packages were selected").help("the workspace has no members, or all are excluded")
+        );
+    }
+    Ok(selected)
+}
+
+fn excluded(workspace: &Workspace, exclude: &[String]) -> Result<BTreeSet<PackageId>> {
+    let mut ids: BTreeSet<PackageId> = workspace.members.iter().map(|package| package.id).collect();
+    for spec in exclude {
+        for id in matching(workspace, spec)? {
+            ids.remove(&id);
+        }
+    }
+    Ok(ids)
+}
+
+fn named(workspace: &Workspace, specs: &[String]) -> Result<BTreeSet<PackageId>> {
+    let mut ids = BTreeSet::new();
+    for spec in specs {
+        let found = matching(workspace, spec)?;
+        if found.is_empty() {
+            return Err(unknown(workspace, spec));
+        }
+        ids.extend(found);
+    }
+    Ok(ids)
+}
+
+/// Members that `spec`, a package id specification or a glob over names, means.
+fn matching(workspace: &Workspace, spec: &str) -> Result<Vec<PackageId>> {
+    let ids = workspace.members.iter().map(|package| package.id);
+    if spec.contains(['*', '?', '[']) {
+        let glob = globset::Glob::new(spec)
+            .map_err(|error| Error::failure(format!("cannot build glob pattern from `{spec}`")).because(error))?;
+        let matcher = glob.compile_matcher();
+        return Ok(ids.filter(|id| matcher.is_match(id.name().as_str())).collect());
+    }
+    let parsed = PackageSpec::parse(spec)
+        .map_err(|error| Error::failure(format!("invalid package ID specification: `{spec}`")).because(error))?;
+    Ok(ids.filter(|id| parsed.matches(*id)).collect())
+}
+
+fn unknown(workspace: &Workspace, spec: &str) -> Error {
+    let names = workspace.members.iter().map(|package| package.id.name().as_str());
+    let near = names.min_by_key(|name| distance(name, spec)).filter(|name| distance(name, spec) <= 3);
+    let error = Error::failure(format!("package ID specification `{spec}` did not match any packages"));
+    match near {
+        Some(name) => error.help(format!("a package with a similar name exists: `{name}`")),
+        None => error,
+    }
+}
+
+/// Levenshtein distance.
+pub fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in b.iter().enumerate() {
+            let change = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
