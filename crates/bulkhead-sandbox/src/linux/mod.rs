@@ -1,52 +1,21 @@
-use crate::child::{self, Exit, Stream};
-use crate::error::SandboxError;
-use crate::process::Process;
-use crate::support::Support;
+//! Confinement on Linux.
+//!
+//! `spawn` prepares everything (`view`: what is to be mounted; `landlock`, `seccomp`: the rules) and starts the child, which
+//! runs `enter` in the parent's memory until it executes the program. `wait` is the parent's loop afterwards, `observe`
+//! answers and records what seccomp notifies of.
 
-const TEXT: &str = "confinement is not available on this operating system or processor yet (Linux on x86-64 and aarch64 is); \
-                    nothing is run without it";
+mod enter;
+mod init;
+mod landlock;
+mod namespaces;
+mod observe;
+mod seccomp;
+mod spawn;
+mod support;
+mod syscall;
+mod view;
+mod wait;
 
-/// Refuses.
-///
-/// # Errors
-/// Always [`SandboxError::Unsupported`].
-pub fn spawn(_process: &Process) -> Result<child::Child, SandboxError> {
-    Err(SandboxError::Unsupported(TEXT.into()))
-}
-
-/// Says that nothing is available here.
-pub fn support() -> Support {
-    Support { full: Some(TEXT.into()), landlock_only: Some(TEXT.into()), landlock_abi: 0 }
-}
-
-/// A child cannot exist here.
-#[derive(Debug)]
-pub(crate) enum Child {}
-
-impl Child {
-    pub(crate) fn id(&self) -> u32 {
-        match *self {}
-    }
-
-    pub(crate) fn kill(&self) {
-        match *self {}
-    }
-
-    pub(crate) fn killer(&self) -> Result<Killer, SandboxError> {
-        match *self {}
-    }
-
-    pub(crate) fn wait_with(self, _on_output: impl FnMut(Stream, &[u8])) -> Result<Exit, SandboxError> {
-        match self {}
-    }
-}
-
-/// Neither can its killer.
-#[derive(Debug)]
-pub(crate) enum Killer {}
-
-impl Killer {
-    pub(crate) fn kill(&self) {
-        match *self {}
-    }
-}
+pub use spawn::spawn;
+pub use support::support;
+pub(crate) use wait::{Child, Killer};

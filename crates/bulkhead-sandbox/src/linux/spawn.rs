@@ -1,0 +1,334 @@
+//! The parent's side of starting a process: prepare everything, start, say what went wrong.
+
+use std::ffi::{CString, OsStr, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use super::enter::{self, Answer, Entry, Failure, Stage};
+use super::namespaces::{self, Maps};
+use super::observe::Observer;
+use super::syscall::{Errno, check, owned, pipe};
+use super::view::{self, ROOT, Step, View};
+use super::wait::{self, Readers};
+use super::{init, landlock, seccomp, support};
+use crate::child::Child;
+use crate::error::SandboxError;
+use crate::process::{Level, Limits, Network, Process, Stdin, Stdout};
+
+/// Options of the memory file system that holds the view's shells, `/tmp` and `HOME`: half of the memory at most.
+const ROOT_OPTIONS: &std::ffi::CStr = c"mode=0755,size=50%,nr_inodes=1048576";
+
+/// Starts a process, confined as described.
+///
+/// The child is ended when the calling *thread* ends, so spawn and wait on one thread.
+///
+/// # Errors
+/// Every error means that the program was not started: the description is unusable, the host cannot confine it, or the
+/// program cannot be executed inside. Nothing is ever started with less confinement than was asked for.
+pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
+    let abi = landlock_abi();
+    if let Some(text) = support::missing_landlock(abi, process.level) {
+        return Err(SandboxError::Unsupported(text));
+    }
+    let private = wait::PrivateFolder::for_level(process.level)?;
+    let adjusted = private.as_ref().map(|private| private.adjust(process));
+    let process = adjusted.as_ref().unwrap_or(process);
+    let view = view::prepare(process, abi)?;
+    let strings = Strings::of(process)?;
+    let pipes = Pipes::open(process)?;
+    let (mut entry, shown) = entry(process, abi, view, &strings, &pipes)?;
+    let deadline = process.limits.wall_time.and_then(|limit| Instant::now().checked_add(limit));
+    start(&mut entry).map_err(|failure| explain(failure, process, &entry))?;
+    let answer = &entry.answer;
+    // SAFETY: numbers only. The process is not waited for before its number is turned into a descriptor here.
+    let pidfd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, answer.process, 0) })
+        .map_err(|errno| SandboxError::Setup { step: "opening the process".into(), source: errno.into() })?;
+    let observer = answer.listener.map(|listener| Observer::new(owned(listener.into()), shown));
+    let Pipes { stdout, stderr, status, .. } = pipes;
+    Ok(Child(wait::Child::new(wait::Started {
+        process: answer.process,
+        pidfd: owned(pidfd),
+        level: process.level,
+        readers: Readers { stdout: stdout.map(|(read, _)| read), stderr: stderr.map(|(read, _)| read) },
+        status: status.0,
+        observer,
+        deadline,
+        output_bytes: process.limits.output_bytes,
+        private,
+    })))
+}
+
+fn landlock_abi() -> u32 {
+    static ABI: OnceLock<u32> = OnceLock::new();
+    *ABI.get_or_init(landlock::abi)
+}
+
+/// The strings that `execve` takes, and the arrays of pointers to them.
+struct Strings {
+    program: CString,
+    current_dir: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Strings {
+    fn of(process: &Process) -> Result<Strings, SandboxError> {
+        if !process.program.is_absolute() || !process.current_dir.is_absolute() {
+            let (program, folder) = (&process.program, &process.current_dir);
+            let text = format!("the program {program:?} and its working folder {folder:?} have to be absolute paths");
+            return Err(SandboxError::Invalid(text));
+        }
+        let mut arguments = vec![text(process.program.as_os_str())?];
+        for argument in &process.arguments {
+            arguments.push(text(argument)?);
+        }
+        let mut environment = Vec::with_capacity(process.environment.len());
+        for (name, value) in &process.environment {
+            let mut pair = name.clone();
+            pair.push("=");
+            pair.push(value);
+            environment.push(text(&pair)?);
+        }
+        let program = text(process.program.as_os_str())?;
+        Ok(Strings { program, current_dir: text(process.current_dir.as_os_str())?, arguments, environment })
+    }
+}
+
+fn text(text: &OsStr) -> Result<CString, SandboxError> {
+    CString::new(text.as_bytes())
+        .map_err(|_| SandboxError::Invalid(format!("a NUL byte in the program, an argument or a variable: {text:?}")))
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// The descriptors between parent and child, each (read, write).
+struct Pipes {
+    stdout: Option<(OwnedFd, OwnedFd)>,
+    stderr: Option<(OwnedFd, OwnedFd)>,
+    status: (OwnedFd, OwnedFd),
+    null: &'static OwnedFd,
+}
+
+impl Pipes {
+    fn open(process: &Process) -> Result<Pipes, SandboxError> {
+        let fault = |source| SandboxError::Setup { step: "opening the pipes".into(), source };
+        let piped = || match process.stdout {
+            Stdout::Piped => pipe().map(Some).map_err(fault),
+            Stdout::Inherit => Ok(None),
+        };
+        let (stdout, stderr) = (piped()?, piped()?);
+        Ok(Pipes { stdout, stderr, status: pipe().map_err(fault)?, null: null().map_err(fault)? })
+    }
+}
+
+/// `/dev/null`, opened once.
+fn null() -> io::Result<&'static OwnedFd> {
+    static NULL: OnceLock<Result<OwnedFd, i32>> = OnceLock::new();
+    let open = || std::fs::File::open("/dev/null").map(OwnedFd::from);
+    NULL.get_or_init(|| open().map_err(|error| error.raw_os_error().unwrap_or(libc::EIO)))
+        .as_ref()
+        .map_err(|errno| io::Error::from_raw_os_error(*errno))
+}
+
+/// Prepares what the child needs. The pointers in it are good as long as `strings` is.
+fn entry(
+    process: &Process,
+    abi: u32,
+    view: View,
+    strings: &Strings,
+    pipes: &Pipes,
+) -> Result<(Entry, view::Shown), SandboxError> {
+    let full = process.level == Level::Full;
+    let mut namespaces = 0;
+    let mut join = None;
+    if full {
+        namespaces =
+            libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        if process.network == Network::None && abi >= support::ABI_WITH_SCOPES {
+            let shared = namespaces::shared().map_err(support::namespaces_refused)?;
+            join = Some((shared.user.as_raw_fd(), shared.network.as_raw_fd()));
+        } else if process.network == Network::None {
+            // Without Landlock's scopes an abstract socket would reach other children: each has its own namespace then.
+            namespaces |= libc::CLONE_NEWNET;
+        }
+    }
+    let init = init::executable()
+        .map_err(|source| SandboxError::Setup { step: "making an executable memory file for init".into(), source })?;
+    let filter = seccomp::compile(seccomp::Options {
+        level: process.level,
+        network: process.network,
+        observe: process.observe,
+        first_path: strings.program.as_ptr() as u64,
+    });
+    let writer = |ends: &Option<(OwnedFd, OwnedFd)>, inherited: i32| {
+        ends.as_ref().map_or(inherited, |(_, write)| write.as_raw_fd())
+    };
+    let entry = Entry {
+        join,
+        namespaces,
+        maps: Maps::of_this_process(),
+        steps: view.steps,
+        root_options: ROOT_OPTIONS.to_owned(),
+        pid_max: pid_max(&process.limits),
+        limits: limits(&process.limits, full)?,
+        landlock: view.landlock,
+        filter,
+        observe: process.observe,
+        current_dir: strings.current_dir.clone(),
+        program: strings.program.clone(),
+        arguments: pointers(&strings.arguments),
+        environment: pointers(&strings.environment),
+        stdin: if process.stdin == Stdin::Null { pipes.null.as_raw_fd() } else { 0 },
+        stdout: writer(&pipes.stdout, 1),
+        stderr: writer(&pipes.stderr, 2),
+        inherit: process.inherit.clone(),
+        status: (pipes.status.0.as_raw_fd(), pipes.status.1.as_raw_fd()),
+        init: init.as_raw_fd(),
+        stacks: [Stack::new(), Stack::new()],
+        answer: Answer::default(),
+    };
+    Ok((entry, view.shown))
+}
+
+/// The highest process number in the child's pid namespace. Numbers below 300 are not used a second time.
+fn pid_max(limits: &Limits) -> Option<CString> {
+    let processes = limits.processes?;
+    CString::new((processes.saturating_add(301)).min(4_194_304).to_string()).ok()
+}
+
+/// The resource limits, none above what this process may give.
+fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, SandboxError> {
+    let seconds = |time: std::time::Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let wanted = [
+        (libc::RLIMIT_CORE, Some(0), 0),
+        (libc::RLIMIT_CPU, limits.cpu_time.map(seconds), 1),
+        (libc::RLIMIT_DATA, limits.memory_bytes, 0),
+        // Counted per user namespace: at the weaker level it would count the user's other processes.
+        (libc::RLIMIT_NPROC, limits.processes.filter(|_| full), 0),
+        (libc::RLIMIT_NOFILE, limits.open_files, 0),
+        (libc::RLIMIT_FSIZE, limits.file_size, 0),
+    ];
+    let mut result = Vec::with_capacity(wanted.len());
+    for (resource, value, grace) in wanted {
+        let Some(value) = value else { continue };
+        let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the struct is valid for writing.
+        check(unsafe { libc::getrlimit(resource, &raw mut current) }.into())
+            .map_err(|errno| SandboxError::Setup { step: "reading the resource limits".into(), source: errno.into() })?;
+        let hard = value.saturating_add(grace).min(current.rlim_max);
+        result.push((resource, libc::rlimit { rlim_cur: value.min(hard), rlim_max: hard }));
+    }
+    Ok(result)
+}
+
+/// Starts the processes, and returns when the program was executed or something failed.
+fn start(entry: &mut Entry) -> Result<(), Failure> {
+    let files = if entry.observe { libc::CLONE_FILES } else { 0 };
+    let at_start = |Errno(errno)| Failure { stage: Stage::Namespaces, errno };
+    let pointer: *mut Entry = entry;
+    if entry.join.is_some() {
+        let usher = on_a_new_stack(files, enter::usher, pointer.cast()).map_err(at_start)?;
+        reap(usher);
+    } else {
+        entry.answer.process = on_a_new_stack(entry.namespaces | files, enter::first, pointer.cast()).map_err(at_start)?;
+    }
+    match entry.answer.failure {
+        None => Ok(()),
+        Some(failure) => {
+            if entry.answer.process > 0 {
+                reap(entry.answer.process);
+            }
+            if let Some(listener) = entry.answer.listener {
+                super::syscall::close(listener);
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Waits for a child that is about to end.
+fn reap(process: i32) {
+    // SAFETY: the child is ours and not waited for elsewhere; no status is asked for.
+    while let Err(Errno(libc::EINTR)) =
+        check(unsafe { libc::waitpid(process, std::ptr::null_mut(), libc::__WALL) }.into())
+    {}
+}
+
+/// A stack for a child that runs in this process's memory.
+#[derive(Debug)]
+pub(super) struct Stack(Box<[std::mem::MaybeUninit<u128>]>);
+
+impl Stack {
+    const BYTES: usize = 64 * 1024;
+
+    pub(super) fn new() -> Stack {
+        Stack(Box::new_uninit_slice(Stack::BYTES / size_of::<u128>()))
+    }
+
+    /// Where the stack begins; it grows downwards.
+    pub(super) fn top(&mut self) -> *mut c_void {
+        self.0.as_mut_ptr_range().end.cast()
+    }
+}
+
+/// Starts `function` as a process that shares this one's memory, and returns when it has ended or executed a program. All
+/// signals are blocked meanwhile: a handler must not run in the child.
+pub(super) fn on_a_new_stack(
+    flags: c_int,
+    function: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> Result<i32, Errno> {
+    let mut stack = Stack::new();
+    let flags = flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the sets are valid; the stack is used by the child alone and outlives it, since this thread is suspended
+    // until the child has left the shared memory; the child's code obeys the rules of `enter`.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let child = check(libc::clone(function, stack.top(), flags, argument).into());
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        child.map(|child| child as i32)
+    }
+}
+
+/// The error for what the child could not do.
+fn explain(failure: Failure, process: &Process, entry: &Entry) -> SandboxError {
+    let source = io::Error::from_raw_os_error(failure.errno);
+    let setup = |step: &str, source| SandboxError::Setup { step: step.into(), source };
+    match failure.stage {
+        Stage::Join | Stage::Namespaces | Stage::Maps | Stage::Root => support::namespaces_refused(source),
+        Stage::Proc => support::proc_refused(&source),
+        Stage::View(index) => match entry.steps.get(index) {
+            Some(Step::Bind { source: path, .. }) => SandboxError::Path { path: path_of(path), source },
+            Some(Step::Folder(path) | Step::File(path) | Step::Link { path, .. }) => {
+                let shown = path_of(path);
+                let shown = shown.strip_prefix(ROOT).unwrap_or(&shown);
+                SandboxError::Path { path: Path::new("/").join(shown), source }
+            }
+            None => setup("building the view", source),
+        },
+        Stage::Directory => SandboxError::Path { path: process.current_dir.clone(), source },
+        Stage::Execute => SandboxError::Execute { program: process.program.clone(), source },
+        Stage::Pivot => setup("entering the view", source),
+        Stage::Session => setup("starting a session", source),
+        Stage::Limits => setup("setting the resource limits", source),
+        Stage::Privileges => setup("giving up privileges", source),
+        Stage::Landlock => setup("restricting by Landlock", source),
+        Stage::Seccomp => setup("installing the system call filter", source),
+        Stage::Descriptors => setup("arranging the descriptors", source),
+        Stage::Start => setup("starting the program's process", source),
+        Stage::Init => setup("executing init", source),
+    }
+}
+
+fn path_of(path: &CString) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(path.to_bytes()))
+}
