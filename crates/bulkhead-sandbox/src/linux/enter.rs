@@ -323,10 +323,8 @@ fn execute(entry: &Entry) -> Failure {
         Ok(()) => {
             // SAFETY: null-terminated arrays of NUL-terminated strings; returns only on failure.
             let result = check(
-                unsafe {
-                    libc::execve(entry.program.as_ptr(), entry.arguments.as_ptr(), entry.environment.as_ptr())
-                }
-                .into(),
+                unsafe { libc::execve(entry.program.as_ptr(), entry.arguments.as_ptr(), entry.environment.as_ptr()) }
+                    .into(),
             );
             Failure { stage: Stage::Execute, errno: result.err().map_or(0, |errno| errno.0) }
         }

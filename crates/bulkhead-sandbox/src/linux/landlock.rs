@@ -91,12 +91,7 @@ impl Ruleset {
     pub(super) fn restrict(&self) -> Result<(), Errno> {
         // SAFETY: the struct has the kernel's layout and its size is passed; the call returns a descriptor.
         let ruleset = check(unsafe {
-            libc::syscall(
-                libc::SYS_landlock_create_ruleset,
-                &raw const self.attributes,
-                size_of::<Attributes>(),
-                0_u32,
-            )
+            libc::syscall(libc::SYS_landlock_create_ruleset, &raw const self.attributes, size_of::<Attributes>(), 0_u32)
         })? as i32;
         let result = self.rules.iter().try_for_each(|rule| rule.add(ruleset)).and_then(|()| {
             // SAFETY: numbers only.
@@ -106,7 +101,6 @@ impl Ruleset {
         result
     }
 }
-
 
 impl Rule {
     fn add(&self, ruleset: i32) -> Result<(), Errno> {

@@ -219,8 +219,10 @@ fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, Sandb
         let Some(value) = value else { continue };
         let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: the struct is valid for writing.
-        check(unsafe { libc::getrlimit(resource, &raw mut current) }.into())
-            .map_err(|errno| SandboxError::Setup { step: "reading the resource limits".into(), source: errno.into() })?;
+        check(unsafe { libc::getrlimit(resource, &raw mut current) }.into()).map_err(|errno| SandboxError::Setup {
+            step: "reading the resource limits".into(),
+            source: errno.into(),
+        })?;
         let hard = value.saturating_add(grace).min(current.rlim_max);
         result.push((resource, libc::rlimit { rlim_cur: value.min(hard), rlim_max: hard }));
     }
@@ -236,7 +238,8 @@ fn start(entry: &mut Entry) -> Result<(), Failure> {
         let usher = on_a_new_stack(files, enter::usher, pointer.cast()).map_err(at_start)?;
         reap(usher);
     } else {
-        entry.answer.process = on_a_new_stack(entry.namespaces | files, enter::first, pointer.cast()).map_err(at_start)?;
+        entry.answer.process =
+            on_a_new_stack(entry.namespaces | files, enter::first, pointer.cast()).map_err(at_start)?;
     }
     match entry.answer.failure {
         None => Ok(()),

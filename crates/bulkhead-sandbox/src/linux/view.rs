@@ -15,15 +15,26 @@ use crate::error::SandboxError;
 use crate::process::{BaseView, Level, Process};
 
 /// The files of `/etc` that loaders, compilers and look-ups of the own user name need. Those that are missing are passed over.
-const ETC: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/passwd",
-    "/etc/group", "/etc/localtime"];
+const ETC: &[&str] = &[
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/localtime",
+];
 /// System folders; on most systems all but `/usr` are links into it. `/nix/store` is where NixOS and Guix keep theirs.
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
 /// The devices, all of which may be read and written.
 pub(super) const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 /// Links that programs expect beside the devices.
-const DEVICE_LINKS: &[(&str, &str)] = &[("/dev/fd", "/proc/self/fd"), ("/dev/stdin", "/proc/self/fd/0"),
-    ("/dev/stdout", "/proc/self/fd/1"), ("/dev/stderr", "/proc/self/fd/2")];
+const DEVICE_LINKS: &[(&str, &str)] = &[
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+];
 /// Where the new root is put together: over a folder that every host has and that nothing is bound from.
 pub(super) const ROOT: &str = "/proc";
 
