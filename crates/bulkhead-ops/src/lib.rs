@@ -8,20 +8,25 @@
 
 pub mod clean;
 pub mod client;
+pub mod compile;
 pub mod configuration;
 pub mod disk;
 pub mod error;
 pub mod event;
+pub mod fetch;
 pub mod indexes;
 pub mod lock;
+pub mod metadata;
 pub mod new;
 pub mod options;
 pub mod packages;
 pub mod probe;
 pub mod project;
 pub mod select;
+pub mod status;
 pub mod toolchain;
 pub mod trusted_files;
+pub mod update;
 
 pub use error::{Error, ErrorKind};
 pub use event::Event;

@@ -58,6 +58,8 @@ pub struct Locked<'a> {
     pub previous: Option<Previous>,
     /// Whether the lockfile's bytes changed.
     pub changed: bool,
+    /// The lowest Rust version that was preferred.
+    pub rust_version: Option<semver::Version>,
 }
 
 /// Resolves the workspace and writes `Cargo.lock` if it changed and may.
@@ -84,6 +86,7 @@ pub fn resolve<'a>(
     let mut question = Request::for_lockfile(&members, &path_packages, previous.as_ref());
     question.unlock = request.unlock.clone();
     question.rust_versions = preferred_rust_versions(project, request)?;
+    let rust_version = question.rust_versions.iter().min().cloned();
     let resolve = solve(&question, &mut indexes, request.current, events)?;
     check_checksums(previous.as_ref(), &resolve)?;
     let version = lock::version_to_write(on_disk.as_ref().map(|(_, lockfile)| lockfile));
@@ -97,7 +100,7 @@ pub fn resolve<'a>(
             disk::write_atomically(&path, text.as_bytes())?;
         }
     }
-    Ok(Locked { resolve, indexes, changes, previous, changed })
+    Ok(Locked { resolve, indexes, changes, previous, changed, rust_version })
 }
 
 /// Cargo keeps a lockfile that only differs in its line ends.

@@ -1,0 +1,329 @@
+//! The straight line from a project to a plan, which every compiling command walks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bulkhead_resolver::features::{self, FeatureOptions, FeaturePlatform, FeatureResolver};
+use bulkhead_resolver::{ActivatedFeatures, MemberFeatures};
+use bulkhead_schema::{Diagnostic, PackageId, Symbol};
+use bulkhead_source::Client;
+use bulkhead_unit_graph::request::{PlanInput, PlanRequest, ProfileChoice};
+use bulkhead_unit_graph::{BuildOptions, CompileKind, PlatformFlags, Toolchain, UnitGraph};
+use bulkhead_workspace::{Package, ResolverBehavior, Workspace};
+
+use crate::client::client;
+use crate::error::Result;
+use crate::lock::{self, LockRequest, Locked};
+use crate::options::{CompileOptions, GlobalOptions, Intent};
+use crate::project::{self, Project};
+use crate::{Error, Event, disk, packages, probe, select, status, toolchain};
+
+/// A plan, and all that is needed to carry it out.
+pub struct Prepared {
+    /// Configuration and workspace.
+    pub project: Project,
+    /// The members that were selected.
+    pub selected: Vec<Arc<Package>>,
+    /// The compiler.
+    pub toolchain: Toolchain,
+    /// The packages that the plan uses.
+    pub packages: BTreeMap<PackageId, Arc<Package>>,
+    /// SHA-256 of each registry package's archive.
+    pub checksums: BTreeMap<PackageId, Arc<str>>,
+    /// What is done in which order.
+    pub graph: UnitGraph,
+    /// How the units are compiled.
+    pub build_options: BuildOptions,
+}
+
+/// Plans what `options` asks for.
+///
+/// # Errors
+/// Whatever keeps a project from being resolved, fetched, verified or planned.
+pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Prepared> {
+    let project = project::open(global, events)?;
+    let selected = select::members(&project.workspace, &options.packages)?;
+    let (toolchain, flags) = compiler(global, &project, &options.platforms)?;
+    let client = client(global, &project.configuration)?;
+    let request = LockRequest {
+        ignore_rust_version: options.ignore_rust_version,
+        rustc: Some(toolchain.release.clone()),
+        ..LockRequest::keep()
+    };
+    let mut locked = lock::resolve(global, &project, &client, &request, events)?;
+    status::report_changes(&locked, events);
+    let platforms = platforms_of(&toolchain);
+    let wanted = Wanted { options, selected: &selected, toolchain: &toolchain, platforms: &platforms };
+    let (features, packages) = activate(global, &project, &mut locked, &client, &wanted, events)?;
+    let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
+    let plan_request = PlanRequest {
+        packages: selected.iter().map(|package| package.id).collect(),
+        intent: options.intent,
+        targets: options.targets.clone(),
+        profile,
+        platforms: requested_platforms(&platforms),
+    };
+    let members = project.workspace.members.iter().map(|package| package.id).collect();
+    let graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
+    let checksums =
+        locked.resolve.nodes.values().filter_map(|node| Some((node.summary.id, node.summary.checksum.clone()?)));
+    let checksums = checksums.collect();
+    let build_options = build_options(global, options, &project, &selected, profile, flags, members)?;
+    Ok(Prepared { project, selected, toolchain, packages, checksums, graph, build_options })
+}
+
+fn default_profile(intent: Intent) -> &'static str {
+    match intent {
+        Intent::Build | Intent::Check { test: false } | Intent::Doc { .. } => "dev",
+        Intent::Test | Intent::Check { test: true } => "test",
+        Intent::Bench => "bench",
+    }
+}
+
+/// The toolchain with every platform in question, and the flags of each.
+///
+/// Flags may depend on `cfg(…)`, and `cfg` depends on flags; as Cargo does, rustc is asked with the flags that do not
+/// depend on it first, and once more if the answer brings in others.
+pub fn compiler(
+    global: &GlobalOptions,
+    project: &Project,
+    requested: &[String],
+) -> Result<(Toolchain, BTreeMap<CompileKind, PlatformFlags>)> {
+    let config = &project.configuration.config;
+    let configured = config.tool("rustc")?.map(|tool| tool.value);
+    let rustc = toolchain::find_rustc(&global.place, configured.as_deref(), &project.workspace.root)?;
+    let rustdoc = config.tool("rustdoc")?.map(|tool| tool.value);
+    let host =
+        probe::toolchain(&global.place, &rustc, rustdoc.clone(), &BTreeMap::from([(CompileKind::Host, Vec::new())]))?;
+    let kinds = compile_kinds(project, requested, host.host)?;
+    let mut flags = platform_flags(project, &kinds, &host)?;
+    let mut known = host;
+    for _ in 0..2 {
+        let rustflags = flags.iter().map(|(kind, flags)| (*kind, flags.rustflags.clone())).collect();
+        known = probe::toolchain(&global.place, &rustc, rustdoc.clone(), &rustflags)?;
+        let again = platform_flags(project, &kinds, &known)?;
+        if again == flags {
+            break;
+        }
+        flags = again;
+    }
+    Ok((known, flags))
+}
+
+/// `--target`, else `build.target`, else the host without naming it. The host is always among them.
+fn compile_kinds(project: &Project, requested: &[String], host: Symbol) -> Result<BTreeSet<CompileKind>> {
+    let configured = project.configuration.config.build_targets()?;
+    let names: Vec<&str> = match requested.is_empty() {
+        true => configured.iter().map(|value| value.value.as_str()).collect(),
+        false => requested.iter().map(String::as_str).collect(),
+    };
+    let mut kinds = BTreeSet::from([CompileKind::Host]);
+    for name in names {
+        let name = if name == "host-tuple" { host.as_str() } else { name };
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        if name.is_empty() || name.starts_with(['-', '.']) || !plain {
+            return Err(Error::failure(format!("`{name}` is not the name of a target platform")).help(
+                "`rustc --print target-list` names them; custom target specifications need a nightly toolchain",
+            ));
+        }
+        kinds.insert(CompileKind::Target(name.into()));
+    }
+    Ok(kinds)
+}
+
+/// Flags from environment and configuration apply to what was asked for; with `--target` not to build scripts.
+fn platform_flags(
+    project: &Project,
+    kinds: &BTreeSet<CompileKind>,
+    known: &Toolchain,
+) -> Result<BTreeMap<CompileKind, PlatformFlags>> {
+    let config = &project.configuration.config;
+    let mut all = BTreeMap::new();
+    for &kind in kinds {
+        let triple = match kind {
+            CompileKind::Host => known.host,
+            CompileKind::Target(triple) => triple,
+        };
+        let cfg = known.platforms.get(&kind).map(|info| info.cfg.as_slice()).unwrap_or_default();
+        let target = config.target_table(&triple, cfg)?;
+        let linker = target.linker.map(|linker| linker.value);
+        let mut flags = PlatformFlags { linker, ..PlatformFlags::default() };
+        if kind != CompileKind::Host || kinds.len() == 1 {
+            flags.rustflags = config.rustflags(&triple, cfg)?.into_iter().map(|flag| flag.value).collect();
+            flags.rustdocflags = config.rustdocflags(&triple)?.into_iter().map(|flag| flag.value).collect();
+        }
+        all.insert(kind, flags);
+    }
+    Ok(all)
+}
+
+fn platforms_of(toolchain: &Toolchain) -> Vec<CompileKind> {
+    toolchain.platforms.keys().copied().collect()
+}
+
+fn requested_platforms(platforms: &[CompileKind]) -> Vec<CompileKind> {
+    let named: Vec<_> = platforms.iter().copied().filter(|kind| *kind != CompileKind::Host).collect();
+    if named.is_empty() { vec![CompileKind::Host] } else { named }
+}
+
+/// What feature activation depends on.
+struct Wanted<'a> {
+    options: &'a CompileOptions,
+    selected: &'a [Arc<Package>],
+    toolchain: &'a Toolchain,
+    platforms: &'a [CompileKind],
+}
+
+/// Activates features and loads the packages that are active.
+///
+/// Which features are active depends on which packages are proc macros, which only their manifests tell; so the
+/// packages are loaded for a guess without that knowledge first, and the few that the exact answer adds afterwards.
+fn activate(
+    global: &GlobalOptions,
+    project: &Project,
+    locked: &mut Locked<'_>,
+    client: &Client,
+    wanted: &Wanted<'_>,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<(ActivatedFeatures, BTreeMap<PackageId, Arc<Package>>)> {
+    let summaries: Vec<_> = wanted.selected.iter().map(|package| Arc::clone(&package.summary)).collect();
+    let FeatureChoice { features, all_features, no_default_features } = choice(wanted.options);
+    let requested = features::requested(&summaries, features, all_features, no_default_features)
+        .map_err(|error| Error::from(Diagnostic::from(error)))?;
+    let mut packages: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
+    loop {
+        let is_proc_macro = |id: PackageId| packages.get(&id).is_some_and(|package| package.is_proc_macro());
+        let activated = activated(project, locked, &requested, wanted, &is_proc_macro)?;
+        let missing: BTreeSet<_> =
+            activated.features.keys().map(|(id, _)| *id).filter(|id| !packages.contains_key(id)).collect();
+        if missing.is_empty() {
+            return Ok((activated, packages));
+        }
+        packages.extend(packages::load(global, project, locked, &missing, client, events)?);
+    }
+}
+
+struct FeatureChoice<'a> {
+    features: &'a [String],
+    all_features: bool,
+    no_default_features: bool,
+}
+
+fn choice(options: &CompileOptions) -> FeatureChoice<'_> {
+    let features = &options.features;
+    FeatureChoice {
+        features: &features.features,
+        all_features: features.all_features,
+        no_default_features: features.no_default_features,
+    }
+}
+
+fn activated(
+    project: &Project,
+    locked: &Locked<'_>,
+    requested: &[(PackageId, MemberFeatures)],
+    wanted: &Wanted<'_>,
+    is_proc_macro: &dyn Fn(PackageId) -> bool,
+) -> Result<ActivatedFeatures> {
+    let platform = |kind: &CompileKind| {
+        wanted
+            .toolchain
+            .platforms
+            .get(kind)
+            .map(|info| FeaturePlatform { triple: info.triple.as_str(), cfg: &info.cfg })
+    };
+    let host =
+        platform(&CompileKind::Host).ok_or_else(|| Error::failure("rustc said nothing about the host platform"))?;
+    let options = FeatureOptions {
+        resolver: match project.workspace.resolver {
+            ResolverBehavior::V1 => FeatureResolver::One,
+            ResolverBehavior::V2 | ResolverBehavior::V3 => FeatureResolver::Two,
+        },
+        host,
+        targets: requested_platforms(wanted.platforms).iter().filter_map(platform).collect(),
+        development: needs_development(wanted.options),
+        is_proc_macro,
+    };
+    features::activate(&locked.resolve, requested, &options).map_err(|error| Error::from(Diagnostic::from(error)))
+}
+
+/// Whether tests, examples or benchmarks are built, which use the members' development dependencies.
+fn needs_development(options: &CompileOptions) -> bool {
+    use bulkhead_unit_graph::request::NameFilter;
+    let targets = &options.targets;
+    let named = [&targets.examples, &targets.tests, &targets.benches].into_iter().any(|rule| *rule != NameFilter::None);
+    options.intent.is_test() || targets.all_targets || named
+}
+
+fn plan(
+    workspace: &Workspace,
+    packages: &BTreeMap<PackageId, Arc<Package>>,
+    members: &BTreeSet<PackageId>,
+    locked: &Locked<'_>,
+    features: &ActivatedFeatures,
+    toolchain: &Toolchain,
+    request: &PlanRequest,
+) -> Result<UnitGraph> {
+    let profiles = |wanted: &bulkhead_unit_graph::request::ProfileRequest| choose_profile(workspace, wanted);
+    workspace.profiles.directory(&request.profile)?;
+    let input =
+        PlanInput { packages, members, resolve: &locked.resolve, features, toolchain, profiles: &profiles, request };
+    Ok(bulkhead_unit_graph::plan(&input)?)
+}
+
+fn choose_profile(workspace: &Workspace, wanted: &bulkhead_unit_graph::request::ProfileRequest) -> ProfileChoice {
+    let _ = (workspace, wanted);
+    unreachable!()
+}
+
+fn build_options(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    project: &Project,
+    selected: &[Arc<Package>],
+    profile: Symbol,
+    flags: BTreeMap<CompileKind, PlatformFlags>,
+    members: BTreeSet<PackageId>,
+) -> Result<BuildOptions> {
+    let config = &project.configuration.config;
+    let target_dir = target_dir(global, options.target_dir.as_ref(), project)?;
+    let root = project.workspace.root.clone();
+    let mut build = BuildOptions::new(root, target_dir, profile, global.place.program.clone());
+    build.flags = flags;
+    build.rustc_wrapper = config.tool("rustc-wrapper")?.map(|tool| tool.value);
+    build.rustc_workspace_wrapper = config.tool("rustc-workspace-wrapper")?.map(|tool| tool.value);
+    build.message_format = options.message_format;
+    build.diagnostic_width = options.terminal_width;
+    build.primary_packages = selected.iter().map(|package| package.id).collect();
+    build.members = members;
+    build.jobs = jobs(options.jobs, project)?;
+    build.show_dependency_warnings = global.verbose >= 2;
+    Ok(build)
+}
+
+/// `--target-dir`, else the configured folder, else `target` at the workspace's root.
+pub fn target_dir(global: &GlobalOptions, given: Option<&PathBuf>, project: &Project) -> Result<PathBuf> {
+    let path = match given {
+        Some(path) => global.place.current_dir.join(path),
+        None => match project.configuration.config.target_dir()? {
+            Some(configured) => configured.value,
+            None => project.workspace.root.join("target"),
+        },
+    };
+    Ok(disk::normalize(&path))
+}
+
+/// `-j`, else `build.jobs`, else the number of processors; negative numbers count back from it.
+pub fn jobs(given: Option<i32>, project: &Project) -> Result<u32> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from) as i64;
+    let wanted = match given {
+        Some(jobs) => i64::from(jobs),
+        None => project.configuration.config.integer("build.jobs")?.map_or(processors, |jobs| jobs.value),
+    };
+    let jobs = if wanted < 0 { (processors + wanted).max(1) } else { wanted };
+    if jobs == 0 {
+        return Err(Error::failure("jobs may not be 0"));
+    }
+    Ok(u32::try_from(jobs).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,175 @@
+//! `metadata --format-version 1`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bulkhead_resolver::lock as resolved_lock;
+use bulkhead_resolver::{Member, Outcome, Request, Resolve, features};
+use bulkhead_schema::platform::{Cfg, Platform};
+use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageId};
+use bulkhead_unit_graph::{CompileKind, Toolchain};
+use bulkhead_workspace::Package;
+use bulkhead_workspace::metadata::{metadata_json, package_id_spec};
+use serde_json::{Value, json};
+
+use crate::client::client;
+use crate::error::Result;
+use crate::lock::{self, LockRequest, Locked};
+use crate::options::{FeatureOptions, GlobalOptions, MetadataOptions};
+use crate::project::{self, Project};
+use crate::{Error, Event, compile, packages, status};
+
+/// The whole answer, in the shape of `cargo metadata`.
+///
+/// # Errors
+/// The project cannot be resolved or fetched.
+pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Value> {
+    let project = project::open(global, events)?;
+    let target_dir = compile::target_dir(global, None, &project)?;
+    let (packages, resolve) = match options.no_deps {
+        true => (project.workspace.members.clone(), Value::Null),
+        false => resolved(global, options, &project, events)?,
+    };
+    let spec = |id: &PackageId| package_id_spec(*id);
+    let workspace = &project.workspace;
+    let mut members: Vec<_> = workspace.members.iter().map(|package| package.id).collect();
+    members.sort();
+    let mut defaults = workspace.default_members.clone();
+    defaults.sort();
+    Ok(json!({
+        "packages": packages.iter().map(|package| metadata_json(package)).collect::<Vec<_>>(),
+        "workspace_members": members.iter().map(spec).collect::<Vec<_>>(),
+        "workspace_default_members": defaults.iter().map(spec).collect::<Vec<_>>(),
+        "resolve": resolve,
+        "target_directory": target_dir,
+        "build_directory": target_dir,
+        "version": 1,
+        "workspace_root": workspace.root,
+        "metadata": workspace.metadata,
+    }))
+}
+
+fn resolved(
+    global: &GlobalOptions,
+    options: &MetadataOptions,
+    project: &Project,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<(Vec<Arc<Package>>, Value)> {
+    let (toolchain, _) = compile::compiler(global, project, &options.filter_platforms)?;
+    let client = client(global, &project.configuration)?;
+    let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
+    let mut locked = lock::resolve(global, project, &client, &request, events)?;
+    status::report_changes(&locked, events);
+    let mut resolve = targeted(project, &locked, &options.features)?;
+    if !options.filter_platforms.is_empty() {
+        retain_platforms(project, &mut resolve, &toolchain);
+    }
+    let wanted: BTreeSet<PackageId> = resolve.nodes.keys().copied().collect();
+    let packages = packages::load(global, project, &mut locked, &wanted, &client, events)?;
+    let nodes: Vec<_> = resolve.nodes.keys().map(|id| node(*id, &resolve, &packages)).collect();
+    let root = project.workspace.current.map(package_id_spec);
+    Ok((packages.into_values().collect(), json!({ "nodes": nodes, "root": root })))
+}
+
+/// The part of the locked graph that the requested features reach, with development dependencies.
+fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) -> Result<Resolve> {
+    let workspace = &project.workspace;
+    let summaries: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
+    let requested =
+        features::requested(&summaries, &options.features, options.all_features, options.no_default_features)
+            .map_err(|error| Error::from(Diagnostic::from(error)))?;
+    let requested: BTreeMap<_, _> = requested.into_iter().collect();
+    let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
+    let previous = resolved_lock::decode(&resolved_lock::encode(&locked.resolve, 4), &summaries);
+    let mut request = Request::for_lockfile(&summaries, &path_packages, Some(&previous));
+    request.members = summaries
+        .iter()
+        .map(|summary| Member {
+            summary: Arc::clone(summary),
+            features: requested.get(&summary.id).cloned().unwrap_or_default(),
+            development: true,
+        })
+        .collect();
+    match bulkhead_resolver::resolve(&request, &locked.indexes) {
+        Ok(Outcome::Resolved(resolve)) => Ok(resolve),
+        Ok(Outcome::Missing(names)) => Err(Error::failure(format!("the index was not loaded for {names:?}"))),
+        Err(error) => Err(Diagnostic::from(error).into()),
+    }
+}
+
+/// `--filter-platform`: what no named platform (and for build code: the host) needs is left out.
+fn retain_platforms(project: &Project, resolve: &mut Resolve, toolchain: &Toolchain) {
+    let platforms: Vec<_> = toolchain.platforms.iter().collect();
+    let named = |kind: &CompileKind| *kind != CompileKind::Host;
+    let matches = |dependency: &Dependency| {
+        let wanted = dependency.kind == DependencyKind::Build;
+        dependency.platform.as_ref().is_none_or(|platform| {
+            platforms.iter().any(|(kind, info)| (wanted || named(kind)) && applies(platform, &info.triple, &info.cfg))
+        })
+    };
+    for node in resolve.nodes.values_mut() {
+        for edge in &mut node.dependencies {
+            edge.declared.retain(&matches);
+        }
+        node.dependencies.retain(|edge| !edge.declared.is_empty());
+    }
+    let mut reached = BTreeSet::new();
+    let mut pending: Vec<_> = project.workspace.members.iter().map(|package| package.id).collect();
+    while let Some(id) = pending.pop() {
+        if reached.insert(id) {
+            pending.extend(resolve.nodes.get(&id).into_iter().flat_map(|node| &node.dependencies).map(|edge| edge.id));
+        }
+    }
+    resolve.nodes.retain(|id, _| reached.contains(id));
+}
+
+fn applies(platform: &Platform, triple: &str, cfg: &[Cfg]) -> bool {
+    platform.matches(triple, cfg)
+}
+
+fn node(id: PackageId, resolve: &Resolve, packages: &BTreeMap<PackageId, Arc<Package>>) -> Value {
+    let Some(node) = resolve.nodes.get(&id) else { return Value::Null };
+    let dependencies: Vec<_> = node.dependencies.iter().map(|edge| package_id_spec(edge.id)).collect();
+    let mut links = Vec::new();
+    for edge in &node.dependencies {
+        // One entry per name by which the package is used.
+        let mut by_name: BTreeMap<String, Vec<&Dependency>> = BTreeMap::new();
+        for declared in &edge.declared {
+            by_name.entry(extern_name(declared, packages.get(&edge.id))).or_default().push(declared);
+        }
+        links.extend(by_name.into_iter().map(|(name, declared)| {
+            json!({ "name": name, "pkg": package_id_spec(edge.id), "dep_kinds": dep_kinds(&declared) })
+        }));
+    }
+    json!({
+        "id": package_id_spec(id),
+        "dependencies": dependencies,
+        "deps": links,
+        "features": node.features,
+    })
+}
+
+/// The name under which Rust code uses the dependency: its new name, or that of the library. Empty without a library.
+fn extern_name(dependency: &Dependency, package: Option<&Arc<Package>>) -> String {
+    let library = package.and_then(|package| package.library());
+    match (dependency.rename, library) {
+        (_, None) => String::new(),
+        (Some(rename), _) => rename.replace('-', "_"),
+        (None, Some(target)) => target.crate_name(),
+    }
+}
+
+fn dep_kinds(declared: &[&Dependency]) -> Vec<Value> {
+    let mut kinds: Vec<_> = declared
+        .iter()
+        .map(|dependency| (dependency.kind, dependency.platform.as_ref().map(ToString::to_string)))
+        .collect();
+    kinds.sort();
+    kinds.dedup();
+    let name = |kind| match kind {
+        DependencyKind::Normal => None,
+        DependencyKind::Development => Some("dev"),
+        DependencyKind::Build => Some("build"),
+    };
+    kinds.into_iter().map(|(kind, target)| json!({ "kind": name(kind), "target": target })).collect()
+}
