@@ -1,7 +1,7 @@
 //! The one place that speaks HTTP.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::{ErrorKind, SourceError, url_rules};
@@ -68,13 +68,25 @@ pub enum Proxy {
 /// Connections to servers. Cheap to make: threads, TLS and certificates are set up at the first request.
 pub struct Client {
     options: ClientOptions,
-    connected: OnceLock<Result<Arc<Connected>, SourceError>>,
+    connected: OnceLock<Result<Connected, SourceError>>,
 }
 
-/// What the first request sets up.
+/// What the first request sets up. Tasks hold the parts that they need and never this: it must not be dropped by one of
+/// the threads that it owns.
 pub(crate) struct Connected {
-    pub(crate) runtime: tokio::runtime::Runtime,
+    /// `None` only while it is dropped.
+    runtime: Option<tokio::runtime::Runtime>,
+    pub(crate) handle: tokio::runtime::Handle,
     pub(crate) http: reqwest::Client,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        // Waiting for threads that look up names or keep connections would delay the end of the command by seconds.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Client {
@@ -89,11 +101,11 @@ impl Client {
     }
 
     /// The connection set-up, made at the first call; an error in offline mode.
-    pub(crate) fn connected(&self, url: &str) -> Result<Arc<Connected>, SourceError> {
+    pub(crate) fn connected(&self, url: &str) -> Result<&Connected, SourceError> {
         if self.options.offline {
             return Err(SourceError::new(ErrorKind::Offline, url, "not asked in offline mode"));
         }
-        self.connected.get_or_init(|| connect(&self.options).map(Arc::new)).clone()
+        self.connected.get_or_init(|| connect(&self.options)).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -109,7 +121,7 @@ fn connect(options: &ClientOptions) -> Result<Connected, SourceError> {
         .build()
         .map_err(|error| failed(format!("cannot start its threads: {error}")))?;
     let http = http_client(options)?.build().map_err(|error| failed(crate::request::describe(&error)))?;
-    Ok(Connected { runtime, http })
+    Ok(Connected { handle: runtime.handle().clone(), runtime: Some(runtime), http })
 }
 
 fn http_client(options: &ClientOptions) -> Result<reqwest::ClientBuilder, SourceError> {

@@ -9,7 +9,6 @@ use bulkhead_schema::index::Validators;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::client::Connected;
 use crate::request::{Answer, Get, get};
 use crate::{Client, ClientOptions, ErrorKind, SourceError, url_rules};
 
@@ -57,8 +56,8 @@ impl Client {
         match self.connected(&first.url) {
             Ok(connected) => {
                 let options = Arc::new(self.options().clone());
-                let driving = drive(Arc::clone(&connected), options, requests, Arc::clone(progress), sender);
-                let driver = connected.runtime.spawn(driving).abort_handle();
+                let driving = drive(connected.http.clone(), options, requests, Arc::clone(progress), sender);
+                let driver = connected.handle.spawn(driving).abort_handle();
                 Downloads { receiver, driver: Some(driver) }
             }
             Err(error) => {
@@ -91,7 +90,7 @@ impl Drop for Downloads {
 }
 
 async fn drive(
-    connected: Arc<Connected>,
+    http: reqwest::Client,
     options: Arc<ClientOptions>,
     requests: Vec<DownloadRequest>,
     progress: Arc<Progress>,
@@ -102,7 +101,7 @@ async fn drive(
     loop {
         while running.len() < options.parallel_downloads.max(1) {
             let Some(request) = waiting.next() else { break };
-            let (http, options, progress) = (connected.http.clone(), Arc::clone(&options), Arc::clone(&progress));
+            let (http, options, progress) = (http.clone(), Arc::clone(&options), Arc::clone(&progress));
             running.spawn(async move {
                 let result = archive(&http, &options, &request.url, &progress).await;
                 progress.finished.fetch_add(1, Ordering::Relaxed);

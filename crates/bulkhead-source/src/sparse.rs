@@ -13,7 +13,6 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 use url::Url;
 
-use crate::client::Connected;
 use crate::request::{Answer, Get, get};
 use crate::{Client, ClientOptions, ErrorKind, SourceError, cache_file, url_rules};
 
@@ -142,7 +141,7 @@ impl SparseIndex {
             }
         };
         let options = Arc::new(client.options().clone());
-        connected.runtime.block_on(async {
+        connected.handle.block_on(async {
             let total = ask.len();
             let mut waiting = ask.into_iter();
             let mut running = JoinSet::new();
@@ -151,7 +150,7 @@ impl SparseIndex {
                 while running.len() < options.parallel_index.max(1) {
                     let Some((name, cached)) = waiting.next() else { break };
                     let question = Question { name, source: self.source, url: self.url(name), path: self.cache_path(name), cached };
-                    running.spawn(ask_one(Arc::clone(&connected), Arc::clone(&options), question));
+                    running.spawn(ask_one(connected.http.clone(), Arc::clone(&options), question));
                 }
                 match running.join_next().await {
                     Some(Ok(fetched)) => results.push(fetched),
@@ -219,7 +218,7 @@ fn fetch_config(client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
     let connected = client.connected(url)?;
     let request =
         Get { url: &parsed, validators: Validators::default(), compressed: true, limit: MAX_CONFIG, deadline: DEADLINE, progress: None };
-    match connected.runtime.block_on(get(&connected.http, client.options(), request))? {
+    match connected.handle.block_on(get(&connected.http, client.options(), request))? {
         Answer::Body { bytes, .. } => Ok(bytes),
         Answer::NotFound | Answer::NotModified => {
             Err(SourceError::new(ErrorKind::NotFound, url, "there is no registry at this address"))
@@ -235,15 +234,15 @@ struct Question {
     cached: Option<IndexFile>,
 }
 
-async fn ask_one(connected: Arc<Connected>, options: Arc<ClientOptions>, question: Question) -> Fetched {
+async fn ask_one(http: reqwest::Client, options: Arc<ClientOptions>, question: Question) -> Fetched {
     let name = question.name;
     let mut vanished = Vec::new();
-    let index = answer(&connected, &options, question, &mut vanished).await;
+    let index = answer(&http, &options, question, &mut vanished).await;
     Fetched { name, index, vanished }
 }
 
 async fn answer(
-    connected: &Connected,
+    http: &reqwest::Client,
     options: &ClientOptions,
     question: Question,
     vanished: &mut Vec<Version>,
@@ -253,7 +252,7 @@ async fn answer(
     let validators = cached.as_ref().map(|index| index.validators().clone()).unwrap_or_default();
     let request =
         Get { url: &parsed, validators, compressed: true, limit: MAX_INDEX_FILE as u64, deadline: DEADLINE, progress: None };
-    match get(&connected.http, options, request).await? {
+    match get(http, options, request).await? {
         Answer::NotModified => Ok(cached.map(Arc::new)),
         Answer::NotFound => {
             vanished.extend(cached.iter().flat_map(|old| old.versions()).map(|entry| entry.version.clone()));

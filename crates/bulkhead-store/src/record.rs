@@ -1,1 +1,201 @@
-//! (being written)
+//! The record beside each tree: every file and folder in it, as it was when the tree was written.
+//!
+//! ```text
+//! magic (8) · archive digest (32) · tree digest (32) · name · version · number of entries · entries · SHA-256 of all before
+//! entry: path · kind (1) · size (8) · mtime (8+4) · ctime (8+4) · inode (8) · mode (4) · content digest (32)
+//! ```
+//! The change time cannot be set by any program, and a folder's changes with every name added or removed in it: one stat
+//! per file and folder finds edits that keep size and modification time, and files that were added.
+
+use bulkhead_trust::{Digest, TreeEntry, tree_digest};
+use rustix::fs::Stat;
+
+/// The last digit changes with the format.
+const MAGIC: &[u8; 8] = b"BHTREE\x001";
+
+/// Largest record that is read: far above the largest that [`crate::archive::Limits`] allow.
+pub(crate) const MAX_RECORD: u64 = 64 << 20;
+
+/// What is recorded of one package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) archive: Digest,
+    pub(crate) tree: Digest,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// What is recorded of one file or folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Below the package's folder; empty for that folder.
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
+    pub(crate) state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Folder,
+    File { executable: bool, content: Digest },
+}
+
+/// What one stat tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State {
+    size: u64,
+    modified: (i64, u32),
+    changed: (i64, u32),
+    inode: u64,
+    mode: u32,
+}
+
+impl State {
+    pub(crate) fn of(stat: &Stat) -> Self {
+        Self {
+            size: stat.st_size.cast_unsigned(),
+            modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
+            changed: (stat.st_ctime, stat.st_ctime_nsec as u32),
+            inode: stat.st_ino,
+            mode: stat.st_mode,
+        }
+    }
+
+    /// What differs, for a message.
+    pub(crate) fn difference(&self, now: &Self) -> Option<&'static str> {
+        match now {
+            _ if self == now => None,
+            _ if self.mode != now.mode => Some("its kind or mode was changed"),
+            _ if self.size != now.size => Some("its size was changed"),
+            _ if self.inode != now.inode => Some("it was replaced"),
+            _ => Some("it was changed"),
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn new(archive: Digest, name: String, version: String, entries: Vec<Entry>) -> Self {
+        let tree = tree_of(&entries);
+        Self { archive, tree, name, version, entries }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.entries.len() * 128);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(self.archive.as_bytes());
+        out.extend_from_slice(self.tree.as_bytes());
+        put_text(&mut out, &self.name);
+        put_text(&mut out, &self.version);
+        out.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
+        for entry in &self.entries {
+            put_entry(&mut out, entry);
+        }
+        let digest = Digest::of(&out);
+        out.extend_from_slice(digest.as_bytes());
+        out
+    }
+
+    /// `None` if the bytes are not a whole and consistent record.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (bytes, digest) = bytes.split_last_chunk::<32>()?;
+        if Digest::of(bytes) != Digest::from_bytes(*digest) {
+            return None;
+        }
+        let mut reader = Reader(bytes);
+        if reader.array()? != *MAGIC {
+            return None;
+        }
+        let (archive, tree) = (Digest::from_bytes(reader.array()?), Digest::from_bytes(reader.array()?));
+        let (name, version) = (reader.text()?, reader.text()?);
+        let count = u32::from_le_bytes(reader.array()?);
+        let entries: Vec<Entry> = (0..count).map_while(|_| reader.entry()).collect();
+        let whole = entries.len() == count as usize && reader.0.is_empty() && tree_of(&entries) == tree;
+        whole.then_some(Self { archive, tree, name, version, entries })
+    }
+
+    /// The regular files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Entry, bool, Digest)> {
+        self.entries.iter().filter_map(|entry| match entry.kind {
+            Kind::File { executable, content } => Some((entry, executable, content)),
+            Kind::Folder => None,
+        })
+    }
+}
+
+fn tree_of(entries: &[Entry]) -> Digest {
+    let file = |entry: &'_ Entry| match entry.kind {
+        Kind::File { executable, content } => Some((executable, content)),
+        Kind::Folder => None,
+    };
+    let mut files: Vec<TreeEntry<'_>> = entries
+        .iter()
+        .filter_map(|entry| file(entry).map(|(executable, content)| TreeEntry { path: &entry.path, executable, content }))
+        .collect();
+    tree_digest(&mut files)
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
+    let (kind, content) = match entry.kind {
+        Kind::Folder => (0, [0; 32]),
+        Kind::File { executable, content } => (1 + u8::from(executable), *content.as_bytes()),
+    };
+    put_text(out, &entry.path);
+    out.push(kind);
+    let State { size, modified, changed, inode, mode } = entry.state;
+    out.extend_from_slice(&size.to_le_bytes());
+    for (seconds, nanoseconds) in [modified, changed] {
+        out.extend_from_slice(&seconds.to_le_bytes());
+        out.extend_from_slice(&nanoseconds.to_le_bytes());
+    }
+    out.extend_from_slice(&inode.to_le_bytes());
+    out.extend_from_slice(&mode.to_le_bytes());
+    out.extend_from_slice(&content);
+}
+
+/// What remains to be read.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = u32::from_le_bytes(self.array()?) as usize;
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(std::str::from_utf8(taken).ok()?.to_owned())
+    }
+
+    fn time(&mut self) -> Option<(i64, u32)> {
+        Some((i64::from_le_bytes(self.array()?), u32::from_le_bytes(self.array()?)))
+    }
+
+    fn entry(&mut self) -> Option<Entry> {
+        let path = self.text()?;
+        let [kind] = self.array()?;
+        let state = State {
+            size: u64::from_le_bytes(self.array()?),
+            modified: self.time()?,
+            changed: self.time()?,
+            inode: u64::from_le_bytes(self.array()?),
+            mode: u32::from_le_bytes(self.array()?),
+        };
+        let content = Digest::from_bytes(self.array()?);
+        let kind = match kind {
+            0 => Kind::Folder,
+            1 => Kind::File { executable: false, content },
+            2 => Kind::File { executable: true, content },
+            _ => return None,
+        };
+        Some(Entry { path, kind, state })
+    }
+}

@@ -1,16 +1,40 @@
 //! The store's folder, what goes in, and what comes out.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_schema::{Diagnostic, PackageId};
-use bulkhead_trust::{CrateArchive, Digest, Verified};
+use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, verify_archive};
+use rustix::fs::Mode;
+use rustix::io::Errno;
 
-use crate::Finding;
+use crate::archive::{self, Limits};
+use crate::folder::{self, Session, failed, open_folder, remove_tree};
+use crate::record::Record;
+use crate::verify::{Finding, check_contents, check_states, read_file, read_record};
+use crate::write::{new_file, write_tree};
+
+/// The folder of the store below `BULKHEAD_HOME`.
+const STORE: &str = "store";
+
+/// The archive beside its tree: what a damaged tree is healed from, offline.
+pub(crate) const ARCHIVE: &str = "archive.crate";
+
+/// The record beside its tree.
+pub(crate) const RECORD: &str = "tree";
+
+/// Largest archive that is read back.
+const MAX_ARCHIVE: u64 = 1 << 30;
 
 /// The packages of one `BULKHEAD_HOME`. Shared freely between threads; other processes may use the same home.
 #[derive(Debug)]
 pub struct Store {
-    folder: PathBuf,
+    folder: OwnedFd,
+    path: PathBuf,
+    limits: Limits,
+    /// Made by the first insertion: reading needs none.
+    session: Mutex<Option<Arc<Session>>>,
 }
 
 /// One package, unpacked and verified at this moment.
@@ -24,36 +48,194 @@ pub struct PackageTree {
     pub archive: Digest,
     /// Digest of the tree ([`bulkhead_trust::tree_digest`]).
     pub tree: Digest,
+    /// Its regular files: paths below `root`, `/`-separated, sorted.
+    pub files: Arc<[String]>,
     /// Set if the tree had been changed behind Bulkhead's back and was unpacked again: what was wrong with it.
-    pub healed: Option<Diagnostic>,
+    pub healed: Option<Finding>,
+}
+
+/// What stands in the store under one digest.
+enum Present {
+    Nothing,
+    Whole(PackageTree),
+    Damaged(Finding),
 }
 
 impl Store {
     /// Opens (and makes, at first use) the store below `home`, which is `BULKHEAD_HOME`.
     ///
     /// # Errors
-    /// `home` or the store in it is a symbolic link, belongs to someone else, or may be written by others.
+    /// `store-home`: `home` or the store in it is a symbolic link, belongs to someone else, or may be written by others.
     pub fn open(home: &Path) -> Result<Self, Diagnostic> {
-        Ok(Self { folder: home.join("store") })
+        let home = std::path::absolute(home).map_err(|error| failed("find", home, error))?;
+        let folder = folder::open_private(&home, STORE)?;
+        Ok(Self { folder, path: home.join(STORE), limits: Limits::default(), session: Mutex::default() })
     }
 
-    /// Checks, unpacks and keeps `archive`; if it is there already, verifies what is there instead.
+    /// The same store with other limits for what it unpacks.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Checks, unpacks and keeps `archive`; if it is there already and unchanged, returns what is there.
+    ///
+    /// # Errors
+    /// `archive-refused` (nothing was written) or `store-file` (nothing remains but a temporary folder, which the next
+    /// start removes).
     pub fn insert(&self, archive: &Verified<CrateArchive>) -> Result<PackageTree, Diagnostic> {
-        Err(Diagnostic::error("store", format!("cannot unpack {} into {} yet", archive.get().id(), self.folder.display())))
+        let package = archive.get();
+        match self.present(package.id(), package.digest())? {
+            Present::Whole(tree) => Ok(tree),
+            Present::Nothing => self.unpack(package, None),
+            Present::Damaged(finding) => self.unpack(package, Some(finding)),
+        }
     }
 
     /// The package `id` whose archive has the digest `archive`, if it is here: every file and folder is compared with the
     /// record that was made when it was unpacked, and a tree that differs is unpacked again from its kept archive.
     ///
     /// # Errors
-    /// The tree was changed and its archive is gone or changed too.
+    /// `store-damaged`: the tree was changed and its archive is gone or changed too. Inserting the package again heals it.
     pub fn get(&self, id: PackageId, archive: Digest) -> Result<Option<PackageTree>, Diagnostic> {
-        let _ = (id, archive);
-        Ok(None)
+        match self.present(id, archive)? {
+            Present::Nothing => Ok(None),
+            Present::Whole(tree) => Ok(Some(tree)),
+            Present::Damaged(finding) => self.heal(id, archive, finding).map(Some),
+        }
     }
 
     /// Reads everything in the store again and compares contents. Changes nothing.
     pub fn verify_deep(&self) -> Result<Vec<Finding>, Diagnostic> {
-        Ok(Vec::new())
+        let names = folder::names_in(self.folder.as_fd()).map_err(|error| failed("list", &self.path, error))?;
+        let mut findings = Vec::new();
+        for name in names {
+            let path = self.path.join(&name);
+            match name.to_str().map(Digest::parse) {
+                Some(Ok(digest)) => match open_folder(&self.folder, &name) {
+                    Ok(folder) => findings.extend(check_contents(&folder, &path, digest)),
+                    Err(error) => findings.push(Finding { path, problem: error.to_string() }),
+                },
+                _ if name == "tmp" || name == "gate.lock" => {}
+                _ => findings.push(Finding { path, problem: "it does not belong there".to_owned() }),
+            }
+        }
+        Ok(findings)
     }
+
+    fn present(&self, id: PackageId, archive: Digest) -> Result<Present, Diagnostic> {
+        let key = archive.to_string();
+        let path = self.path.join(&key);
+        let folder = match open_folder(&self.folder, key.as_ref()) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT) => return Ok(Present::Nothing),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                return Ok(Present::Damaged(Finding { path, problem: "it is no folder".to_owned() }));
+            }
+            Err(error) => return Err(failed("open", &path, error)),
+        };
+        let Some(record) = read_record(&folder, archive) else {
+            return Ok(Present::Damaged(Finding { path: path.join(RECORD), problem: "it is missing or damaged".to_owned() }));
+        };
+        if record.name != id.name().as_str() || record.version != id.version().to_string() {
+            return Err(Diagnostic::error(
+                "store-other-package",
+                format!("the archive with SHA-256 {key} is `{} v{}`, not `{id}`", record.name, record.version),
+            )
+            .help("the registry or Cargo.lock names one archive for two packages; do not build until you know why"));
+        }
+        let root = path.join(archive::top_folder(id));
+        let tree = match open_folder(&folder, archive::top_folder(id).as_ref()) {
+            Ok(tree) => tree,
+            Err(error) => return Ok(Present::Damaged(Finding { path: root, problem: error.to_string() })),
+        };
+        match check_states(&tree, &root, &record) {
+            Some(finding) => Ok(Present::Damaged(finding)),
+            None => Ok(Present::Whole(package_tree(id, root, &record, None))),
+        }
+    }
+
+    fn heal(&self, id: PackageId, archive: Digest, finding: Finding) -> Result<PackageTree, Diagnostic> {
+        let key = archive.to_string();
+        let Finding { path, problem } = &finding;
+        let lost = |why: &str| {
+            Diagnostic::error(
+                "store-damaged",
+                format!("`{id}` was changed on disk: {}: {problem}; and its archive {why}", path.display()),
+            )
+            .help("run `bulkhead fetch` to download it again")
+        };
+        let kept = open_folder(&self.folder, key.as_ref()).map_err(std::io::Error::from);
+        let bytes = kept.and_then(|folder| read_file(&folder, ARCHIVE, MAX_ARCHIVE));
+        let bytes = bytes.map_err(|error| lost(&format!("cannot be read: {error}")))?;
+        let expected = Expected { index: None, lock: Some(&key) };
+        let verified = verify_archive(id, bytes, &expected).map_err(|_| lost("was changed too"))?;
+        self.unpack(verified.get(), Some(finding))
+    }
+
+    /// Unpacks into a temporary folder and gives it its name. What stands there already is replaced only if `damaged`.
+    fn unpack(&self, package: &CrateArchive, damaged: Option<Finding>) -> Result<PackageTree, Diagnostic> {
+        let (id, digest) = (package.id(), package.digest());
+        let checked = archive::check(id, package.bytes(), &self.limits)?;
+        let session = self.session()?;
+        let name = session.fresh_name();
+        let written = write_package(&session, &name, package, &checked);
+        let record = written.map_err(|error| {
+            let _ = remove_tree(session.folder.as_fd(), name.as_ref());
+            failed("unpack into", &session.path.join(&name), error)
+        })?;
+        let root = self.path.join(digest.to_string()).join(archive::top_folder(id));
+        let key = digest.to_string();
+        let gate = damaged.is_some().then(|| folder::gate(&self.folder, &self.path)).transpose()?;
+        if gate.is_some() && matches!(self.present(id, digest)?, Present::Damaged(_)) {
+            let old = session.fresh_name();
+            match rustix::fs::renameat(&self.folder, &key, &session.folder, &old) {
+                Ok(()) => drop(remove_tree(session.folder.as_fd(), old.as_ref())),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(failed("replace", &root, error)),
+            }
+        }
+        match rustix::fs::renameat(&session.folder, &name, &self.folder, &key) {
+            Ok(()) => Ok(package_tree(id, root, &record, damaged)),
+            Err(Errno::EXIST | Errno::NOTEMPTY) => {
+                // Another thread or process was faster; what it wrote is looked at like anything else.
+                let _ = remove_tree(session.folder.as_fd(), name.as_ref());
+                match self.present(id, digest)? {
+                    Present::Whole(tree) => Ok(PackageTree { healed: damaged, ..tree }),
+                    Present::Nothing | Present::Damaged(_) => {
+                        Err(failed("replace", &root, std::io::Error::from(std::io::ErrorKind::AlreadyExists)))
+                    }
+                }
+            }
+            Err(error) => Err(failed("finish", &root, error)),
+        }
+    }
+
+    fn session(&self) -> Result<Arc<Session>, Diagnostic> {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = &*session {
+            return Ok(Arc::clone(session));
+        }
+        Ok(Arc::clone(session.insert(Arc::new(Session::begin(&self.folder, &self.path)?))))
+    }
+}
+
+/// Writes tree, archive and record into the new folder `name` of the session.
+fn write_package(session: &Session, name: &str, package: &CrateArchive, checked: &archive::Archive) -> std::io::Result<Record> {
+    use std::io::Write as _;
+    let id = package.id();
+    rustix::fs::mkdirat(&session.folder, name, Mode::RWXU)?;
+    let folder = open_folder(&session.folder, name.as_ref())?;
+    let entries = write_tree(&folder, &archive::top_folder(id), checked)?;
+    let record = Record::new(package.digest(), id.name().as_str().to_owned(), id.version().to_string(), entries);
+    let read_only = Mode::RUSR | Mode::RGRP | Mode::ROTH;
+    new_file(&folder, ARCHIVE, read_only)?.write_all(package.bytes())?;
+    new_file(&folder, RECORD, read_only)?.write_all(&record.to_bytes())?;
+    Ok(record)
+}
+
+fn package_tree(id: PackageId, root: PathBuf, record: &Record, healed: Option<Finding>) -> PackageTree {
+    let files = record.files().map(|(entry, ..)| entry.path.clone()).collect();
+    PackageTree { id, root, archive: record.archive, tree: record.tree, files, healed }
 }
