@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bulkhead_schema::build_script::BuildScriptOutput;
-use bulkhead_unit_graph::UnitIndex;
+use bulkhead_unit_graph::{Command, UnitIndex};
 
 use crate::Failure;
 
@@ -39,8 +39,8 @@ pub enum Event {
     Started {
         /// The unit.
         unit: UnitIndex,
-        /// Environment and command line, quoted for a shell (`-v`, `-vv`).
-        command: Arc<CommandLine>,
+        /// Command line and Bulkhead's part of the environment (`-v`, `-vv`).
+        command: Arc<Command>,
     },
     /// A diagnostic of rustc.
     Message {
@@ -52,8 +52,17 @@ pub enum Event {
         rendered: Arc<str>,
         /// rustc's whole JSON object.
         json: Arc<str>,
-        /// Whether it stems from an earlier run of a fresh unit.
-        replayed: bool,
+        /// Whether another unit of this build said the same (human output shows it once).
+        duplicate: bool,
+        /// Whether it only sums up the others (`2 warnings emitted`, `aborting due to …`); human output leaves it out.
+        summary: bool,
+    },
+    /// rustc's report of code that a future rustc will refuse, as JSON.
+    FutureIncompatibility {
+        /// The unit.
+        unit: UnitIndex,
+        /// rustc's whole JSON object.
+        json: Arc<str>,
     },
     /// A line that is not rustc's JSON: plain, untrusted text.
     Text {
@@ -102,6 +111,13 @@ pub enum Event {
         /// What was asked for.
         denials: Vec<bulkhead_sandbox::Denial>,
     },
+    /// A build script asked about variables that the user has set and that it was not given.
+    Withheld {
+        /// The unit.
+        unit: UnitIndex,
+        /// Their names.
+        variables: Vec<String>,
+    },
     /// The unit's files are in place.
     Artifact {
         /// The unit.
@@ -126,20 +142,12 @@ pub enum Event {
         done: usize,
     },
     /// The unit failed.
-    Failed(Failure),
-}
-
-/// A command line for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandLine {
-    /// The program.
-    pub program: PathBuf,
-    /// The arguments.
-    pub arguments: Vec<String>,
-    /// The variables set by Bulkhead.
-    pub environment: Vec<(String, String)>,
-    /// Working folder.
-    pub current_dir: PathBuf,
+    Failed {
+        /// Which, and how.
+        failure: Arc<Failure>,
+        /// How many other processes are still running and are waited for.
+        running: usize,
+    },
 }
 
 /// Severity of a [`Event::Message`].

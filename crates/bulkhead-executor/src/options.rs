@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use bulkhead_schema::Diagnostic;
 use bulkhead_schema::build_script::Directive;
 use bulkhead_unit_graph::Unit;
+use bulkhead_workspace::Package;
 
 /// How to run a plan.
 pub struct Options<'a> {
@@ -17,18 +18,29 @@ pub struct Options<'a> {
     pub target_dir: PathBuf,
     /// Root of the workspace: the marker in the target folder is bound to it.
     pub workspace_root: PathBuf,
+    /// A text that only this installation can know about this target folder, such as a digest over a secret of the user's
+    /// and the folder's path. What is remembered of earlier builds counts only if it carries the same text, so that a
+    /// target folder that came with a repository is not believed.
+    pub owner: &'a str,
     /// The toolchain's sysroot, readable by every process.
     pub sysroot: PathBuf,
-    /// The part of the user's environment that processes may see, sorted by name.
+    /// How strong the confinement must be.
+    pub level: bulkhead_sandbox::Level,
+    /// Limits of each process.
+    pub limits: bulkhead_sandbox::Limits,
+    /// The part of the user's environment that processes may see. Sets `PATH`.
     pub environment: &'a [(String, String)],
-    /// The whole environment of the user, only to notice changes of variables that a build script or `env!` named.
-    pub lookup_environment: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// Whether the user's environment has a variable, to report those that a build script asked about and did not see.
+    pub has_variable: &'a (dyn Fn(&str) -> bool + Sync),
     /// Set from outside (Ctrl-C): kills what runs and ends the build.
     pub stop: &'a AtomicBool,
     /// A jobserver of the process that started us. Without it the build makes its own with `jobs` tokens.
     pub jobserver: Option<jobserver::Client>,
     /// What a package was granted beyond the defaults.
     pub grants: &'a (dyn Fn(&Unit) -> Grants + Sync),
+    /// The files of a package, as `package --list` knows them: a build script that names no `rerun-if` depends on them all.
+    /// `None`: all files below the package's folder but hidden ones, other packages and the target folder.
+    pub package_files: &'a (dyn Fn(&Package) -> Option<Vec<PathBuf>> + Sync),
     /// Whether a directive of a build script is allowed; the error says which rule forbids it and what would grant it.
     pub check_directive: &'a (dyn Fn(&Unit, &Directive<'_>) -> Result<(), Diagnostic> + Sync),
 }

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use bulkhead_schema::Diagnostic;
-use bulkhead_unit_graph::UnitIndex;
+use bulkhead_unit_graph::{OutputKind, UnitIndex};
+
+use crate::job;
+use crate::run::Build;
 
 /// What a successful build leaves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct Executable {
 #[derive(Debug)]
 pub enum BuildError {
     /// Units failed; each was reported by [`Event::Failed`](crate::Event::Failed) when it happened.
-    Units(Vec<Failure>),
+    Units(Vec<std::sync::Arc<Failure>>),
     /// [`Options::stop`](crate::Options::stop) was set.
     Interrupted,
     /// The build could not go on at all: target folder not writable, confinement not available.
@@ -48,7 +51,7 @@ pub struct Failure {
     pub unit: UnitIndex,
     /// How.
     pub kind: FailureKind,
-    /// Whether something was denied to it, so that the denial is the likely cause.
+    /// Whether something was denied to it, so that the denial may be the cause.
     pub denied: bool,
 }
 
@@ -57,10 +60,12 @@ pub struct Failure {
 pub enum FailureKind {
     /// The process ended badly. rustc's errors were already emitted; for a build script `output` holds what it said.
     Exit {
-        /// The command line, quoted for people.
-        command: String,
+        /// What was run.
+        command: std::sync::Arc<bulkhead_unit_graph::Command>,
         /// `exit status: 101`, `signal: 9 (SIGKILL)`.
         status: String,
+        /// The limit that it passed, in words.
+        limit: Option<&'static str>,
         /// `(stdout, stderr)` of a build script; empty for rustc.
         output: (String, String),
         /// Number of errors that rustc reported.
@@ -72,6 +77,52 @@ pub enum FailureKind {
     ScriptErrors(Vec<String>),
     /// A directive of the build script is not allowed by policy.
     Denied(Diagnostic),
+    /// The process could not be confined or started.
+    Sandbox(std::sync::Arc<bulkhead_sandbox::SandboxError>),
     /// Anything else: bad directive, missing output, a link in OUT_DIR, an operating-system error.
     Other(Diagnostic),
 }
+
+/// Collects what is to be run, after everything was built.
+pub(crate) fn gather(build: &Build<'_>, built: usize) -> Outcome {
+    let roots = build.graph.roots.iter().copied();
+    let executables =
+        roots.filter(|&index| job::is_executable(build, index)).filter_map(|index| executable(build, index));
+    Outcome { executables: executables.collect(), built, fresh: build.graph.units.len() - built }
+}
+
+fn executable(build: &Build<'_>, index: UnitIndex) -> Option<Executable> {
+    let output = build.planner.outputs(index).into_iter().find(|output| output.kind == OutputKind::Normal)?;
+    let unit = build.unit(index);
+    let scripts = build.scripts();
+    let compile_only = ["CARGO_CRATE_NAME", "CARGO_BIN_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR"];
+    let environment = build.planner.command(index, &scripts).environment.into_iter();
+    let environment = environment.filter(|(name, _)| !compile_only.contains(&name.as_str()) && name != LIBRARY_PATH);
+    let layout = build.planner.layout(unit.platform);
+    let mut library_paths = script_libraries(build);
+    library_paths.extend([layout.artifacts.clone(), layout.dependencies()]);
+    Some(Executable {
+        unit: index,
+        path: output.uplifted.unwrap_or(output.path),
+        environment: environment.collect(),
+        library_paths,
+    })
+}
+
+/// Folders within an OUT_DIR in which build scripts told rustc to search: only these join the loader's path.
+fn script_libraries(build: &Build<'_>) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for (&index, output) in build.scripts().iter() {
+        let out_dir = build.planner.script_folder(index).join("out");
+        for text in &output.library_paths {
+            let path = PathBuf::from(bulkhead_schema::build_script::split_search_path(text).1);
+            if path.starts_with(&out_dir) && !folders.contains(&path) {
+                folders.push(path);
+            }
+        }
+    }
+    folders
+}
+
+/// The variable with the dynamic loader's search path.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";

@@ -1,52 +1,72 @@
-//! What the executor asks of the planner: command lines, file names and folders of a unit.
+//! What the executor asks of the planner. [`Context`] answers for real builds; tests answer by hand.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use bulkhead_schema::build_script::BuildScriptOutput;
-use bulkhead_unit_graph::{Command, Output, UnitIndex};
+use bulkhead_unit_graph::{
+    Command, CompileKind, CompileMode, Context, Fingerprint, Layout, Output, ScriptOutputs, UnitGraph, UnitIndex,
+};
 
-/// What the build scripts that have run so far said, by their [`RunBuildScript`] unit.
-///
-/// [`RunBuildScript`]: bulkhead_unit_graph::CompileMode::RunBuildScript
-pub type ScriptOutputs = BTreeMap<UnitIndex, Arc<BuildScriptOutput>>;
-
-/// Folders and files of one unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitFolders {
-    /// `target/<profile>` or `target/<platform>/<profile>`.
-    pub profile_dir: PathBuf,
-    /// Where rustc writes (`…/deps`, `…/examples`, `…/build/<pkg>-<hash>`); for a build-script run the folder of the
-    /// run, in which `output`, `stderr` and `out` lie.
-    pub output_dir: PathBuf,
-    /// `OUT_DIR` of a build-script run.
-    pub out_dir: Option<PathBuf>,
-    /// `…/.fingerprint/<pkg>-<hash>`.
-    pub fingerprint_dir: PathBuf,
-    /// A name within `fingerprint_dir` that no other unit has, such as `lib-serde`.
-    pub fingerprint_name: String,
-    /// Where rustc writes its dep-info (`--emit=dep-info`).
-    pub dep_info: Option<PathBuf>,
-    /// Folder for incremental compilation, if the unit uses it.
-    pub incremental: Option<PathBuf>,
+/// The questions that the executor asks about units; see the functions of the same name in `bulkhead-unit-graph`.
+pub trait Planner: Sync {
+    /// The plan.
+    fn graph(&self) -> &UnitGraph;
+    /// The rustc command line, or the start of the build script. All build scripts that `index` depends on have run.
+    fn command(&self, index: UnitIndex, scripts: &ScriptOutputs) -> Command;
+    /// The files that the unit must leave.
+    fn outputs(&self, index: UnitIndex) -> Vec<Output>;
+    /// Where rustc writes the list of source files.
+    fn dep_info(&self, index: UnitIndex) -> PathBuf;
+    /// The folder of a build-script run, which holds `out` (OUT_DIR), `output` and `stderr`.
+    fn script_folder(&self, index: UnitIndex) -> PathBuf;
+    /// `.fingerprint/<package>-<hash>`.
+    fn fingerprint_folder(&self, index: UnitIndex) -> PathBuf;
+    /// How names of this unit's files in the fingerprint folder begin.
+    fn fingerprint_name(&self, index: UnitIndex) -> String;
+    /// What the process may read besides system and toolchain.
+    fn readable_paths(&self, index: UnitIndex) -> Vec<PathBuf>;
+    /// Folders that the process may write.
+    fn writable_paths(&self, index: UnitIndex) -> Vec<PathBuf>;
+    /// What makes units stale besides files, by [`UnitIndex`].
+    fn fingerprints(&self) -> Vec<Fingerprint>;
+    /// The folders of a platform.
+    fn layout(&self, platform: CompileKind) -> Layout;
 }
 
-/// The questions that the executor asks about a unit.
-pub trait Planner: Sync {
-    /// The rustc command line, or the start of the build script. The build scripts that `unit` depends on have run.
-    fn command(&self, unit: UnitIndex, scripts: &ScriptOutputs) -> Command;
-
-    /// The files that the unit must leave.
-    fn outputs(&self, unit: UnitIndex) -> Vec<Output>;
-
-    /// Folders and files that its process may read, besides the system, the toolchain and its own outputs.
-    fn readable_paths(&self, unit: UnitIndex, scripts: &ScriptOutputs) -> Vec<PathBuf>;
-
-    /// Everything but files, environment and dependencies that makes the unit stale when it changes, as named hashes
-    /// or values; the name is the reason shown to users.
-    fn fingerprint(&self, unit: UnitIndex) -> Vec<(&'static str, String)>;
-
-    /// Where things of the unit lie.
-    fn folders(&self, unit: UnitIndex) -> UnitFolders;
+impl Planner for Context<'_> {
+    fn graph(&self) -> &UnitGraph {
+        self.graph
+    }
+    fn command(&self, index: UnitIndex, scripts: &ScriptOutputs) -> Command {
+        match self.unit(index).mode {
+            CompileMode::RunBuildScript => bulkhead_unit_graph::script_command(self, index, scripts),
+            _ => bulkhead_unit_graph::compile_command(self, index, scripts),
+        }
+    }
+    fn outputs(&self, index: UnitIndex) -> Vec<Output> {
+        bulkhead_unit_graph::outputs(self, index)
+    }
+    fn dep_info(&self, index: UnitIndex) -> PathBuf {
+        bulkhead_unit_graph::dep_info(self, index)
+    }
+    fn script_folder(&self, index: UnitIndex) -> PathBuf {
+        bulkhead_unit_graph::script_folder(self, index)
+    }
+    fn fingerprint_folder(&self, index: UnitIndex) -> PathBuf {
+        bulkhead_unit_graph::fingerprint_folder(self, index)
+    }
+    fn fingerprint_name(&self, index: UnitIndex) -> String {
+        bulkhead_unit_graph::fingerprint_name(self, index)
+    }
+    fn readable_paths(&self, index: UnitIndex) -> Vec<PathBuf> {
+        bulkhead_unit_graph::readable_paths(self, index)
+    }
+    fn writable_paths(&self, index: UnitIndex) -> Vec<PathBuf> {
+        bulkhead_unit_graph::writable_paths(self, index)
+    }
+    fn fingerprints(&self) -> Vec<Fingerprint> {
+        bulkhead_unit_graph::fingerprints(self)
+    }
+    fn layout(&self, platform: CompileKind) -> Layout {
+        Context::layout(self, platform)
+    }
 }

@@ -304,7 +304,7 @@ impl Reader<'_> {
         }
     }
 
-    fn broken(&self, line: &str, reason: String) -> Box<Diagnostic> {
+    fn broken(&self, line: &str, reason: impl std::fmt::Display) -> Box<Diagnostic> {
         let shown: String = line.chars().take(200).collect();
         let message = format!(
             "invalid output in build script of `{}`: `{}`: {reason}",

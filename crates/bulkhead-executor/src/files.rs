@@ -1,0 +1,126 @@
+//! Looking at files: times, bounded walks, atomic writes.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use bulkhead_schema::Diagnostic;
+
+/// Most entries that a walk looks at: far above real packages, far below what keeps a machine busy.
+const MAX_ENTRIES: usize = 1_000_000;
+
+/// A time of modification: nanoseconds since 1970.
+pub(crate) type Stamp = u64;
+
+/// The modification time of what `metadata` is about.
+pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The newest file or folder at or below `path`, with its time. Symbolic links count themselves and as what they lead to,
+/// and are not walked through. `Ok(None)`: there is nothing at `path`.
+pub(crate) fn newest(path: &Path) -> io::Result<Option<(Stamp, PathBuf)>> {
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut newest = (stamp(&metadata), path.to_owned());
+    if metadata.is_dir() {
+        walk(path, &|_| true, &mut |path, link_metadata| {
+            let mut time = stamp(link_metadata);
+            if link_metadata.is_symlink() {
+                time = time.max(path.metadata().map_or(0, |metadata| stamp(&metadata)));
+            }
+            if time > newest.0 {
+                newest = (time, path.to_owned());
+            }
+            Ok(())
+        })?;
+    }
+    Ok(Some(newest))
+}
+
+/// Calls `visit` with everything below `folder`, in no particular order. Folders for which `enter` says no are left out.
+pub(crate) fn walk(
+    folder: &Path,
+    enter: &dyn Fn(&Path) -> bool,
+    visit: &mut dyn FnMut(&Path, &Metadata) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir()? {
+            let entry = entry?;
+            count += 1;
+            if count > MAX_ENTRIES {
+                return Err(io::Error::other(format!("{} holds more than {MAX_ENTRIES} entries", folder.display())));
+            }
+            let (path, metadata) = (entry.path(), entry.metadata()?);
+            if metadata.is_dir() {
+                if !enter(&path) {
+                    continue;
+                }
+                folders.push(path.clone());
+            }
+            visit(&path, &metadata)?;
+        }
+    }
+    Ok(())
+}
+
+/// The files of a package as far as can be told without a version control system: not hidden ones, not those of packages
+/// within it, not the target folder.
+pub(crate) fn package_files(root: &Path, target_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let enter = |path: &Path| {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let target = path == target_dir || (path.parent() == Some(root) && path.ends_with("target"));
+        !hidden && !target && !path.join("Cargo.toml").exists()
+    };
+    walk(root, &enter, &mut |path, metadata| {
+        if !metadata.is_dir() {
+            files.push(path.to_owned());
+        }
+        Ok(())
+    })?;
+    Ok(files)
+}
+
+/// Writes a file in one step: readers see the old content or the new one.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Reads at most `limit` bytes; a longer file is an error.
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    io::Read::read_to_end(&mut io::Read::take(file, limit + 1), &mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("{} is longer than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// Removes a file that may not exist.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// An operating-system error with what was being done.
+pub(crate) fn failed(doing: &str, path: &Path, error: &io::Error) -> Diagnostic {
+    Diagnostic::error("file-system", format!("failed to {doing} `{}`: {error}", path.display()))
+}

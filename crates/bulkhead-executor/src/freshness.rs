@@ -1,0 +1,140 @@
+//! Whether a unit is as a build would leave it, by Cargo's rules (Cargo Book, "Build Cache" and "Change Detection"):
+//! times of files, variables, missing outputs, dependencies that were rebuilt.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bulkhead_unit_graph::Fingerprint;
+
+use crate::files::{self, Stamp};
+use crate::record::{OutputStamp, Record};
+
+/// What the check finds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Nothing to do.
+    Fresh,
+    /// It must be built, for the first time if there is no reason.
+    Dirty(Option<String>),
+}
+
+/// What the record of a unit is compared with.
+pub(crate) struct Now<'a> {
+    /// [`Options::owner`](crate::Options::owner).
+    pub(crate) owner: &'a str,
+    /// What the package is granted, as text.
+    pub(crate) grants: &'a str,
+    /// The planner's fingerprint.
+    pub(crate) fingerprint: &'a Fingerprint,
+    /// For each dependency its name for people, and its build if it is fresh.
+    pub(crate) dependencies: &'a [(&'a str, Option<u64>)],
+    /// The files that must be there.
+    pub(crate) outputs: &'a [PathBuf],
+    /// Where files of a package that cannot change lie; their times are not looked at.
+    pub(crate) immutable: Option<&'a Path>,
+    /// The value that a process of this unit would see.
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The files of the package.
+    pub(crate) package_files: &'a dyn Fn() -> io::Result<Vec<PathBuf>>,
+    /// To which paths are shortened in reasons.
+    pub(crate) workspace_root: &'a Path,
+}
+
+/// Compares what is remembered with what is.
+pub(crate) fn check(record: Option<&Record>, now: &Now<'_>) -> Freshness {
+    let Some(record) = record else { return Freshness::Dirty(None) };
+    if record.owner != now.owner {
+        return Freshness::Dirty(Some(
+            "what is known of the last build was not written by this installation".to_owned(),
+        ));
+    }
+    if record.grants != now.grants {
+        return Freshness::Dirty(Some("what the package is granted changed".to_owned()));
+    }
+    let reason = changed_fingerprint(record, now)
+        .or_else(|| changed_dependency(record, now))
+        .or_else(|| changed_output(record, now))
+        .or_else(|| changed_variable(record, now))
+        .or_else(|| changed_source(record, now));
+    match reason {
+        Some(reason) => Freshness::Dirty(Some(reason)),
+        None => Freshness::Fresh,
+    }
+}
+
+fn changed_fingerprint(record: &Record, now: &Now<'_>) -> Option<String> {
+    if record.fingerprint == now.fingerprint.to_text() {
+        return None;
+    }
+    let part = now.fingerprint.changed_part(&record.fingerprint).unwrap_or("fingerprint");
+    Some(format!("the {part} changed"))
+}
+
+fn changed_dependency(record: &Record, now: &Now<'_>) -> Option<String> {
+    if record.dependencies.len() != now.dependencies.len() {
+        return Some("the number of dependencies changed".to_owned());
+    }
+    let mut pairs = record.dependencies.iter().zip(now.dependencies);
+    let (_, (name, _)) = pairs.find(|(then, (_, build))| Some(**then) != *build)?;
+    Some(format!("the dependency `{name}` was rebuilt"))
+}
+
+fn changed_output(record: &Record, now: &Now<'_>) -> Option<String> {
+    let recorded = |path: &PathBuf| record.outputs.iter().any(|output| output.path == *path);
+    if let Some(path) = now.outputs.iter().find(|path| !recorded(path)) {
+        return Some(format!("the output `{}` was not built", short(path, now)));
+    }
+    record.outputs.iter().find_map(|output| match OutputStamp::take(&output.path) {
+        Ok(found) if found == *output => None,
+        Ok(_) => Some(format!("the output `{}` was changed", short(&output.path, now))),
+        Err(_) => Some(format!("couldn't read metadata for file `{}`", short(&output.path, now))),
+    })
+}
+
+fn changed_variable(record: &Record, now: &Now<'_>) -> Option<String> {
+    let mut variables = record.variables.iter();
+    let (name, _) = variables.find(|(name, value)| (now.variable)(name) != *value)?;
+    Some(format!("the env variable {name} changed"))
+}
+
+fn changed_source(record: &Record, now: &Now<'_>) -> Option<String> {
+    let is_mutable = |path: &&PathBuf| !now.immutable.is_some_and(|folder| path.starts_with(folder));
+    let reason = record.sources.iter().filter(is_mutable).find_map(|path| newer(path, record.started, now));
+    if reason.is_some() || !record.whole_package || now.immutable.is_some() {
+        return reason;
+    }
+    match (now.package_files)() {
+        Ok(files) => files.iter().find_map(|path| newer(path, record.started, now)),
+        Err(error) => Some(format!("the files of the package could not be listed: {error}")),
+    }
+}
+
+fn newer(path: &Path, started: Stamp, now: &Now<'_>) -> Option<String> {
+    match files::newest(path) {
+        Ok(Some((time, _))) if time <= started => None,
+        Ok(Some((time, newest))) => Some(format!(
+            "the file `{}` has changed ({}s, {} after last build at {}s)",
+            short(&newest, now),
+            seconds(time),
+            age(time - started),
+            seconds(started)
+        )),
+        Ok(None) => Some(format!("the file `{}` is missing", short(path, now))),
+        Err(error) => Some(format!("the file `{}` cannot be read: {error}", short(path, now))),
+    }
+}
+
+fn short<'a>(path: &'a Path, now: &Now<'_>) -> std::path::Display<'a> {
+    path.strip_prefix(now.workspace_root).unwrap_or(path).display()
+}
+
+fn seconds(time: Stamp) -> String {
+    format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000)
+}
+
+fn age(nanoseconds: u64) -> String {
+    match nanoseconds / 1_000_000_000 {
+        0 => format!("{nanoseconds}ns"),
+        seconds => format!("{seconds}s"),
+    }
+}

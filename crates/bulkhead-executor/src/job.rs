@@ -1,0 +1,260 @@
+//! One compilation: rustc, its messages, its outputs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bulkhead_sandbox::Stream as Pipe;
+use bulkhead_schema::Diagnostic;
+use bulkhead_unit_graph::{Command, CompileMode, Output, OutputKind, UnitIndex};
+use bulkhead_workspace::{CrateType, TargetKind};
+
+use crate::files::{self, failed};
+use crate::messages::{self, Counts, Line, Lines};
+use crate::process::{self, Reach};
+use crate::record::{OutputStamp, Record};
+use crate::run::Build;
+use crate::{Event, Failure, FailureKind, Stream, dep_info, uplift};
+
+/// Largest file of stored messages that is replayed, and largest dep-info file.
+const MAX_TEXT: u64 = 256 << 20;
+
+/// Runs rustc or rustdoc for the unit at `index`. `on_metadata` is called once its `.rmeta` is complete.
+pub(crate) fn compile(build: &Build<'_>, index: UnitIndex, on_metadata: &mut dyn FnMut()) -> Result<(), Failure> {
+    let other = |diagnostic| Failure { unit: index, kind: FailureKind::Other(diagnostic), denied: false };
+    let scripts = build.scripts();
+    let command = Arc::new(build.planner.command(index, &scripts));
+    let mut record = build.begin(index).map_err(other)?;
+    let outputs = build.planner.outputs(index);
+    prepare_outputs(&outputs).map_err(other)?;
+    build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
+
+    let mut listener =
+        Listener { build, index, outputs: &outputs, stored: String::new(), counts: Counts::default(), on_metadata };
+    let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
+    let ended = process::run(build, index, &command, reach(build, index), |pipe, bytes| match pipe {
+        Pipe::Stdout => stdout.push(bytes, &mut |line| listener.text(Stream::Stdout, line)),
+        Pipe::Stderr => stderr.push(bytes, &mut |line| listener.line(line)),
+    });
+    stdout.finish(&mut |line| listener.text(Stream::Stdout, line));
+    stderr.finish(&mut |line| listener.line(line));
+    let (stored, counts) = (listener.stored, listener.counts);
+    let ended =
+        ended.map_err(|error| Failure { unit: index, kind: FailureKind::Sandbox(Arc::new(error)), denied: false })?;
+    if !ended.exit.status.success() {
+        let kind = FailureKind::Exit {
+            command,
+            status: ended.exit.status.to_std().to_string(),
+            limit: process::limit_text(&ended.exit),
+            output: (String::new(), String::new()),
+            errors: counts.errors,
+            warnings: counts.warnings - counts.duplicates,
+        };
+        return Err(Failure { unit: index, kind, denied: ended.denied });
+    }
+    report_counts(build, index, counts);
+    let settled = settle(build, index, &mut record, &command, &stored);
+    settled.map_err(|diagnostic| Failure { denied: ended.denied, ..other(diagnostic) })?;
+    build.set_record(index, record);
+    publish(build, index, false).map_err(other)
+}
+
+/// After success: looks at what rustc left and remembers it.
+fn settle(
+    build: &Build<'_>,
+    index: UnitIndex,
+    record: &mut Record,
+    command: &Command,
+    stored: &str,
+) -> Result<(), Diagnostic> {
+    let unit = build.unit(index);
+    for path in required_outputs(build, index) {
+        let stamp = OutputStamp::take(&path).map_err(|_| missing_output(&path))?;
+        record.outputs.push(stamp);
+    }
+    let path = build.planner.dep_info(index);
+    if !path.as_os_str().is_empty() {
+        let bytes = files::read(&path, MAX_TEXT).map_err(|error| failed("read", &path, &error))?;
+        let dep_info = dep_info::parse(&String::from_utf8_lossy(&bytes));
+        let is_set = |name: &str| command.environment.iter().any(|(key, _)| key == name);
+        let variables = dep_info.variables.into_iter().filter(|name| !is_set(name));
+        record.variables = variables.map(|name| (build.variable(unit, &name), name)).map(|(v, n)| (n, v)).collect();
+        if unit.is_local {
+            record.sources = dep_info.sources.iter().map(|source| command.current_dir.join(source)).collect();
+        }
+    }
+    let files = build.files(index);
+    if !stored.is_empty() {
+        files::write(&files.messages, stored.as_bytes()).map_err(|error| failed("write", &files.messages, &error))?;
+        record.has_messages = true;
+    }
+    record.write(&files.record).map_err(|error| failed("write", &files.record, &error))
+}
+
+fn missing_output(path: &Path) -> Diagnostic {
+    let message = format!("the compiler reported success and did not write `{}`", path.display());
+    Diagnostic::error("missing-output", message)
+        .help("a proc macro may have ended the compiler early; its package, or one it depends on, is to blame")
+}
+
+/// Makes the folders, and removes what an earlier build left: rustc must not write through a hard link into an artifact
+/// that users hold, and a compiler that was ended early must not pass with old files.
+fn prepare_outputs(outputs: &[Output]) -> Result<(), Diagnostic> {
+    for output in outputs {
+        if let Some(folder) = output.path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))?;
+        }
+        files::remove(&output.path).map_err(|error| failed("remove", &output.path, &error))?;
+    }
+    Ok(())
+}
+
+/// What the compiler reads besides what the planner knows: where build scripts told it to look for libraries.
+fn reach(build: &Build<'_>, index: UnitIndex) -> Reach {
+    let scripts = build.scripts();
+    let paths = scripts.values().flat_map(|script| &script.library_paths);
+    let read = paths.map(|text| PathBuf::from(bulkhead_schema::build_script::split_search_path(text).1));
+    Reach { read: read.filter(|path| path.is_absolute()).collect(), write: build.planner.writable_paths(index) }
+}
+
+/// The files without which the unit is not built.
+pub(crate) fn required_outputs(build: &Build<'_>, index: UnitIndex) -> Vec<PathBuf> {
+    if build.unit(index).mode == CompileMode::RunBuildScript {
+        return vec![build.planner.script_folder(index).join("output")];
+    }
+    let outputs = build.planner.outputs(index).into_iter();
+    outputs.filter(|output| output.kind != OutputKind::DebugInfo).map(|output| output.path).collect()
+}
+
+/// Listens to one rustc.
+struct Listener<'a, 'b> {
+    build: &'a Build<'b>,
+    index: UnitIndex,
+    outputs: &'a [Output],
+    /// JSON lines to replay when the unit is fresh.
+    stored: String,
+    counts: Counts,
+    on_metadata: &'a mut dyn FnMut(),
+}
+
+impl Listener<'_, '_> {
+    fn line(&mut self, line: &str) {
+        match messages::parse(line) {
+            Line::Artifact { path, emit } => {
+                if emit == "metadata" && self.outputs.iter().any(|output| output.path == path) {
+                    (self.on_metadata)();
+                }
+            }
+            Line::Text => self.text(Stream::Stderr, line),
+            Line::Ignored => (),
+            said @ (Line::Diagnostic(_) | Line::FutureIncompatibility) => {
+                self.stored.push_str(line);
+                self.stored.push('\n');
+                say(self.build, self.index, line, said, &mut self.counts);
+            }
+        }
+    }
+
+    fn text(&self, stream: Stream, line: &str) {
+        self.build.emit(Event::Text { unit: self.index, stream, line: line.to_owned() });
+    }
+}
+
+fn say(build: &Build<'_>, index: UnitIndex, json: &str, said: Line, counts: &mut Counts) {
+    match said {
+        Line::Diagnostic(message) => {
+            let duplicate = !message.summary && !build.is_first(message.identity());
+            counts.add(&message, duplicate);
+            build.emit(Event::Message {
+                unit: index,
+                level: message.level,
+                rendered: message.rendered.into(),
+                json: json.into(),
+                duplicate,
+                summary: message.summary,
+            });
+        }
+        Line::FutureIncompatibility => build.emit(Event::FutureIncompatibility { unit: index, json: json.into() }),
+        Line::Artifact { .. } | Line::Ignored | Line::Text => (),
+    }
+}
+
+fn report_counts(build: &Build<'_>, index: UnitIndex, counts: Counts) {
+    let Counts { warnings, duplicates, errors, fixable } = counts;
+    if warnings + errors > 0 {
+        build.emit(Event::Counts { unit: index, warnings, duplicates, errors, fixable });
+    }
+}
+
+/// Says again what rustc said when the unit was built.
+pub(crate) fn replay(build: &Build<'_>, index: UnitIndex) {
+    if !build.record(index).is_some_and(|record| record.has_messages) {
+        return;
+    }
+    let Ok(bytes) = files::read(&build.files(index).messages, MAX_TEXT) else { return };
+    let mut counts = Counts::default();
+    for line in String::from_utf8_lossy(&bytes).lines() {
+        say(build, index, line, messages::parse(line), &mut counts);
+    }
+    report_counts(build, index, counts);
+}
+
+/// Puts the unit's files under the names by which users find them, and says so.
+pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) -> Result<(), Diagnostic> {
+    let mut filenames = Vec::new();
+    let mut executable = None;
+    for output in build.planner.outputs(index) {
+        if output.kind == OutputKind::DebugInfo && !output.path.exists() {
+            continue;
+        }
+        if let Some(uplifted) = &output.uplifted {
+            uplift::uplift(&output.path, uplifted).map_err(|error| failed("write", uplifted, &error))?;
+        }
+        let is_program = output.kind == OutputKind::Normal && is_executable(build, index);
+        let name = output.uplifted.clone().unwrap_or(output.path);
+        if is_program && executable.is_none() {
+            executable = Some(name.clone());
+        }
+        if let Some(uplifted) = output.uplifted
+            && output.kind != OutputKind::DebugInfo
+        {
+            write_rule(build, index, &uplifted)?;
+        }
+        filenames.push(name);
+    }
+    build.emit(Event::Artifact { unit: index, filenames, executable, fresh });
+    Ok(())
+}
+
+/// Whether the unit's main output is a program.
+pub(crate) fn is_executable(build: &Build<'_>, index: UnitIndex) -> bool {
+    let unit = build.unit(index);
+    match (unit.mode, &unit.target.kind) {
+        (CompileMode::Test, _) => true,
+        (CompileMode::Build, TargetKind::Bin | TargetKind::Test | TargetKind::Bench | TargetKind::BuildScript) => true,
+        (CompileMode::Build, TargetKind::Example(types)) => types.iter().all(|kind| *kind == CrateType::Bin),
+        _ => false,
+    }
+}
+
+/// Writes `target/debug/name.d`: all files of the user's own packages that went into the artifact.
+fn write_rule(build: &Build<'_>, index: UnitIndex, artifact: &Path) -> Result<(), Diagnostic> {
+    let mut sources = std::collections::BTreeSet::new();
+    let mut seen = std::collections::BTreeSet::from([index]);
+    let mut pending = vec![index];
+    while let Some(next) = pending.pop() {
+        let unit = build.unit(next);
+        if !unit.is_local {
+            continue;
+        }
+        if let Some(record) = build.record(next) {
+            sources.extend(record.sources.iter().cloned());
+        }
+        pending.extend(unit.dependencies.iter().map(|dependency| dependency.unit).filter(|unit| seen.insert(*unit)));
+    }
+    let path = artifact.with_extension("d");
+    let text = dep_info::rule(artifact, sources);
+    if files::read(&path, MAX_TEXT).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    files::write(&path, text.as_bytes()).map_err(|error| failed("write", &path, &error))
+}

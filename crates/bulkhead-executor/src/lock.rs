@@ -1,0 +1,91 @@
+//! The target folder: its marks, and the lock that keeps two builds apart.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use bulkhead_schema::Diagnostic;
+
+use crate::Event;
+use crate::files::{self, failed};
+
+/// The file by which `clean` knows that a folder was made by Bulkhead for this workspace: it holds the workspace's root.
+pub const TARGET_MARKER: &str = ".bulkhead-target";
+
+/// Cargo's text, so that either tool recognises the other's folders.
+const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # This file is a cache directory tag created by cargo.\n\
+    # For information about cache directory tags see https://bford.info/cachedir/\n";
+
+/// Makes the target folder, and marks it if it was made just now, was empty, or bears Cargo's own tag. A folder with
+/// other things in it is used and not marked, so that `clean` refuses to remove it.
+pub(crate) fn prepare_target(target_dir: &Path, workspace_root: &Path) -> Result<(), Diagnostic> {
+    std::fs::create_dir_all(target_dir).map_err(|error| failed("create", target_dir, &error))?;
+    let marker = target_dir.join(TARGET_MARKER);
+    if marker.exists() {
+        return Ok(());
+    }
+    let tag = target_dir.join("CACHEDIR.TAG");
+    let tagged = files::read(&tag, 4096).is_ok_and(|bytes| bytes == CACHEDIR_TAG.as_bytes());
+    let empty = target_dir.read_dir().map_err(|error| failed("read", target_dir, &error))?.next().is_none();
+    if !tagged && empty {
+        files::write(&tag, CACHEDIR_TAG.as_bytes()).map_err(|error| failed("write", &tag, &error))?;
+    }
+    if tagged || empty {
+        let text = format!("{}\n", workspace_root.display());
+        files::write(&marker, text.as_bytes()).map_err(|error| failed("write", &marker, &error))?;
+    }
+    Ok(())
+}
+
+/// Holds a build folder until it is dropped.
+#[derive(Debug)]
+pub(crate) struct BuildLock(#[expect(dead_code, reason = "dropping it is what releases the lock")] File);
+
+/// Takes the lock of one `target/<profile>`, waiting for whoever has it.
+pub(crate) fn lock(profile_dir: &Path, events: &(dyn Fn(Event) + Sync)) -> Result<BuildLock, Diagnostic> {
+    std::fs::create_dir_all(profile_dir).map_err(|error| failed("create", profile_dir, &error))?;
+    let path: PathBuf = profile_dir.join(".cargo-lock");
+    let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = open.map_err(|error| failed("open", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(BuildLock(file)),
+        Err(TryLockError::WouldBlock) => {
+            events(Event::Blocking { path: path.clone() });
+            file.lock().map_err(|error| failed("lock", &path, &error))?;
+            Ok(BuildLock(file))
+        }
+        // File systems without locks (some network mounts): Cargo goes on, too.
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(BuildLock(file)),
+        Err(TryLockError::Error(error)) => Err(failed("lock", &path, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TARGET_MARKER, lock, prepare_target};
+
+    #[test]
+    fn foreign_folders_are_not_marked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, foreign) = (folder.path().join("own"), folder.path().join("foreign"));
+        prepare_target(&own, folder.path()).unwrap();
+        assert!(own.join(TARGET_MARKER).exists() && own.join("CACHEDIR.TAG").exists());
+        std::fs::create_dir(&foreign).unwrap();
+        std::fs::write(foreign.join("data.txt"), "mine").unwrap();
+        prepare_target(&foreign, folder.path()).unwrap();
+        assert!(!foreign.join(TARGET_MARKER).exists() && !foreign.join("CACHEDIR.TAG").exists());
+    }
+
+    #[test]
+    fn the_second_build_waits_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let (blocked, waits) = std::sync::mpsc::channel();
+        let first = lock(folder.path(), &|_| ()).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| lock(folder.path(), &move |_| blocked.send(()).unwrap()).map(drop));
+            waits.recv().unwrap();
+            drop(first);
+            second.join().unwrap().unwrap();
+        });
+    }
+}

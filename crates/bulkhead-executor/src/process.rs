@@ -1,0 +1,143 @@
+//! One confined process of a unit: what it sees, and the jobserver that it shares.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use bulkhead_sandbox::{Exit, Network, Process, SandboxError, Stream};
+use bulkhead_schema::Diagnostic;
+use bulkhead_unit_graph::{Command, UnitIndex};
+
+use crate::run::Build;
+use crate::{Event, Options};
+
+/// Where processes find an empty home: no such folder exists, so the sandbox makes one for each.
+const HOME: &str = "/home/bulkhead";
+
+/// The jobserver, as children are told of it.
+#[derive(Debug)]
+pub(crate) struct Jobserver {
+    pub(crate) client: jobserver::Client,
+    /// Whether its tokens are only ours to give.
+    pub(crate) is_own: bool,
+    variables: Vec<(OsString, OsString)>,
+    descriptors: Vec<i32>,
+}
+
+impl Jobserver {
+    /// The inherited jobserver, or a new one that admits `options.jobs` processes.
+    pub(crate) fn new(options: &Options<'_>) -> Result<Self, Diagnostic> {
+        let failed = |error| Diagnostic::error("jobserver", format!("failed to make a jobserver: {error}"));
+        let is_own = options.jobserver.is_none();
+        let client = match &options.jobserver {
+            Some(client) => client.clone(),
+            // One token is never in the pipe: a process may always run.
+            None => jobserver::Client::new(options.jobs.saturating_sub(1)).map_err(failed)?,
+        };
+        // The library only tells the variables through the standard library's type.
+        let mut probe = std::process::Command::new("true");
+        client.configure(&mut probe);
+        let variables: Vec<_> = probe.get_envs().filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned()))).collect();
+        let descriptors = variables.iter().find_map(|(_, value)| descriptors(value.to_str()?)).unwrap_or_default();
+        Ok(Self { client, is_own, variables, descriptors })
+    }
+}
+
+/// The numbers in `--jobserver-auth=R,W`.
+fn descriptors(flags: &str) -> Option<Vec<i32>> {
+    let auth = flags.split_whitespace().find_map(|word| word.strip_prefix("--jobserver-auth="))?;
+    auth.split(',').map(|number| number.parse().ok()).collect()
+}
+
+/// What a process may do that its command line does not tell.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    /// Readable, if present.
+    pub(crate) read: Vec<PathBuf>,
+    /// Writable folders, made if missing.
+    pub(crate) write: Vec<PathBuf>,
+}
+
+/// How a process ended.
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    /// Whether something was denied to it.
+    pub(crate) denied: bool,
+}
+
+/// Runs `command` for the unit at `index` and hands over its output as it comes.
+pub(crate) fn run(
+    build: &Build<'_>,
+    index: UnitIndex,
+    command: &Command,
+    reach: Reach,
+    on_output: impl FnMut(Stream, &[u8]),
+) -> Result<Ended, SandboxError> {
+    for folder in &reach.write {
+        std::fs::create_dir_all(folder).map_err(|source| SandboxError::Setup {
+            step: format!("making the folder {}", folder.display()),
+            source,
+        })?;
+    }
+    let process = describe(build, index, command, reach);
+    let child = bulkhead_sandbox::spawn(&process)?;
+    build.set_killer(index, Some(child.killer()?));
+    if build.options.stop.load(Ordering::Relaxed) {
+        child.kill();
+    }
+    let exit = child.wait_with(on_output);
+    build.set_killer(index, None);
+    let mut exit = exit?;
+    let denials = std::mem::take(&mut exit.denials);
+    let denied = !denials.is_empty();
+    if denied {
+        build.emit(Event::Denied { unit: index, denials });
+    }
+    Ok(Ended { exit, denied })
+}
+
+fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach) -> Process {
+    let options = build.options;
+    let grants = (options.grants)(build.unit(index));
+    let mut process = Process::new(&command.program);
+    process.arguments = command.arguments.iter().map(OsString::from).collect();
+    process.environment = environment(build, command, &grants.environment);
+    process.current_dir.clone_from(&command.current_dir);
+    process.read = vec![options.sysroot.clone()];
+    process.read_if_present = build.planner.readable_paths(index);
+    process.read_if_present.extend(reach.read);
+    process.read_if_present.extend(grants.read);
+    process.write = reach.write;
+    process.write.extend(grants.write.into_iter().filter(|path| path.exists()));
+    process.network = if grants.network { Network::Host } else { Network::None };
+    process.limits = options.limits.clone();
+    process.observe = true;
+    process.inherit.clone_from(&build.jobserver.descriptors);
+    process.level = options.level;
+    process
+}
+
+/// The planner's variables win over the user's, and these over the defaults.
+fn environment(build: &Build<'_>, command: &Command, granted: &[(String, String)]) -> Vec<(OsString, OsString)> {
+    let mut variables = BTreeMap::from([
+        (OsString::from("HOME"), OsString::from(HOME)),
+        (OsString::from("PATH"), OsString::from("/usr/local/bin:/usr/bin:/bin")),
+    ]);
+    let layers = [build.options.environment, granted, &command.environment];
+    for (name, value) in layers.into_iter().flatten() {
+        variables.insert(name.into(), value.into());
+    }
+    variables.extend(build.jobserver.variables.iter().cloned());
+    variables.into_iter().collect()
+}
+
+/// The limit that ended a process, in words.
+pub(crate) fn limit_text(exit: &Exit) -> Option<&'static str> {
+    Some(match exit.limit? {
+        bulkhead_sandbox::LimitHit::WallTime => "it took too long",
+        bulkhead_sandbox::LimitHit::CpuTime => "it used too much processor time",
+        bulkhead_sandbox::LimitHit::Output => "it printed too much",
+        bulkhead_sandbox::LimitHit::FileSize => "it wrote too large a file",
+    })
+}

@@ -1,0 +1,127 @@
+//! What is remembered of a unit that was built: one file in its fingerprint folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::{self, Stamp};
+
+/// Changes whenever the meaning of a [`Record`] does: older ones are then not believed.
+const FORMAT: u32 = 1;
+
+/// Largest record that is read.
+const MAX_RECORD: u64 = 64 << 20;
+
+/// A build of one unit that succeeded. There is none while the unit is being built, or after it failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) format: u32,
+    /// [`Options::owner`](crate::Options::owner).
+    pub(crate) owner: String,
+    /// What the package was granted, as text.
+    pub(crate) grants: String,
+    /// The planner's fingerprint, as text.
+    pub(crate) fingerprint: String,
+    /// Identifies this build of the unit.
+    pub(crate) build: u64,
+    /// The dependencies' [`Record::build`], in the order of the unit's dependencies.
+    pub(crate) dependencies: Vec<u64>,
+    /// When the process was started, by the file system's clock: a source newer than this has changed.
+    pub(crate) started: Stamp,
+    /// The files that were there afterwards.
+    pub(crate) outputs: Vec<OutputStamp>,
+    /// Files to compare with `started`, absolute.
+    pub(crate) sources: Vec<PathBuf>,
+    /// Whether all files of the package are sources as well (a build script without `rerun-if`).
+    pub(crate) whole_package: bool,
+    /// Variables that were asked for, with the value the process saw.
+    pub(crate) variables: Vec<(String, Option<String>)>,
+    /// Whether messages were stored beside this record.
+    pub(crate) has_messages: bool,
+}
+
+/// An output file as it was left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OutputStamp {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Its length in bytes.
+    pub(crate) length: u64,
+    /// Its modification time.
+    pub(crate) modified: Stamp,
+}
+
+impl OutputStamp {
+    /// What `path` is like now.
+    pub(crate) fn take(path: &Path) -> io::Result<Self> {
+        let metadata = path.metadata()?;
+        Ok(Self { path: path.to_owned(), length: metadata.len(), modified: files::stamp(&metadata) })
+    }
+}
+
+impl Record {
+    /// A record that says nothing else yet.
+    pub(crate) fn new(owner: &str, grants: String) -> Self {
+        Self {
+            format: FORMAT,
+            owner: owner.to_owned(),
+            grants,
+            fingerprint: String::new(),
+            build: 0,
+            dependencies: Vec::new(),
+            started: 0,
+            outputs: Vec::new(),
+            sources: Vec::new(),
+            whole_package: false,
+            variables: Vec::new(),
+            has_messages: false,
+        }
+    }
+
+    /// Reads the record at `path`; `None` if there is no usable one.
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        let bytes = files::read(path, MAX_RECORD).ok()?;
+        let record: Self = serde_json::from_slice(&bytes).ok()?;
+        (record.format == FORMAT).then_some(record)
+    }
+
+    /// Stores the record at `path`.
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        files::write(path, &serde_json::to_vec(self)?)
+    }
+}
+
+/// Files of one unit in its fingerprint folder.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordFiles {
+    /// The folder.
+    pub(crate) folder: PathBuf,
+    /// The [`Record`].
+    pub(crate) record: PathBuf,
+    /// rustc's messages, one JSON object in each line.
+    pub(crate) messages: PathBuf,
+    /// Written when the process starts, for the file system's idea of the time.
+    pub(crate) timestamp: PathBuf,
+}
+
+impl RecordFiles {
+    /// The files called `name…` in `folder`.
+    pub(crate) fn new(folder: PathBuf, name: &str) -> Self {
+        Self {
+            record: folder.join(format!("{name}.bulkhead.json")),
+            messages: folder.join(format!("output-{name}")),
+            timestamp: folder.join("invoked.timestamp"),
+            folder,
+        }
+    }
+
+    /// Forgets the unit and notes the time, before its process starts: whatever happens to it, it does not look fresh.
+    pub(crate) fn invalidate(&self) -> io::Result<Stamp> {
+        std::fs::create_dir_all(&self.folder)?;
+        files::remove(&self.record)?;
+        files::remove(&self.messages)?;
+        files::write(&self.timestamp, b"This file has an mtime of when this was started.")?;
+        Ok(files::stamp(&self.timestamp.metadata()?))
+    }
+}

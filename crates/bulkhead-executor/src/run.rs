@@ -1,0 +1,237 @@
+//! One build from beginning to end: lock, survey what is fresh, schedule the rest, say what came out.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use bulkhead_sandbox::Killer;
+use bulkhead_schema::Diagnostic;
+use bulkhead_unit_graph::{CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
+
+use crate::freshness::{self, Freshness, Now};
+use crate::process::Jobserver;
+use crate::record::{Record, RecordFiles};
+use crate::{BuildError, Event, Options, Outcome, Planner, job, lock, outcome, schedule, script};
+
+/// Builds every unit of the plan that is not fresh.
+///
+/// Events arrive from several threads, but those of one unit arrive in order. When it returns, all work has ended and no
+/// process that it started is alive.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn run(
+    planner: &dyn Planner,
+    options: &Options<'_>,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Outcome, BuildError> {
+    lock::prepare_target(&options.target_dir, &options.workspace_root).map_err(BuildError::Fatal)?;
+    let folders = profile_folders(planner);
+    let locks = folders.iter().map(|folder| lock::lock(folder, events)).collect::<Result<Vec<_>, _>>();
+    let locks = locks.map_err(BuildError::Fatal)?;
+    let mut build = Build::new(planner, options, events).map_err(BuildError::Fatal)?;
+    let dirty = survey(&mut build);
+    events(Event::Planned { total: build.graph.units.len(), dirty: dirty.len() });
+    for (index, _) in build.graph.iter().filter(|(index, _)| !dirty.contains(index)) {
+        report_fresh(&build, index).map_err(BuildError::Fatal)?;
+    }
+    schedule::run(&build, &dirty)?;
+    let outcome = outcome::gather(&build, dirty.len());
+    drop(locks);
+    Ok(outcome)
+}
+
+/// What all parts of one build share.
+pub(crate) struct Build<'a> {
+    pub(crate) planner: &'a dyn Planner,
+    pub(crate) graph: &'a UnitGraph,
+    pub(crate) options: &'a Options<'a>,
+    pub(crate) events: &'a (dyn Fn(Event) + Sync),
+    pub(crate) jobserver: Jobserver,
+    /// By [`UnitIndex`].
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    /// By [`UnitIndex`].
+    pub(crate) files: Vec<RecordFiles>,
+    /// What identifies the build of each unit: an old one of a fresh unit, or the one that is now to be done.
+    pub(crate) builds: Vec<u64>,
+    records: Mutex<BTreeMap<UnitIndex, Arc<Record>>>,
+    scripts: Mutex<Arc<ScriptOutputs>>,
+    /// Messages that were already shown.
+    seen: Mutex<HashSet<u64>>,
+    killers: Mutex<BTreeMap<UnitIndex, Killer>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Build<'a> {
+    fn new(
+        planner: &'a dyn Planner,
+        options: &'a Options<'a>,
+        events: &'a (dyn Fn(Event) + Sync),
+    ) -> Result<Self, Diagnostic> {
+        let graph = planner.graph();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let base = u64::try_from(now).unwrap_or_default();
+        let record_files =
+            |index| RecordFiles::new(planner.fingerprint_folder(index), &planner.fingerprint_name(index));
+        Ok(Self {
+            planner,
+            graph,
+            options,
+            events,
+            jobserver: Jobserver::new(options)?,
+            fingerprints: planner.fingerprints(),
+            files: graph.iter().map(|(index, _)| record_files(index)).collect(),
+            builds: (0..graph.units.len() as u64).map(|number| base.wrapping_add(number)).collect(),
+            records: Mutex::default(),
+            scripts: Mutex::default(),
+            seen: Mutex::default(),
+            killers: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn unit(&self, index: UnitIndex) -> &'a Unit {
+        self.graph.unit(index)
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        (self.events)(event);
+    }
+
+    pub(crate) fn files(&self, index: UnitIndex) -> &RecordFiles {
+        &self.files[index.0 as usize]
+    }
+
+    pub(crate) fn record(&self, index: UnitIndex) -> Option<Arc<Record>> {
+        locked(&self.records).get(&index).cloned()
+    }
+
+    pub(crate) fn set_record(&self, index: UnitIndex, record: Record) {
+        locked(&self.records).insert(index, Arc::new(record));
+    }
+
+    /// What build scripts have said so far.
+    pub(crate) fn scripts(&self) -> Arc<ScriptOutputs> {
+        Arc::clone(&locked(&self.scripts))
+    }
+
+    pub(crate) fn add_script(&self, index: UnitIndex, output: Arc<bulkhead_schema::build_script::BuildScriptOutput>) {
+        Arc::make_mut(&mut locked(&self.scripts)).insert(index, output);
+    }
+
+    /// Whether a message is new to this build.
+    pub(crate) fn is_first(&self, message: u64) -> bool {
+        locked(&self.seen).insert(message)
+    }
+
+    pub(crate) fn set_killer(&self, index: UnitIndex, killer: Option<Killer>) {
+        let mut killers = locked(&self.killers);
+        match killer {
+            Some(killer) => killers.insert(index, killer),
+            None => killers.remove(&index),
+        };
+    }
+
+    /// Ends every process.
+    pub(crate) fn kill_all(&self) {
+        locked(&self.killers).values().for_each(Killer::kill);
+    }
+
+    /// The value of a variable that a process of `unit` sees and that the planner did not set.
+    pub(crate) fn variable(&self, unit: &Unit, name: &str) -> Option<String> {
+        let find =
+            |pairs: &[(String, String)]| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        find(self.options.environment).or_else(|| find(&(self.options.grants)(unit).environment))
+    }
+
+    /// A record with what is known before the process of `index` starts.
+    pub(crate) fn begin(&self, index: UnitIndex) -> Result<Record, Diagnostic> {
+        let files = self.files(index);
+        let started = files.invalidate().map_err(|error| crate::files::failed("prepare", &files.folder, &error))?;
+        let unit = self.unit(index);
+        let builds = unit.dependencies.iter().map(|dependency| self.builds[dependency.unit.0 as usize]);
+        let position = index.0 as usize;
+        Ok(Record {
+            fingerprint: self.fingerprints[position].to_text(),
+            build: self.builds[position],
+            dependencies: builds.collect(),
+            started,
+            ..Record::new(self.options.owner, format!("{:?}", (self.options.grants)(unit)))
+        })
+    }
+}
+
+fn profile_folders(planner: &dyn Planner) -> BTreeSet<PathBuf> {
+    let platforms: BTreeSet<_> = planner.graph().units.iter().map(|unit| unit.platform).collect();
+    let layouts = platforms.into_iter().map(|platform| planner.layout(platform));
+    layouts.flat_map(|layout| [layout.artifacts, layout.intermediate]).collect()
+}
+
+/// Finds out which units must be built, and why.
+fn survey(build: &mut Build<'_>) -> BTreeSet<UnitIndex> {
+    let mut dirty = BTreeSet::new();
+    for (index, unit) in build.graph.iter() {
+        let record = Record::read(&build.files(index).record);
+        let mut state = check(build, index, unit, record.as_ref(), &dirty);
+        if state == Freshness::Fresh && unit.mode == CompileMode::RunBuildScript {
+            state = script::recall(build, index);
+        }
+        match (state, record) {
+            (Freshness::Fresh, Some(record)) => {
+                build.builds[index.0 as usize] = record.build;
+                build.set_record(index, record);
+            }
+            (Freshness::Dirty(reason), _) => {
+                dirty.insert(index);
+                build.emit(Event::Dirty { unit: index, reason });
+            }
+            (Freshness::Fresh, None) => {
+                dirty.insert(index);
+            }
+        }
+    }
+    dirty
+}
+
+fn check(
+    build: &Build<'_>,
+    index: UnitIndex,
+    unit: &Unit,
+    record: Option<&Record>,
+    dirty: &BTreeSet<UnitIndex>,
+) -> Freshness {
+    let dependencies = unit.dependencies.iter().map(|dependency| {
+        let current = (!dirty.contains(&dependency.unit)).then(|| build.builds[dependency.unit.0 as usize]);
+        (dependency.extern_crate_name.as_str(), current)
+    });
+    let options = build.options;
+    let now = Now {
+        owner: options.owner,
+        grants: &format!("{:?}", (options.grants)(unit)),
+        fingerprint: &build.fingerprints[index.0 as usize],
+        dependencies: &dependencies.collect::<Vec<_>>(),
+        outputs: &job::required_outputs(build, index),
+        immutable: (!unit.is_local).then_some(unit.package.root.as_path()),
+        variable: &|name| build.variable(unit, name),
+        package_files: &|| match (options.package_files)(&unit.package) {
+            Some(files) => Ok(files),
+            None => crate::files::package_files(&unit.package.root, &options.target_dir),
+        },
+        workspace_root: &options.workspace_root,
+    };
+    freshness::check(record, &now)
+}
+
+/// Says what a fresh unit said when it was built, and makes sure that its files are where users look for them.
+fn report_fresh(build: &Build<'_>, index: UnitIndex) -> Result<(), Diagnostic> {
+    build.emit(Event::Fresh { unit: index });
+    if build.unit(index).mode == CompileMode::RunBuildScript {
+        script::report(build, index);
+        return Ok(());
+    }
+    job::replay(build, index);
+    job::publish(build, index, true)
+}

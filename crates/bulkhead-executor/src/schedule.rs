@@ -1,0 +1,271 @@
+//! Which unit runs when: as many at once as the jobserver admits, those with the longest way to go first, and libraries'
+//! dependents as soon as the metadata is there.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use bulkhead_schema::Diagnostic;
+use bulkhead_unit_graph::{CompileMode, Unit, UnitGraph, UnitIndex};
+use bulkhead_workspace::{CrateType, TargetKind};
+use jobserver::{Acquired, HelperThread};
+
+use crate::run::Build;
+use crate::{BuildError, Event, Failure, job, script};
+
+/// How often a wish to stop is noticed.
+const STOP_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Builds the units of `dirty`. All others are fresh.
+pub(crate) fn run(build: &Build<'_>, dirty: &BTreeSet<UnitIndex>) -> Result<(), BuildError> {
+    if dirty.is_empty() {
+        return Ok(());
+    }
+    let (sender, receiver) = channel();
+    let tokens = sender.clone();
+    let helper = build.jobserver.client.clone().into_helper_thread(move |token| {
+        // Nobody listens when the build has ended: the token goes back by being dropped.
+        let _ = tokens.send(News::Token(token));
+    });
+    let helper = helper.map_err(|error| {
+        BuildError::Fatal(Diagnostic::error("jobserver", format!("failed to start the jobserver's thread: {error}")))
+    })?;
+    std::thread::scope(|scope| {
+        let start = |index: UnitIndex| {
+            let sender = sender.clone();
+            scope.spawn(move || work(build, index, &sender));
+        };
+        Scheduler::new(build, dirty).run(&start, &helper, &receiver)
+    })
+}
+
+/// What threads tell the scheduler.
+enum News {
+    /// One more process may run.
+    Token(std::io::Result<Acquired>),
+    /// The metadata of a unit is complete.
+    Metadata(UnitIndex),
+    /// A unit ended.
+    Ended(UnitIndex, Result<(), Box<Failure>>),
+}
+
+fn work(build: &Build<'_>, index: UnitIndex, sender: &Sender<News>) {
+    let result = match build.unit(index).mode {
+        CompileMode::RunBuildScript => script::run(build, index),
+        _ => job::compile(build, index, &mut || drop(sender.send(News::Metadata(index)))),
+    };
+    // The scheduler outlives all threads of its scope.
+    let _ = sender.send(News::Ended(index, result.map_err(Box::new)));
+}
+
+/// What a unit waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    /// The metadata of a library.
+    Metadata(UnitIndex),
+    /// Everything that a unit leaves.
+    Whole(UnitIndex),
+}
+
+struct Scheduler<'a, 'b> {
+    build: &'a Build<'b>,
+    /// By unit: what it still waits for.
+    needs: BTreeMap<UnitIndex, BTreeSet<Need>>,
+    /// Who waits for what.
+    waiting: BTreeMap<Need, Vec<UnitIndex>>,
+    /// Units that can start, the most urgent first.
+    ready: BTreeSet<(Reverse<u32>, UnitIndex)>,
+    priorities: Vec<u32>,
+    running: BTreeSet<UnitIndex>,
+    tokens: Vec<Acquired>,
+    requested: usize,
+    done: usize,
+    failures: Vec<Arc<Failure>>,
+    interrupted: bool,
+}
+
+impl<'a, 'b> Scheduler<'a, 'b> {
+    fn new(build: &'a Build<'b>, dirty: &BTreeSet<UnitIndex>) -> Self {
+        let needs: BTreeMap<_, _> = dirty.iter().map(|&index| (index, needs(build.graph, index, dirty))).collect();
+        let mut waiting: BTreeMap<Need, Vec<UnitIndex>> = BTreeMap::new();
+        for (&index, needs) in &needs {
+            for &need in needs {
+                waiting.entry(need).or_default().push(index);
+            }
+        }
+        let priorities = priorities(build.graph, dirty);
+        let free = needs.iter().filter(|(_, needs)| needs.is_empty()).map(|(&index, _)| index);
+        let ready = free.map(|index| (Reverse(priorities[index.0 as usize]), index)).collect();
+        Self {
+            build,
+            needs,
+            waiting,
+            ready,
+            priorities,
+            running: BTreeSet::new(),
+            tokens: Vec::new(),
+            requested: 0,
+            done: build.graph.units.len() - dirty.len(),
+            failures: Vec::new(),
+            interrupted: false,
+        }
+    }
+
+    fn run(
+        mut self,
+        start: &dyn Fn(UnitIndex),
+        helper: &HelperThread,
+        news: &Receiver<News>,
+    ) -> Result<(), BuildError> {
+        loop {
+            self.start_ready(start, helper);
+            if self.running.is_empty() {
+                break;
+            }
+            match news.recv_timeout(STOP_INTERVAL) {
+                Ok(news) => self.note(news),
+                Err(RecvTimeoutError::Timeout) => (),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.build.options.stop.load(Ordering::Relaxed) {
+                self.interrupted = true;
+                self.build.kill_all();
+            }
+        }
+        match (self.interrupted, self.failures.is_empty()) {
+            (true, _) => Err(BuildError::Interrupted),
+            (false, true) => Ok(()),
+            (false, false) => Err(BuildError::Units(self.failures)),
+        }
+    }
+
+    fn start_ready(&mut self, start: &dyn Fn(UnitIndex), helper: &HelperThread) {
+        if self.interrupted || (!self.failures.is_empty() && !self.build.options.keep_going) {
+            self.ready.clear();
+        }
+        let most = if self.build.jobserver.is_own { self.build.options.jobs.max(1) } else { usize::MAX };
+        while !self.ready.is_empty() && self.running.len() < most && self.running.len() <= self.tokens.len() {
+            if let Some((_, index)) = self.ready.pop_first() {
+                self.running.insert(index);
+                start(index);
+            }
+        }
+        // One process runs on the token that every build has from the start.
+        self.tokens.truncate(self.running.len().saturating_sub(1));
+        let wanted = self.ready.len().min(most.saturating_sub(self.running.len()));
+        while self.requested < wanted {
+            self.requested += 1;
+            helper.request_token();
+        }
+    }
+
+    fn note(&mut self, news: News) {
+        match news {
+            News::Token(token) => {
+                self.requested -= 1;
+                // Without a token the build goes on, one process at a time.
+                self.tokens.extend(token);
+            }
+            News::Metadata(index) => {
+                self.satisfy(Need::Metadata(index));
+                self.build.emit(Event::MetadataReady { unit: index });
+            }
+            News::Ended(index, result) => self.end(index, result),
+        }
+    }
+
+    fn end(&mut self, index: UnitIndex, result: Result<(), Box<Failure>>) {
+        self.running.remove(&index);
+        match result {
+            Ok(()) => {
+                self.done += 1;
+                self.satisfy(Need::Metadata(index));
+                self.satisfy(Need::Whole(index));
+                self.build.emit(Event::Finished { unit: index, done: self.done });
+            }
+            // What was killed because the user wished so has not failed.
+            Err(_) if self.build.options.stop.load(Ordering::Relaxed) => self.interrupted = true,
+            Err(failure) => {
+                let failure: Arc<Failure> = Arc::new(*failure);
+                self.failures.push(Arc::clone(&failure));
+                self.build.emit(Event::Failed { failure, running: self.running.len() });
+            }
+        }
+    }
+
+    fn satisfy(&mut self, need: Need) {
+        for index in self.waiting.remove(&need).unwrap_or_default() {
+            let Some(needs) = self.needs.get_mut(&index) else { continue };
+            needs.remove(&need);
+            if needs.is_empty() {
+                self.ready.insert((Reverse(self.priorities[index.0 as usize]), index));
+            }
+        }
+    }
+}
+
+/// What the unit at `index` waits for among the units that are to be built.
+fn needs(graph: &UnitGraph, index: UnitIndex, dirty: &BTreeSet<UnitIndex>) -> BTreeSet<Need> {
+    let unit = graph.unit(index);
+    let links = links(unit);
+    let mut needs = BTreeSet::new();
+    for dependency in &unit.dependencies {
+        let whole = links || !gives_metadata(graph.unit(dependency.unit));
+        needs.insert(if whole { Need::Whole(dependency.unit) } else { Need::Metadata(dependency.unit) });
+    }
+    if links && unit.mode != CompileMode::RunBuildScript {
+        needs.extend(linked(graph, index).into_iter().map(Need::Whole));
+    }
+    needs.retain(|need| match need {
+        Need::Metadata(unit) | Need::Whole(unit) => dirty.contains(unit),
+    });
+    needs
+}
+
+/// All libraries that end up in what the unit at `index` links: those below its dependencies may still be compiling when
+/// these are done, since they only waited for metadata.
+fn linked(graph: &UnitGraph, index: UnitIndex) -> BTreeSet<UnitIndex> {
+    let mut found = BTreeSet::new();
+    let mut pending = vec![index];
+    while let Some(next) = pending.pop() {
+        for dependency in &graph.unit(next).dependencies {
+            if gives_metadata(graph.unit(dependency.unit)) && found.insert(dependency.unit) {
+                pending.push(dependency.unit);
+            }
+        }
+    }
+    found
+}
+
+/// Whether dependents that do not link can start with the unit's metadata.
+fn gives_metadata(unit: &Unit) -> bool {
+    let is_library = |types: &[CrateType]| types.iter().all(|kind| matches!(kind, CrateType::Lib | CrateType::Rlib));
+    let mode = matches!(unit.mode, CompileMode::Build | CompileMode::Check);
+    mode && matches!(&unit.target.kind, TargetKind::Lib(types) if unit.mode.is_check() || is_library(types))
+}
+
+/// Whether the unit needs the code of its dependencies, and not only their metadata.
+fn links(unit: &Unit) -> bool {
+    match unit.mode {
+        CompileMode::Check | CompileMode::CheckTest | CompileMode::Doc => false,
+        CompileMode::Build => !gives_metadata(unit),
+        CompileMode::Test | CompileMode::Doctest | CompileMode::RunBuildScript => true,
+    }
+}
+
+/// By unit: the number of units on the longest way from it to a root; then those with more direct dependents.
+fn priorities(graph: &UnitGraph, dirty: &BTreeSet<UnitIndex>) -> Vec<u32> {
+    let mut lengths = vec![1_u32; graph.units.len()];
+    let mut dependents = vec![0_u32; graph.units.len()];
+    for &index in dirty.iter().rev() {
+        for dependency in &graph.unit(index).dependencies {
+            let position = dependency.unit.0 as usize;
+            lengths[position] = lengths[position].max(lengths[index.0 as usize] + 1);
+            dependents[position] += 1;
+        }
+    }
+    lengths.into_iter().zip(dependents).map(|(length, dependents)| length * 1024 + dependents.min(1023)).collect()
+}

@@ -1,0 +1,236 @@
+//! One run of a build script: the process, what it printed, what it left in OUT_DIR.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use bulkhead_sandbox::Stream as Pipe;
+use bulkhead_schema::Diagnostic;
+use bulkhead_schema::build_script::{self, BuildScriptOutput, Speaker};
+use bulkhead_unit_graph::{Command, UnitIndex};
+use bulkhead_workspace::{CrateType, Package, TargetKind};
+
+use crate::files::{self, failed};
+use crate::freshness::Freshness;
+use crate::process::{self, Ended, Reach};
+use crate::record::OutputStamp;
+use crate::run::Build;
+use crate::{Event, Failure, FailureKind};
+
+/// Largest stored output that is read again.
+const MAX_OUTPUT: u64 = 1 << 30;
+
+/// Runs the build script of the unit at `index`.
+pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
+    let other = |diagnostic| Failure { unit: index, kind: FailureKind::Other(diagnostic), denied: false };
+    let folder = build.planner.script_folder(index);
+    let out_dir = folder.join("out");
+    let mut record = build.begin(index).map_err(other)?;
+    make_out_dir(&out_dir).map_err(other)?;
+    let command = Arc::new(build.planner.command(index, &build.scripts()));
+    build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
+
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let reach = Reach { read: vec![command.program.clone()], write: vec![out_dir.clone()] };
+    let ended = process::run(build, index, &command, reach, |pipe, bytes| match pipe {
+        Pipe::Stdout => stdout.extend_from_slice(bytes),
+        Pipe::Stderr => stderr.extend_from_slice(bytes),
+    });
+    let ended =
+        ended.map_err(|error| Failure { unit: index, kind: FailureKind::Sandbox(Arc::new(error)), denied: false })?;
+    keep(&folder, &stdout, &stderr, &out_dir).map_err(other)?;
+    let output = judge(build, index, &ended, &command, &stdout, &stderr)
+        .and_then(|output| scan(&out_dir, &build.unit(index).package).map(|()| output).map_err(FailureKind::Other));
+    let output = output.map_err(|kind| Failure { unit: index, kind, denied: ended.denied })?;
+
+    let unit = build.unit(index);
+    let stamp = OutputStamp::take(&folder.join("output")).map_err(|error| other(failed("read", &folder, &error)))?;
+    record.outputs.push(stamp);
+    record.whole_package = output.rerun_if_changed.is_empty() && output.rerun_if_env_changed.is_empty();
+    record.sources = output.rerun_if_changed.iter().map(|path| unit.package.root.join(path)).collect();
+    let variables = output.rerun_if_env_changed.iter();
+    record.variables = variables.map(|name| (name.clone(), build.variable(unit, name))).collect();
+    report_withheld(build, index, &output, &command);
+    let path = &build.files(index).record;
+    record.write(path).map_err(|error| other(failed("write", path, &error)))?;
+    build.set_record(index, record);
+    build.add_script(index, Arc::new(output));
+    report(build, index);
+    Ok(())
+}
+
+/// Takes up what a script said in an earlier run. It is judged again: policy may have changed since.
+pub(crate) fn recall(build: &Build<'_>, index: UnitIndex) -> Freshness {
+    let dirty = |reason: &str| Freshness::Dirty(Some(reason.to_owned()));
+    let path = build.planner.script_folder(index).join("output");
+    let Ok(stdout) = files::read(&path, MAX_OUTPUT) else { return dirty("the output of the build script is lost") };
+    match parse(build, index, &stdout) {
+        Ok(output) => {
+            build.add_script(index, Arc::new(output));
+            Freshness::Fresh
+        }
+        Err(_) => dirty("what the build script said is not allowed"),
+    }
+}
+
+/// Emits what the script said, be it now or in an earlier run.
+pub(crate) fn report(build: &Build<'_>, index: UnitIndex) {
+    let Some(output) = build.scripts().get(&index).cloned() else { return };
+    for message in &output.warnings {
+        build.emit(Event::ScriptWarning { unit: index, message: message.clone(), failed: false });
+    }
+    let out_dir = build.planner.script_folder(index).join("out");
+    build.emit(Event::ScriptOutput { unit: index, output, out_dir });
+}
+
+fn judge(
+    build: &Build<'_>,
+    index: UnitIndex,
+    ended: &Ended,
+    command: &Arc<Command>,
+    stdout: &[u8],
+    stderr: &[u8],
+) -> Result<BuildScriptOutput, FailureKind> {
+    let parsed = parse(build, index, stdout);
+    if ended.exit.status.success() {
+        let output = parsed?;
+        if output.errors.is_empty() {
+            return Ok(output);
+        }
+        report_warnings(build, index, &output);
+        return Err(FailureKind::ScriptErrors(output.errors));
+    }
+    if let Ok(output) = parsed {
+        report_warnings(build, index, &output);
+    }
+    Err(FailureKind::Exit {
+        command: Arc::clone(command),
+        status: ended.exit.status.to_std().to_string(),
+        limit: process::limit_text(&ended.exit),
+        output: (String::from_utf8_lossy(stdout).into_owned(), String::from_utf8_lossy(stderr).into_owned()),
+        errors: 0,
+        warnings: 0,
+    })
+}
+
+fn report_warnings(build: &Build<'_>, index: UnitIndex, output: &BuildScriptOutput) {
+    for message in &output.warnings {
+        build.emit(Event::ScriptWarning { unit: index, message: message.clone(), failed: true });
+    }
+}
+
+/// Reads the directives and asks for each whether it is allowed.
+fn parse(build: &Build<'_>, index: UnitIndex, stdout: &[u8]) -> Result<BuildScriptOutput, FailureKind> {
+    let unit = build.unit(index);
+    let package = &unit.package;
+    let name = package.id.to_string();
+    let bins = names(package, &TargetKind::Bin);
+    let has_cdylib = |kind: &TargetKind| matches!(kind, TargetKind::Lib(types) if types.contains(&CrateType::Cdylib));
+    let speaker = Speaker {
+        package: &name,
+        rust_version: package.details.rust_version.as_deref().and_then(major_minor),
+        bins: &bins,
+        has_cdylib: package.targets.iter().any(|target| has_cdylib(&target.kind)),
+        has_tests: !names(package, &TargetKind::Test).is_empty(),
+        has_benches: !names(package, &TargetKind::Bench).is_empty(),
+        has_examples: package.targets.iter().any(|target| matches!(target.kind, TargetKind::Example(_))),
+    };
+    let (mut output, warnings) = build_script::parse(stdout, &speaker).map_err(|error| FailureKind::Other(*error))?;
+    output.warnings.extend(warnings.into_iter().map(|warning| warning.message));
+    for directive in output.directives() {
+        (build.options.check_directive)(unit, &directive).map_err(FailureKind::Denied)?;
+    }
+    Ok(output)
+}
+
+fn names<'a>(package: &'a Package, kind: &TargetKind) -> Vec<&'a str> {
+    package.targets.iter().filter(|target| target.kind == *kind).map(|target| target.name.as_str()).collect()
+}
+
+fn major_minor(text: &str) -> Option<(u64, u64)> {
+    let mut numbers = text.split('.');
+    let major = numbers.next()?.parse().ok()?;
+    Some((major, numbers.next().map_or(Some(0), |minor| minor.parse().ok())?))
+}
+
+fn report_withheld(build: &Build<'_>, index: UnitIndex, output: &BuildScriptOutput, command: &Command) {
+    let unit = build.unit(index);
+    let is_withheld = |name: &&String| {
+        !command.environment.iter().any(|(key, _)| key == *name)
+            && build.variable(unit, name).is_none()
+            && (build.options.has_variable)(name)
+    };
+    let variables: Vec<String> = output.rerun_if_env_changed.iter().filter(is_withheld).cloned().collect();
+    if !variables.is_empty() {
+        build.emit(Event::Withheld { unit: index, variables });
+    }
+}
+
+/// OUT_DIR keeps what earlier runs left, as with Cargo; but it must be a folder, and not a link to one.
+fn make_out_dir(out_dir: &Path) -> Result<(), Diagnostic> {
+    std::fs::create_dir_all(out_dir).map_err(|error| failed("create", out_dir, &error))?;
+    let metadata = out_dir.symlink_metadata().map_err(|error| failed("read", out_dir, &error))?;
+    if metadata.is_dir() {
+        return Ok(());
+    }
+    let message = format!("`{}` is not a folder", out_dir.display());
+    Err(Diagnostic::error("out-dir-link", message).help("remove it and build again"))
+}
+
+/// Stores what the script printed where Cargo does.
+fn keep(folder: &Path, stdout: &[u8], stderr: &[u8], out_dir: &Path) -> Result<(), Diagnostic> {
+    let root_output = out_dir.as_os_str().as_encoded_bytes();
+    for (name, bytes) in [("output", stdout), ("stderr", stderr), ("root-output", root_output)] {
+        let path = folder.join(name);
+        files::write(&path, bytes).map_err(|error| failed("write", &path, &error))?;
+    }
+    Ok(())
+}
+
+/// Refuses what is neither a file nor a folder, and links that lead out of OUT_DIR to other places than the package and
+/// the system: the compiler, or whoever packs the artifacts, would follow them.
+fn scan(out_dir: &Path, package: &Package) -> Result<(), Diagnostic> {
+    let mut refused = None;
+    let walked = files::walk(out_dir, &|_| true, &mut |path, metadata| {
+        if refused.is_none() {
+            let reason = if metadata.is_symlink() {
+                let target = std::fs::read_link(path)?;
+                let leads_outside = !is_inside(path, &target, out_dir, &package.root)?;
+                leads_outside.then(|| format!("a link to `{}`", target.display()))
+            } else {
+                (!metadata.is_file() && !metadata.is_dir()).then(|| "neither a file nor a folder".to_owned())
+            };
+            refused = reason.map(|reason| (path.to_owned(), reason));
+        }
+        Ok(())
+    });
+    walked.map_err(|error| failed("scan", out_dir, &error))?;
+    let Some((path, reason)) = refused else { return Ok(()) };
+    let message =
+        format!("the build script of `{}` left `{}` in OUT_DIR, which is {reason}", package.id, path.display());
+    Err(Diagnostic::error("out-dir-link", message))
+}
+
+fn is_inside(link: &Path, target: &Path, out_dir: &Path, package: &Path) -> io::Result<bool> {
+    let allowed = |path: &Path| [out_dir, package, Path::new("/usr")].iter().any(|folder| path.starts_with(folder));
+    match link.canonicalize() {
+        Ok(resolved) => Ok(allowed(&resolved) || out_dir.canonicalize().is_ok_and(|out| resolved.starts_with(out))),
+        // It dangles: what counts is where it would lead.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(allowed(&normalise(&link.parent().unwrap_or(Path::new("/")).join(target))))
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+fn normalise(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(normal.pop()),
+            Component::CurDir => (),
+            other => normal.push(other),
+        }
+    }
+    normal
+}
