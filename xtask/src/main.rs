@@ -6,7 +6,9 @@
 // A chore's output is what it is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod compare;
+mod sides;
 mod tidy;
 
 use std::process::ExitCode;
@@ -15,6 +17,9 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
 commands:
+  bench [--bin PATH] [--runs N] [--syscalls] [--dir PATH] [ROW]…
+                     time cargo and Bulkhead alternately on the same work, print a Markdown table; rows are resolve,
+                     metadata, fetch, noop, edit, clean
   compare [--bin PATH] [--small] [--dir PATH] [--only TEXT] [lock|apps|rebuild]…
                      build, lock and plan the same input with cargo and with Bulkhead (release build unless --bin says
                      otherwise), print every difference; --small is what CI runs; --only narrows by name
@@ -29,6 +34,8 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     let result: CommandResult = match command.as_str() {
+        "bench" => bench::run(&rest),
+        bench::MEASURE => bench::measure(&rest),
         "compare" => compare::run(&rest),
         "tidy" => tidy::run(&rest),
         _ => Err(USAGE.to_owned()),

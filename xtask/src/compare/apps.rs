@@ -3,9 +3,9 @@
 use super::lock::last_lines;
 use super::metadata::{Roots, normalised_lines};
 use super::report::{Report, Verdict};
-use super::sides::{Side, Sides};
 use super::text_diff::{diff, multiset_difference};
 use super::{Options, commands, data_lines, units};
+use crate::sides::{Side, Sides};
 use bulkhead_test_support::Outcome;
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! Fresh lockfiles of one-dependency projects: the bytes of `Cargo.lock`.
 
 use super::report::{Report, Verdict};
-use super::sides::{Side, Sides};
 use super::text_diff::diff;
 use super::{Options, data_lines};
+use crate::sides::{Side, Sides};
 use std::path::{Path, PathBuf};
 
 const CRATES: &str = include_str!("../../data/crates.txt");

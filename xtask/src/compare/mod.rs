@@ -1,7 +1,7 @@
 //! `cargo xtask compare`: the judge of compatibility. Each part gives `cargo` and Bulkhead the same input, in the same
 //! minute and the same environment, and reports what came out different.
 //!
-//! Start with [`run`]; a part is one module, an invocation of either program is a [`sides::Side`].
+//! Start with [`run`]; a part is one module, an invocation of either program is a [`Side`](crate::sides::Side).
 
 mod apps;
 mod commands;
@@ -9,12 +9,13 @@ mod lock;
 mod metadata;
 mod rebuild;
 mod report;
-mod sides;
 mod text_diff;
 mod units;
 
+pub(crate) use lock::index_entry;
+
+use crate::sides::Sides;
 use report::Report;
-use sides::Sides;
 use std::path::PathBuf;
 use std::time::Instant;
 

@@ -3,7 +3,7 @@
 use super::Options;
 use super::lock::last_lines;
 use super::report::{Report, Verdict};
-use super::sides::{Side, Sides};
+use crate::sides::{Side, Sides};
 use bulkhead_test_support::{Outcome, split_fixture};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -115,6 +115,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
             outcomes.push((outcome, rebuilt));
         }
         let [(cargo, cargo_rebuilt), (bulkhead, bulkhead_rebuilt)] = &outcomes[..] else { return Ok(()) };
+        println!("   {name}: cargo reports {}, bulkhead {}", cargo_rebuilt.len(), bulkhead_rebuilt.len());
         report.add(
             &format!("rebuild: {name}"),
             "units rebuilt",

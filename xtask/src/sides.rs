@@ -2,6 +2,7 @@
 
 use crate::tidy::repository_root;
 use bulkhead_test_support::{Invocation, Outcome, sysroot, toolchain_program};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -42,25 +43,37 @@ impl Sides {
 }
 
 impl Side {
-    /// The program with the caller's environment, less everything that would make the two sides differ.
+    /// The program in the common environment, to be run to its end.
     pub(crate) fn invocation(&self, folder: &Path, arguments: &[&str]) -> Invocation {
-        let mut invocation = Invocation::new(&self.program).args(arguments).current_dir(folder);
-        for (name, value) in std::env::vars() {
-            let toolchain =
-                ["CARGO", "RUST", "LD_LIBRARY_PATH", "BULKHEAD"].iter().any(|prefix| name.starts_with(prefix));
-            if !toolchain && name != "PATH" {
-                invocation = invocation.env(&name, value);
-            }
-        }
-        invocation
-            .env("PATH", search_path())
-            .env("HOME", self.homes.join("home"))
-            .env("CARGO_HOME", self.homes.join("cargo"))
-            .env("BULKHEAD_HOME", self.homes.join("bulkhead"))
-            .env("CARGO_REGISTRY_GLOBAL_MIN_PUBLISH_AGE", "0")
-            .env("CARGO_TERM_COLOR", "never")
-            .env("CARGO_TERM_PROGRESS_WHEN", "never")
-            .timeout(Duration::from_secs(1800))
+        let invocation = Invocation::new(&self.program).args(arguments).current_dir(folder);
+        let invocation = self.environment().into_iter().fold(invocation, |run, (name, value)| run.env(&name, value));
+        invocation.timeout(Duration::from_secs(1800))
+    }
+
+    /// The same as a [`Command`], to be measured.
+    pub(crate) fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).current_dir(folder).env_clear().envs(self.environment());
+        command
+    }
+
+    /// The caller's environment, less everything that would make the two sides differ.
+    fn environment(&self) -> Vec<(String, OsString)> {
+        let ours =
+            |name: &str| ["CARGO", "RUST", "LD_LIBRARY_PATH", "BULKHEAD"].iter().any(|prefix| name.starts_with(prefix));
+        let inherited = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let mut environment: Vec<_> = inherited.filter(|(name, _)| !ours(name) && name != "PATH").collect();
+        environment.extend([
+            ("PATH".to_owned(), search_path().into()),
+            ("HOME".to_owned(), self.homes.join("home").into()),
+            ("CARGO_HOME".to_owned(), self.homes.join("cargo").into()),
+            ("BULKHEAD_HOME".to_owned(), self.homes.join("bulkhead").into()),
+            ("BULKHEAD_ALLOW_HTTP_LOOPBACK".to_owned(), "1".into()),
+            ("CARGO_REGISTRY_GLOBAL_MIN_PUBLISH_AGE".to_owned(), "0".into()),
+            ("CARGO_TERM_COLOR".to_owned(), "never".into()),
+            ("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".into()),
+        ]);
+        environment
     }
 
     pub(crate) fn run(&self, folder: &Path, arguments: &[&str]) -> Outcome {
