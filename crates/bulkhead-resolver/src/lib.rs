@@ -8,6 +8,7 @@
 //! Start with [`resolve()`], then [`features`] and [`lock`].
 
 pub mod features;
+mod keep;
 pub mod lock;
 pub mod registry;
 pub mod request;

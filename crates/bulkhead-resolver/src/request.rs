@@ -185,6 +185,8 @@ pub enum ResolveErrorKind {
     MissingFeature,
     /// A package depends on itself.
     Cycle,
+    /// A version has another checksum than the lockfile recorded.
+    ChecksumChanged,
     /// The bounds of [`Limits`] were reached.
     Limit,
     /// The request itself is inconsistent: unknown package to update, bad patch.
@@ -200,6 +202,7 @@ impl ResolveErrorKind {
             Self::Conflict => "resolve-conflict",
             Self::MissingFeature => "resolve-missing-feature",
             Self::Cycle => "resolve-cycle",
+            Self::ChecksumChanged => "resolve-checksum-changed",
             Self::Limit => "resolve-limit",
             Self::Request => "resolve-request",
         }

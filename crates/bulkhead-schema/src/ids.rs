@@ -107,13 +107,11 @@ pub enum GitReference {
     Rev(Symbol),
 }
 
-/// The kind of place that packages come from.
+/// The kind of place that packages come from, in the order in which `Cargo.lock` sorts packages of the same version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceKind {
     /// A folder on this machine.
     Path,
-    /// A git repository.
-    Git(GitReference),
     /// A registry whose index is a git repository, and the public registry under whatever protocol.
     Registry,
     /// A registry whose index is read over HTTP, file by file.
@@ -122,6 +120,8 @@ pub enum SourceKind {
     LocalRegistry,
     /// A folder of unpacked packages (`cargo vendor`).
     Directory,
+    /// A git repository.
+    Git(GitReference),
 }
 
 #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,15 +1,21 @@
 //! `Cargo.lock`, versions 1 to 4: parsing, and printing the bytes that Cargo would write.
 
+mod parse;
+mod print;
+
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
 
 use semver::Version;
 
-use crate::{Diagnostic, PackageName, SourceId};
+use crate::{PackageName, SourceId};
+
+pub use parse::parse;
 
 /// Largest lockfile accepted, in bytes.
 pub const MAX_LOCKFILE: usize = 64 << 20;
+
+/// The newest format that is understood and written.
+pub const NEWEST_VERSION: u8 = 4;
 
 /// A `Cargo.lock`, as it is written: packages without a source are local.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +28,8 @@ pub struct Lockfile {
     pub unused_patches: Vec<LockedPackage>,
     /// `[metadata]` that is not a checksum.
     pub metadata: BTreeMap<String, String>,
+    /// Lines of comment at the head of the file, beyond the two that Cargo writes; they are kept.
+    pub comments: Vec<String>,
 }
 
 /// One `[[package]]`.
@@ -42,7 +50,7 @@ pub struct LockedPackage {
 }
 
 /// One entry of `dependencies`, with as much as was needed to tell packages apart.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedDependency {
     /// The package's name.
     pub name: PackageName,
@@ -52,18 +60,5 @@ pub struct LockedDependency {
     pub source: Option<SourceId>,
 }
 
-/// Reads a lockfile. `path` is used in messages only.
-///
-/// # Errors
-/// Not TOML (merge-conflict markers are named as such), unknown version, duplicate package, dependency on a package that
-/// is not in the file, malformed name, version, source or checksum, or a file above [`MAX_LOCKFILE`].
-pub fn parse(_path: &Path, _text: &str) -> Result<Lockfile, Diagnostic> {
-    Ok(Lockfile::default())
-}
-
-/// The bytes that Cargo would write.
-impl fmt::Display for Lockfile {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;
