@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bulkhead_schema::build_script::BuildScriptOutput;
 use bulkhead_schema::{PackageId, Symbol};
 
-use crate::{CompileKind, Layout, Toolchain, Unit, UnitGraph, UnitIndex};
+use crate::hash::{self, UnitHash};
+use crate::lto::{self, LtoRole};
+use crate::{CompileKind, CompileMode, Layout, PlatformInfo, Toolchain, Unit, UnitGraph, UnitIndex};
 
 /// What build scripts said, by the unit that ran them ([`crate::CompileMode::RunBuildScript`]).
 pub type ScriptOutputs = BTreeMap<UnitIndex, Arc<BuildScriptOutput>>;
@@ -51,6 +53,8 @@ pub struct BuildOptions {
     pub build_dir: PathBuf,
     /// The profile asked for, which names the folder below the target folder.
     pub profile: Symbol,
+    /// `PROFILE` of build scripts: `debug` if the profile derives from `dev`, `release` if it derives from `release`.
+    pub script_profile: &'static str,
     /// What `$CARGO` becomes: an absolute path of a program with Cargo's command line.
     pub cargo: PathBuf,
     /// `CARGO_HOME`, `RUSTUP_HOME`-like variables and `[env]` entries that every process gets, already decided upon by
@@ -86,6 +90,7 @@ impl BuildOptions {
             build_dir: target_dir.clone(),
             target_dir,
             profile,
+            script_profile: if matches!(profile.as_str(), "dev" | "test") { "debug" } else { "release" },
             cargo,
             environment: BTreeMap::new(),
             flags: BTreeMap::new(),
@@ -111,18 +116,16 @@ pub struct Context<'a> {
     pub toolchain: &'a Toolchain,
     /// The options.
     pub options: &'a BuildOptions,
-    hashes: Vec<String>,
+    hashes: Vec<UnitHash>,
+    roles: Vec<LtoRole>,
 }
 
 impl<'a> Context<'a> {
     /// Prepares command lines for `graph`.
     pub fn new(graph: &'a UnitGraph, toolchain: &'a Toolchain, options: &'a BuildOptions) -> Self {
-        Self {
-            graph,
-            toolchain,
-            options,
-            hashes: graph.units.iter().map(|_| String::from("0000000000000000")).collect(),
-        }
+        let roles = lto::roles(graph);
+        let hashes = hash::hashes(graph, &roles, toolchain, options);
+        Self { graph, toolchain, options, hashes, roles }
     }
 
     /// The unit at `index`.
@@ -132,7 +135,33 @@ impl<'a> Context<'a> {
 
     /// What separates the files of this unit from those of others: 16 hexadecimal digits.
     pub fn hash(&self, index: UnitIndex) -> &str {
-        &self.hashes[index.0 as usize]
+        &self.hashes[index.0 as usize].file
+    }
+
+    /// What separates the unit's symbols from those of other crates: 16 hexadecimal digits for `-C metadata`.
+    pub fn symbol_hash(&self, index: UnitIndex) -> &str {
+        &self.hashes[index.0 as usize].symbols
+    }
+
+    pub(crate) fn lto(&self, index: UnitIndex) -> LtoRole {
+        self.roles[index.0 as usize]
+    }
+
+    /// The platform as the toolchain knows it; the host's for one it was not asked about.
+    pub(crate) fn platform(&self, platform: CompileKind) -> Option<&'a PlatformInfo> {
+        let platforms = &self.toolchain.platforms;
+        platforms.get(&platform).or_else(|| platforms.get(&CompileKind::Host))
+    }
+
+    /// The run of the unit's own build script.
+    pub fn own_script(&self, index: UnitIndex) -> Option<UnitIndex> {
+        let unit = self.unit(index);
+        let own = |dependency: &UnitIndex| {
+            let other = self.unit(*dependency);
+            other.mode == CompileMode::RunBuildScript && other.package.id == unit.package.id
+        };
+        let mut dependencies = unit.dependencies.iter().map(|dependency| dependency.unit);
+        if unit.mode == CompileMode::RunBuildScript { None } else { dependencies.find(own) }
     }
 
     /// The folders of a platform.

@@ -9,28 +9,32 @@
 
 pub mod command;
 pub mod context;
+mod environment;
 pub mod fingerprint;
+mod hash;
 mod json;
 pub mod layout;
+mod lto;
 pub mod paths;
 mod plan;
 pub mod request;
 mod rustc;
+mod rustdoc;
 mod script;
 pub mod toolchain;
 pub mod unit;
 
 pub use command::{Command, Output, OutputKind};
 pub use context::{BuildOptions, Context, MessageFormat, PlatformFlags, ScriptOutputs};
-pub use fingerprint::{Digest, Fingerprint, fingerprint, fingerprints};
+pub use fingerprint::fingerprint;
 pub use json::unit_graph_json;
 pub use layout::Layout;
 pub use paths::{
-    dep_info, fingerprint_folder, fingerprint_name, outputs, readable_paths, script_folder, script_program,
-    writable_paths,
+    dep_info, fingerprint_folder, fingerprint_name, incremental_folder, output_folder, outputs, readable_paths,
+    script_folder, script_program, writable_paths,
 };
 pub use plan::plan;
-pub use request::{Intent, NameFilter, PlanInput, PlanRequest, ProfileChoice, ProfileRequest, TargetFilter};
+pub use request::{Intent, NameFilter, PlanInput, PlanRequest, TargetFilter};
 pub use rustc::compile_command;
 pub use script::script_command;
 pub use toolchain::{PlatformInfo, Probe, Toolchain};

@@ -1,55 +1,233 @@
-//! Which files a unit reads, writes and leaves.
+//! Which files a unit reads, writes and leaves (Cargo Book, "Build Cache").
 
 use std::path::PathBuf;
 
-use crate::{Context, Output, UnitIndex};
+use bulkhead_workspace::{CrateType, TargetKind};
+
+use crate::{CompileMode, Context, Output, OutputKind, Unit, UnitIndex};
 
 /// The files that the unit leaves, the main one first. Empty for the run of a build script, whose results are in
-/// [`script_folder`].
+/// [`script_folder`], and for documentation.
 pub fn outputs(context: &Context<'_>, index: UnitIndex) -> Vec<Output> {
-    let _ = (context, index);
-    Vec::new()
+    let unit = context.unit(index);
+    let folder = output_folder(context, index);
+    let file_stem = file_stem(context, index);
+    match unit.mode {
+        CompileMode::RunBuildScript | CompileMode::Doc | CompileMode::Doctest => Vec::new(),
+        CompileMode::Check | CompileMode::CheckTest => {
+            let path = folder.join(format!("lib{file_stem}.rmeta"));
+            vec![Output { path, uplifted: None, kind: OutputKind::Linkable }]
+        }
+        CompileMode::Test => linked(context, index, &[CrateType::Bin], &folder, &file_stem),
+        CompileMode::Build => {
+            let mut outputs = linked(context, index, unit.target.crate_types(), &folder, &file_stem);
+            if !requires_upstream_objects(unit) {
+                let path = folder.join(format!("lib{file_stem}.rmeta"));
+                outputs.push(Output { path, uplifted: None, kind: OutputKind::Metadata });
+            }
+            outputs
+        }
+    }
+}
+
+fn linked(
+    context: &Context<'_>,
+    index: UnitIndex,
+    types: &[CrateType],
+    folder: &std::path::Path,
+    file_stem: &str,
+) -> Vec<Output> {
+    let unit = context.unit(index);
+    let Some(platform) = context.platform(unit.platform) else { return Vec::new() };
+    let mut outputs: Vec<Output> = Vec::new();
+    for &crate_type in types {
+        // What the platform lacks, rustc leaves out with a warning.
+        let Some(name) = platform.file_name(crate_type, file_stem) else { continue };
+        let linkable = [CrateType::Lib, CrateType::Rlib, CrateType::Dylib, CrateType::ProcMacro];
+        let kind = if linkable.contains(&crate_type) { OutputKind::Linkable } else { OutputKind::Normal };
+        let path = folder.join(name);
+        let uplifted = uplifted(context, index, crate_type).filter(|uplifted| *uplifted != path);
+        if outputs.iter().all(|output| output.path != path) {
+            outputs.push(Output { path, uplifted, kind });
+        }
+        if crate_type == CrateType::Bin && platform.triple.ends_with("-msvc") {
+            let path = folder.join(format!("{}.pdb", file_stem.replace('-', "_")));
+            outputs.push(Output { path, uplifted: None, kind: OutputKind::DebugInfo });
+        }
+    }
+    outputs
+}
+
+/// Where users find the file: programs and dylibs always, other libraries if they were asked for.
+fn uplifted(context: &Context<'_>, index: UnitIndex, crate_type: CrateType) -> Option<PathBuf> {
+    let unit = context.unit(index);
+    let target = &unit.target;
+    let always = matches!(target.kind, TargetKind::Bin | TargetKind::BuildScript) || crate_type == CrateType::Dylib;
+    if unit.mode != CompileMode::Build || !(always || context.graph.roots.contains(&index)) {
+        return None;
+    }
+    let name = if crate_type == CrateType::Bin { target.name.to_string() } else { target.crate_name() };
+    let file = context.platform(unit.platform)?.file_name(crate_type, &name)?;
+    let layout = context.layout(unit.platform);
+    Some(match target.kind {
+        TargetKind::Example(_) => layout.examples().join(file),
+        TargetKind::BuildScript => output_folder(context, index).join(file),
+        _ => layout.artifacts.join(file),
+    })
+}
+
+/// Whether the unit links, so that its dependencies must be compiled wholly before it starts.
+pub(crate) fn requires_upstream_objects(unit: &Unit) -> bool {
+    unit.target.crate_types().iter().any(|each| !matches!(each, CrateType::Lib | CrateType::Rlib))
+}
+
+/// The folder that rustc writes to.
+pub fn output_folder(context: &Context<'_>, index: UnitIndex) -> PathBuf {
+    let unit = context.unit(index);
+    let layout = context.layout(unit.platform);
+    match (unit.mode, &unit.target.kind) {
+        (CompileMode::Doc, _) => {
+            let root = layout.artifacts.parent().unwrap_or(&layout.artifacts);
+            root.join("doc")
+        }
+        (_, TargetKind::BuildScript) => layout.build().join(package_folder(context, index)),
+        (_, TargetKind::Example(_)) => layout.intermediate_examples(),
+        _ => layout.dependencies(),
+    }
+}
+
+fn package_folder(context: &Context<'_>, index: UnitIndex) -> String {
+    format!("{}-{}", context.unit(index).package.id.name(), context.hash(index))
+}
+
+/// The file name without prefix and suffix.
+fn file_stem(context: &Context<'_>, index: UnitIndex) -> String {
+    let crate_name = context.unit(index).target.crate_name();
+    if has_extra_filename(context, index) { format!("{crate_name}-{}", context.hash(index)) } else { crate_name }
+}
+
+/// The names of dynamic libraries are written into what links them, and those of programs for the web are imported by
+/// name: they get no hash.
+pub(crate) fn has_extra_filename(context: &Context<'_>, index: UnitIndex) -> bool {
+    let unit = context.unit(index);
+    if unit.mode.is_test() || unit.mode.is_check() {
+        return true;
+    }
+    let types = unit.target.crate_types();
+    let triple = context.platform(unit.platform).map(|platform| platform.triple);
+    let named_program = triple.is_some_and(|triple| triple.starts_with("wasm32-") || triple.contains("msvc"));
+    let dynamic = types.iter().any(|each| matches!(each, CrateType::Dylib | CrateType::Cdylib));
+    let fixed = dynamic || (types.contains(&CrateType::Bin) && !unit.target.is_build_script() && named_program);
+    !(fixed && unit.package.id.source().is_path())
 }
 
 /// Where rustc writes the unit's list of source files (make format).
 pub fn dep_info(context: &Context<'_>, index: UnitIndex) -> PathBuf {
-    let _ = (context, index);
-    PathBuf::new()
+    output_folder(context, index).join(format!("{}.d", file_stem(context, index)))
+}
+
+/// The folder for incremental compilation, if the unit uses it.
+pub fn incremental_folder(context: &Context<'_>, index: UnitIndex) -> Option<PathBuf> {
+    let unit = context.unit(index);
+    let compiles = !matches!(unit.mode, CompileMode::RunBuildScript | CompileMode::Doc | CompileMode::Doctest);
+    (compiles && unit.profile.incremental).then(|| context.layout(unit.platform).incremental())
 }
 
 /// The folder of one build script's run, which holds `out` (OUT_DIR), `output`, `stderr` and `root-output`.
 pub fn script_folder(context: &Context<'_>, index: UnitIndex) -> PathBuf {
-    let _ = (context, index);
-    PathBuf::new()
+    let unit = context.unit(index);
+    context.layout(unit.platform).build().join(package_folder(context, index))
 }
 
 /// The program to start for the run of a build script.
 pub fn script_program(context: &Context<'_>, index: UnitIndex) -> PathBuf {
-    let _ = (context, index);
-    PathBuf::new()
+    let run = context.unit(index);
+    let compiled = |unit: &UnitIndex| {
+        let other = context.unit(*unit);
+        other.mode == CompileMode::Build && other.package.id == run.package.id
+    };
+    let script = run.dependencies.iter().map(|dependency| dependency.unit).find(compiled);
+    let outputs = script.map(|script| outputs(context, script)).unwrap_or_default();
+    outputs.into_iter().next().map(|output| output.uplifted.unwrap_or(output.path)).unwrap_or_default()
 }
 
 /// The folder in which freshness of the unit is remembered: `.fingerprint/<package>-<hash>`.
 pub fn fingerprint_folder(context: &Context<'_>, index: UnitIndex) -> PathBuf {
-    let _ = (context, index);
-    PathBuf::new()
+    context.layout(context.unit(index).platform).fingerprints().join(package_folder(context, index))
 }
 
 /// What the name of files in [`fingerprint_folder`] begins with, such as `lib-serde` or
 /// `run-build-script-build-script-build`.
 pub fn fingerprint_name(context: &Context<'_>, index: UnitIndex) -> String {
-    let _ = (context, index);
-    String::new()
+    let unit = context.unit(index);
+    let mode = match unit.mode {
+        CompileMode::Test | CompileMode::CheckTest => "test-",
+        CompileMode::Doc => "doc-",
+        CompileMode::Doctest => "doctest-",
+        CompileMode::RunBuildScript => "run-",
+        CompileMode::Build | CompileMode::Check => "",
+    };
+    let kind = match unit.target.kind {
+        TargetKind::Lib(_) => "lib",
+        TargetKind::Bin => "bin",
+        TargetKind::Example(_) => "example",
+        TargetKind::Test => "integration-test",
+        TargetKind::Bench => "bench",
+        TargetKind::BuildScript => "build-script",
+    };
+    format!("{mode}{kind}-{}", unit.target.name)
 }
 
-/// Folders and files that the unit's process must be able to read, for the sandbox; system folders are not listed.
+/// The runs of build scripts whose libraries the unit links or may link: its own, then those of its dependencies, in
+/// Cargo's order.
+pub(crate) fn linked_scripts(context: &Context<'_>, index: UnitIndex) -> Vec<UnitIndex> {
+    let mut found = Vec::new();
+    let mut seen = vec![false; context.graph.units.len()];
+    let mut stack = vec![index];
+    while let Some(next) = stack.pop() {
+        if std::mem::replace(&mut seen[next.0 as usize], true) {
+            continue;
+        }
+        found.extend(context.own_script(next).filter(|script| !found.contains(script)));
+        let libraries = context.unit(next).dependencies.iter().rev().map(|dependency| dependency.unit).filter(|unit| {
+            let unit = context.unit(*unit);
+            unit.target.is_lib() && !unit.target.is_proc_macro()
+        });
+        stack.extend(libraries);
+    }
+    found
+}
+
+/// Folders and files that the unit's process must be able to read, for the sandbox; system folders and the toolchain
+/// are not listed.
 pub fn readable_paths(context: &Context<'_>, index: UnitIndex) -> Vec<PathBuf> {
-    let _ = (context, index);
-    Vec::new()
+    let unit = context.unit(index);
+    let mut paths = vec![unit.package.root.clone()];
+    if context.options.members.contains(&unit.package.id) {
+        paths.push(context.options.workspace_root.clone());
+    }
+    if unit.mode == CompileMode::RunBuildScript {
+        paths.extend(script_program(context, index).parent().map(PathBuf::from));
+        for dependency in &unit.dependencies {
+            if context.unit(dependency.unit).mode == CompileMode::RunBuildScript {
+                paths.push(script_folder(context, dependency.unit).join("out"));
+            }
+        }
+        return paths;
+    }
+    paths.push(context.layout(unit.platform).dependencies());
+    let host = context.layout(crate::CompileKind::Host).dependencies();
+    if !paths.contains(&host) {
+        paths.push(host);
+    }
+    paths.extend(linked_scripts(context, index).into_iter().map(|run| script_folder(context, run).join("out")));
+    paths
 }
 
 /// Folders that the unit's process must be able to write.
 pub fn writable_paths(context: &Context<'_>, index: UnitIndex) -> Vec<PathBuf> {
-    let _ = (context, index);
-    Vec::new()
+    match context.unit(index).mode {
+        CompileMode::RunBuildScript => vec![script_folder(context, index).join("out")],
+        _ => std::iter::once(output_folder(context, index)).chain(incremental_folder(context, index)).collect(),
+    }
 }

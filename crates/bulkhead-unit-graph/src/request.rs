@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bulkhead_resolver::{ActivatedFeatures, Resolve};
 use bulkhead_schema::{PackageId, Symbol};
-use bulkhead_workspace::{Package, Profile};
+use bulkhead_workspace::{Package, Profiles};
 
 use crate::{CompileKind, Toolchain};
 
@@ -19,7 +19,7 @@ pub enum Intent {
         /// `--profile test`
         test: bool,
     },
-    /// `test`, without the doctests, which have no unit.
+    /// `test`
     Test,
     /// `bench`
     Bench,
@@ -99,35 +99,9 @@ pub struct PlanRequest {
     pub profile: Symbol,
     /// `[CompileKind::Host]`, or one entry for each `--target`.
     pub platforms: Vec<CompileKind>,
-}
-
-/// Asks for the settings of one unit; see [`PlanInput::profiles`].
-#[derive(Debug, Clone, Copy)]
-pub struct ProfileRequest {
-    /// The requested profile ([`PlanRequest::profile`]).
-    pub name: Symbol,
-    /// The unit's package.
-    pub package: PackageId,
-    /// Whether the package is a workspace member (`[profile.x.package."*"]` is for the others).
-    pub is_member: bool,
-    /// Whether the package is a member or path dependency; all others are compiled without incremental compilation.
-    pub is_local: bool,
-    /// Whether the unit is a build script, a proc macro, or something that only these need (`build-override`).
-    pub for_host: bool,
-}
-
-/// The settings of one unit, before the planner has adapted them to the unit's place in the graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProfileChoice {
-    /// The settings. `panic` is as the profile has it; the planner turns it to `unwind` where tests, build scripts and
-    /// proc macros need it.
-    pub profile: Profile,
-    /// For a host unit: no manifest set `debug` for it (`build-override` or a package override), so the planner may drop
-    /// debug information where the unit is not shared with the program.
-    pub debug_is_default: bool,
-    /// No manifest set `strip`, so that debug information of the standard library is stripped where neither the unit nor
-    /// its dependencies have any.
-    pub strip_is_default: bool,
+    /// Whether `test` plans [`crate::CompileMode::Doctest`] units where Cargo does. They are roots that start no rustc:
+    /// their dependencies are what rustdoc needs.
+    pub doctests: bool,
 }
 
 /// Everything the planner reads.
@@ -143,8 +117,8 @@ pub struct PlanInput<'a> {
     pub features: &'a ActivatedFeatures,
     /// The compiler, with the platforms asked for and the host.
     pub toolchain: &'a Toolchain,
-    /// The settings of a unit.
-    pub profiles: &'a dyn Fn(&ProfileRequest) -> ProfileChoice,
+    /// The settings of the units.
+    pub profiles: &'a Profiles,
     /// What is wanted.
     pub request: &'a PlanRequest,
 }
