@@ -21,7 +21,8 @@ pub enum DependencyKind {
 pub struct Dependency {
     /// The real name of the wanted package.
     pub package: PackageName,
-    /// The key under which the manifest names it, where that differs (`alias = { package = "real" }`).
+    /// The key under which the manifest names it, where it also gives `package` (`alias = { package = "real" }`), even if
+    /// the two are equal.
     pub rename: Option<Symbol>,
     /// Accepted versions.
     pub requirement: VersionReq,

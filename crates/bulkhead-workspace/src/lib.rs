@@ -11,6 +11,7 @@ pub mod files;
 pub mod load;
 pub mod metadata;
 pub mod package;
+mod path;
 pub mod profile;
 pub mod target;
 

@@ -21,7 +21,7 @@ pub fn package_id_spec(id: PackageId) -> String {
 /// The package as an element of `packages` in `cargo metadata`: same keys, same order.
 pub fn metadata_json(package: &Package) -> Value {
     let details = &package.details;
-    json!({
+    let mut value = json!({
         "name": package.id.name(),
         "version": package.id.version().to_string(),
         "id": package_id_spec(package.id),
@@ -46,11 +46,24 @@ pub fn metadata_json(package: &Package) -> Value {
         "links": details.links,
         "default_run": package.default_run,
         "rust_version": details.rust_version,
-    })
+    });
+    if let (Some(mostly_unused), Some(object)) = (details.mostly_unused, value.as_object_mut()) {
+        object.insert("hints".to_owned(), json!({ "mostly-unused": mostly_unused }));
+    }
+    value
 }
 
 fn source_json(source: SourceId) -> Option<String> {
     (!source.is_path()).then(|| source.to_string())
+}
+
+/// The index of a registry other than the public one.
+fn registry_json(source: SourceId) -> Option<String> {
+    let other = source.is_registry() && !source.is_crates_io();
+    other.then(|| match source.kind() {
+        bulkhead_schema::SourceKind::SparseRegistry => source.to_string(),
+        _ => source.url().to_owned(),
+    })
 }
 
 fn dependency_json(dependency: &bulkhead_schema::Dependency) -> Value {
@@ -69,7 +82,7 @@ fn dependency_json(dependency: &bulkhead_schema::Dependency) -> Value {
         "uses_default_features": dependency.default_features,
         "features": dependency.features,
         "target": dependency.platform.as_ref().map(ToString::to_string),
-        "registry": null,
+        "registry": registry_json(dependency.source),
     });
     if let (Some(path), Some(object)) = (dependency.source.local_path(), value.as_object_mut()) {
         object.insert("path".to_owned(), json!(path));

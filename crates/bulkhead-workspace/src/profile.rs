@@ -31,15 +31,17 @@ pub struct Profile {
     pub incremental: bool,
     /// Panic strategy.
     pub panic: PanicStrategy,
-    /// What is stripped from linked artifacts. The default where `debug = false` is [`Strip::DebugInfo`].
+    /// What is stripped from linked artifacts. The default where `debug = false` is [`Strip::DebugInfo`]; see
+    /// [`Profiles::is_strip_default`].
     pub strip: Strip,
 }
 
 /// All profiles of a workspace: the built-in ones, the root manifest's, and the configuration's.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profiles {
-    manifest: BTreeMap<String, ProfileTable>,
-    config: BTreeMap<String, ProfileTable>,
+    /// Manifest and configuration merged, by name; the four built-in ones are always there.
+    tables: BTreeMap<String, ProfileTable>,
+    incremental: Option<bool>,
 }
 
 /// For whom a profile is resolved.
@@ -58,17 +60,63 @@ pub struct ProfileRequest {
     pub always_unwind: bool,
 }
 
+/// Names that Cargo keeps for itself, or that would clash with folders below `target/`.
+const RESERVED: &[&str] = &[
+    "build",
+    "check",
+    "clean",
+    "config",
+    "debug",
+    "fetch",
+    "fix",
+    "install",
+    "metadata",
+    "package",
+    "publish",
+    "report",
+    "root",
+    "run",
+    "rust",
+    "rustc",
+    "rustdoc",
+    "target",
+    "tmp",
+    "uninstall",
+];
+
 impl Profiles {
-    /// The profiles of a root manifest and of the configuration.
+    /// The profiles of a root manifest and of the configuration, which wins.
     ///
     /// # Errors
     ///
-    /// A name that is reserved, an `inherits` that is missing, unknown or circular.
+    /// A name that is reserved or malformed, an `inherits` that is missing, unknown or circular.
     pub fn new(
         manifest: BTreeMap<String, ProfileTable>,
         config: BTreeMap<String, ProfileTable>,
     ) -> Result<Self, Vec<Diagnostic>> {
-        Ok(Self { manifest, config })
+        let mut tables = manifest;
+        for name in ["dev", "release", "test", "bench"] {
+            tables.entry(name.to_owned()).or_default();
+        }
+        for (name, table) in config {
+            tables.entry(name).or_default().merge(&table);
+        }
+        let profiles = Self { tables, incremental: None };
+        let errors: Vec<_> = profiles.tables.iter().filter_map(|(name, table)| profiles.problem(name, table)).collect();
+        if errors.is_empty() { Ok(profiles) } else { Err(errors) }
+    }
+
+    /// The same profiles, with incremental compilation forced on or off for all of them: `CARGO_INCREMENTAL`, or
+    /// `build.incremental`.
+    #[must_use]
+    pub fn with_incremental(mut self, incremental: Option<bool>) -> Self {
+        self.incremental = incremental;
+        self
+    }
+
+    /// The names of all profiles, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tables.keys().map(String::as_str)
     }
 
     /// The folder below `target/` for the profile `name`: `debug` for `dev` and `test`, `release` for `release` and
@@ -81,43 +129,235 @@ impl Profiles {
         match name {
             "dev" | "test" => Ok("debug".into()),
             "release" | "bench" => Ok("release".into()),
-            other => {
-                self.defined(other)?;
-                Ok(other.into())
-            }
+            other => self.table(other).map(|_| other.into()),
         }
     }
 
-    /// The settings for one package under the requested profile `name`.
+    /// The settings for one package under the requested profile `name` (Cargo Book, "Profiles": overrides by package,
+    /// then `"*"`, then `build-override`, then the profile, then what it inherits, then the defaults).
     ///
     /// # Errors
     ///
     /// There is no profile of that name.
     pub fn resolve(&self, name: &str, request: &ProfileRequest) -> Result<Profile, Diagnostic> {
-        self.defined(name)?;
-        let _ = request;
-        Err(Diagnostic::error("profile", "resolving profiles is being written"))
+        Ok(self.compute(name, request)?.profile)
     }
 
     /// The debug level that a unit for the host takes if the same unit is also built for the target without `--target`.
     ///
     /// Build scripts and proc macros and what they depend on get no debug information by default, but a unit that the
-    /// program needs too is shared with it rather than compiled twice. `None` where the profile names a level.
+    /// program needs too is shared with it rather than compiled twice. `None` where an override names a level, and for
+    /// units of the target.
     ///
     /// # Errors
     ///
     /// There is no profile of that name.
     pub fn shared_debug(&self, name: &str, request: &ProfileRequest) -> Result<Option<DebugInfo>, Diagnostic> {
-        self.defined(name)?;
-        let _ = request;
-        Ok(None)
+        Ok(self.compute(name, request)?.shared_debug)
     }
 
-    fn defined(&self, name: &str) -> Result<(), Diagnostic> {
-        let built_in = matches!(name, "dev" | "release" | "test" | "bench");
-        if built_in || self.manifest.contains_key(name) || self.config.contains_key(name) {
-            return Ok(());
-        }
-        Err(Diagnostic::error("unknown-profile", format!("profile `{name}` is not defined")))
+    /// Whether no table names `strip`. Then [`Profile::strip`] is what the unit's own debug level implies, and a unit
+    /// that links a dependency *with* debug information is not stripped all the same.
+    ///
+    /// # Errors
+    ///
+    /// There is no profile of that name.
+    pub fn is_strip_default(&self, name: &str, request: &ProfileRequest) -> Result<bool, Diagnostic> {
+        Ok(self.compute(name, request)?.is_strip_default)
     }
+
+    fn compute(&self, name: &str, request: &ProfileRequest) -> Result<Computed, Diagnostic> {
+        let table = self.table(name)?;
+        let mut settings = Settings::new(&table, self.is_release_like(name));
+        let mut shared_debug = None;
+        if request.for_host {
+            settings.opt_level = "0".into();
+            shared_debug = Some(settings.debug);
+            if let Some(table) = &table.build_override {
+                settings.apply_override(table, &mut shared_debug);
+            }
+        }
+        if let Some(table) = table.packages.get("*").filter(|_| !request.is_member) {
+            settings.apply_override(table, &mut shared_debug);
+        }
+        for (_, table) in table.packages.iter().filter(|(spec, _)| *spec != "*" && matches(spec, request.package)) {
+            settings.apply_override(table, &mut shared_debug);
+        }
+        let strip = match settings.strip {
+            Some(strip) => strip,
+            None if settings.debug == DebugInfo::None => Strip::DebugInfo,
+            None => Strip::None,
+        };
+        let profile = Profile {
+            name: name.into(),
+            opt_level: settings.opt_level,
+            lto: table.lto.unwrap_or(Lto::ThinLocal),
+            codegen_units: settings.codegen_units,
+            debug: if shared_debug.is_some() { DebugInfo::None } else { settings.debug },
+            split_debuginfo: settings.split_debuginfo,
+            debug_assertions: settings.debug_assertions,
+            overflow_checks: settings.overflow_checks,
+            rpath: table.rpath.unwrap_or(false),
+            incremental: request.is_local && self.incremental.unwrap_or(settings.incremental),
+            panic: match table.panic {
+                Some(panic) if !request.always_unwind => panic,
+                _ => PanicStrategy::Unwind,
+            },
+            strip,
+        };
+        Ok(Computed { profile, shared_debug, is_strip_default: settings.strip.is_none() })
+    }
+
+    /// The table of the profile `name` laid over those it inherits from.
+    fn table(&self, name: &str) -> Result<ProfileTable, Diagnostic> {
+        let Some(own) = self.tables.get(name) else {
+            return Err(Diagnostic::error("unknown-profile", format!("profile `{name}` is not defined")));
+        };
+        let mut chain = vec![own];
+        let mut current = name;
+        // `problem` has refused circles, so this ends.
+        while let Some(parent) = self.parent(current).and_then(|parent| self.tables.get_key_value(parent)) {
+            current = parent.0;
+            chain.push(parent.1);
+        }
+        let mut merged = ProfileTable::default();
+        for table in chain.into_iter().rev() {
+            merged.merge(table);
+        }
+        Ok(merged)
+    }
+
+    /// What the profile `name` inherits from.
+    fn parent(&self, name: &str) -> Option<&str> {
+        match name {
+            "dev" | "release" => None,
+            "test" => Some("dev"),
+            "bench" => Some("release"),
+            other => self.tables.get(other)?.inherits.as_deref(),
+        }
+    }
+
+    /// Whether the chain of the profile `name` ends in `release`.
+    fn is_release_like(&self, name: &str) -> bool {
+        let mut current = name;
+        while let Some(parent) = self.parent(current) {
+            current = parent;
+        }
+        current == "release"
+    }
+
+    /// Which rule the profile `name` breaks.
+    fn problem(&self, name: &str, table: &ProfileTable) -> Option<Diagnostic> {
+        let error = |message: String| Some(Diagnostic::error("profile", message));
+        match name {
+            "dev" | "release" if table.inherits.is_some() => {
+                return error(format!("`inherits` must not be specified in root profile `{name}`"));
+            }
+            "dev" | "release" | "test" | "bench" => return None,
+            "debug" => {
+                return error("profile name `debug` is reserved; to configure the default development profile, use the name `dev` as in [profile.dev]".to_owned());
+            }
+            _ if RESERVED.contains(&name) || name.starts_with("cargo") => {
+                return error(format!("profile name `{name}` is reserved; please choose a different name"));
+            }
+            _ => {}
+        }
+        if name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-')) {
+            return error(format!("invalid profile name `{name}`: only letters, digits, `_` and `-` are allowed"));
+        }
+        let mut seen = vec![name];
+        loop {
+            let last = seen[seen.len() - 1];
+            if matches!(last, "dev" | "release") {
+                return None;
+            }
+            let Some(parent) = self.parent(last) else {
+                return error(format!(
+                    "profile `{last}` is missing an `inherits` directive (`inherits` is required for all profiles except \
+                     `dev` or `release`)"
+                ));
+            };
+            if seen.contains(&parent) {
+                return error(format!("profile inheritance loop detected with profile `{name}` inheriting `{parent}`"));
+            }
+            if !self.tables.contains_key(parent) {
+                return error(format!("profile `{last}` inherits from `{parent}`, but that profile is not defined"));
+            }
+            seen.push(parent);
+        }
+    }
+}
+
+struct Computed {
+    profile: Profile,
+    shared_debug: Option<DebugInfo>,
+    is_strip_default: bool,
+}
+
+/// The settings that overrides can change.
+struct Settings {
+    opt_level: Symbol,
+    codegen_units: Option<u32>,
+    debug: DebugInfo,
+    split_debuginfo: Option<Symbol>,
+    debug_assertions: bool,
+    overflow_checks: bool,
+    incremental: bool,
+    strip: Option<Strip>,
+}
+
+impl Settings {
+    fn new(table: &ProfileTable, release: bool) -> Self {
+        Self {
+            opt_level: table.opt_level.unwrap_or_else(|| if release { "3" } else { "0" }.into()),
+            codegen_units: table.codegen_units,
+            debug: table.debug.unwrap_or(if release { DebugInfo::None } else { DebugInfo::Full }),
+            split_debuginfo: table.split_debuginfo,
+            debug_assertions: table.debug_assertions.unwrap_or(!release),
+            overflow_checks: table.overflow_checks.unwrap_or(!release),
+            incremental: table.incremental.unwrap_or(!release),
+            strip: table.strip,
+        }
+    }
+
+    /// Lays an override over the settings. Cargo forgets an earlier `strip` wherever an override applies that names
+    /// none; so does this, since the artifacts have to be the same.
+    fn apply_override(&mut self, table: &ProfileTable, shared_debug: &mut Option<DebugInfo>) {
+        self.opt_level = table.opt_level.unwrap_or(self.opt_level);
+        self.codegen_units = table.codegen_units.or(self.codegen_units);
+        if let Some(debug) = table.debug {
+            self.debug = debug;
+            *shared_debug = None;
+        }
+        self.split_debuginfo = table.split_debuginfo.or(self.split_debuginfo);
+        self.debug_assertions = table.debug_assertions.unwrap_or(self.debug_assertions);
+        self.overflow_checks = table.overflow_checks.unwrap_or(self.overflow_checks);
+        self.incremental = table.incremental.unwrap_or(self.incremental);
+        self.strip = table.strip;
+    }
+}
+
+/// Whether the package id specification `spec` (`name`, `name@1.2`, `name:1.2`, `URL`, `URL#name@1.2`) means `package`.
+fn matches(spec: &str, package: PackageId) -> bool {
+    let (url, tail) = match spec.split_once('#') {
+        Some((url, tail)) => (Some(url), tail),
+        None if spec.contains("://") => (Some(spec), ""),
+        None => (None, spec),
+    };
+    if let Some(url) = url {
+        let plain = url.split_once('+').filter(|(kind, _)| !kind.contains(':')).map_or(url, |(_, url)| url);
+        if plain.trim_end_matches('/') != package.source().url().trim_end_matches('/') {
+            return false;
+        }
+    }
+    let (name, version) = match tail.split_once(['@', ':']) {
+        Some((name, version)) => (name, version),
+        None if tail.starts_with(|c: char| c.is_ascii_digit()) => ("", tail),
+        None => (tail, ""),
+    };
+    let full = package.version().to_string();
+    let suits = version.is_empty()
+        || full == version
+        || full.strip_prefix(version).is_some_and(|rest| rest.starts_with(['.', '-', '+']));
+    (name.is_empty() || name == package.name().as_str()) && suits
 }

@@ -18,6 +18,24 @@ pub enum Edition {
 }
 
 impl Edition {
+    /// Every edition, oldest first.
+    pub const ALL: [Self; 4] = [Self::E2015, Self::E2018, Self::E2021, Self::E2024];
+
+    /// The edition that manifests and rustc call `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|edition| edition.as_str() == text)
+    }
+
+    /// The oldest Rust that knows it.
+    pub fn first_version(self) -> semver::Version {
+        match self {
+            Self::E2015 => semver::Version::new(1, 0, 0),
+            Self::E2018 => semver::Version::new(1, 31, 0),
+            Self::E2021 => semver::Version::new(1, 56, 0),
+            Self::E2024 => semver::Version::new(1, 85, 0),
+        }
+    }
+
     /// The form rustc and manifests use, such as `2024`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +67,12 @@ pub enum CrateType {
 }
 
 impl CrateType {
+    /// The crate type that a manifest's `word` means.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Bin, Self::Lib, Self::Rlib, Self::Dylib, Self::Cdylib, Self::Staticlib, Self::ProcMacro];
+        all.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The word of manifests and rustc.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -18,6 +18,7 @@ const TOP_LEVEL_KEYS: &[&str] = &[
     "dev-dependencies",
     "example",
     "features",
+    "hints",
     "lib",
     "lints",
     "package",
@@ -68,6 +69,7 @@ impl Reader<'_> {
         if let Some(value) = top.take("badges") {
             self.badges(value);
         }
+        let mostly_unused = top.take("hints").and_then(|value| self.hints(value));
         let mut manifest = Manifest {
             path: self.path().to_owned(),
             text: self.text().clone(),
@@ -83,6 +85,7 @@ impl Reader<'_> {
             profiles: BTreeMap::new(),
             patches: Vec::new(),
             replacements: Vec::new(),
+            mostly_unused,
             lints,
         };
         if self.origin == Origin::Local {
@@ -213,6 +216,12 @@ impl Reader<'_> {
                 self.string(&badge.child(key), value);
             }
         }
+    }
+
+    fn hints(&mut self, value: Value<'_>) -> Option<bool> {
+        let mut section = self.section("hints", value)?;
+        // A hint of a type that this version doesn't know is passed over, as the Cargo Book demands.
+        section.take("mostly-unused").and_then(|value| value.get_ref().as_bool())
     }
 
     fn targets(&mut self, key: &str, value: Value<'_>) -> Option<Vec<TargetTable>> {

@@ -92,6 +92,8 @@ pub struct Manifest {
     pub patches: Vec<(Spanned<String>, Vec<DependencyTable>)>,
     /// `[replace]`: the key of each is a package id specification.
     pub replacements: Vec<DependencyTable>,
+    /// `hints.mostly-unused`, which Cargo only shows in `metadata` so far.
+    pub mostly_unused: Option<bool>,
     /// `[lints]`
     pub lints: Option<Spanned<Inheritable<Lints>>>,
 }

@@ -1,10 +1,24 @@
 //! A package, as its manifest describes it after inheritance.
 
+mod assemble;
+mod dependencies;
+mod discovery;
+mod features;
+mod inherit;
+mod lints;
+mod targets;
+
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bulkhead_schema::{PackageId, Summary, Symbol};
+use bulkhead_schema::manifest::Manifest;
+use bulkhead_schema::{Diagnostic, PackageId, Summary, Symbol};
+
+pub(crate) use assemble::{Assembly, assemble};
+pub(crate) use dependencies::DependencyRules;
+pub(crate) use inherit::{Inheritance, has_errors};
 
 use crate::{Edition, Target};
 
@@ -64,6 +78,8 @@ pub struct PackageDetails {
     pub publish: Option<Vec<String>>,
     /// `package.metadata`, as JSON.
     pub metadata: Option<serde_json::Value>,
+    /// `hints.mostly-unused`
+    pub mostly_unused: Option<bool>,
     /// `package.exclude`, for packaging.
     pub exclude: Vec<String>,
     /// `package.include`, for packaging.
@@ -87,4 +103,20 @@ impl Package {
     pub fn is_proc_macro(&self) -> bool {
         self.library().is_some_and(|target| target.is_proc_macro())
     }
+}
+
+/// The edition called `text`; an unknown one is reported, and read as the newest.
+fn edition(manifest: &Manifest, text: &str, span: Range<usize>, findings: &mut Vec<Diagnostic>) -> Edition {
+    if let Some(edition) = Edition::parse(text) {
+        return edition;
+    }
+    let message = match text.parse::<u16>() {
+        Ok(year) if year > 2024 && year < 3000 => format!(
+            "this version of Bulkhead is older than the `{text}` edition, and only supports `2015`, `2018`, `2021`, and \
+             `2024` editions"
+        ),
+        _ => format!("supported edition values are `2015`, `2018`, `2021`, or `2024`, but `{text}` is unknown"),
+    };
+    findings.push(manifest.error("edition", message, span));
+    Edition::E2024
 }
