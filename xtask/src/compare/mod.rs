@@ -5,6 +5,7 @@
 
 mod apps;
 mod commands;
+mod hostile;
 mod lock;
 mod metadata;
 mod rebuild;
@@ -32,7 +33,7 @@ pub(crate) struct Options {
     parts: Vec<String>,
 }
 
-const PARTS: &[&str] = &["lock", "apps", "rebuild"];
+const PARTS: &[&str] = &["lock", "apps", "rebuild", "hostile"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let options = parse(arguments)?;
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         match *part {
             "lock" => lock::compare(&options, &sides, &mut report)?,
             "apps" => apps::compare(&options, &sides, &mut report)?,
+            "hostile" => hostile::compare(&options, &sides, &mut report)?,
             _ => rebuild::compare(&options, &sides, &mut report)?,
         }
         println!("== {part}: {:.0} s", begin.elapsed().as_secs_f64());
