@@ -8,7 +8,7 @@ use bulkhead_resolver::features::{self, FeatureOptions, FeaturePlatform, Feature
 use bulkhead_resolver::{ActivatedFeatures, MemberFeatures};
 use bulkhead_schema::{Diagnostic, PackageId, Symbol};
 use bulkhead_source::Client;
-use bulkhead_unit_graph::request::{PlanInput, PlanRequest, ProfileChoice};
+use bulkhead_unit_graph::request::{PlanInput, PlanRequest};
 use bulkhead_unit_graph::{BuildOptions, CompileKind, PlatformFlags, Toolchain, UnitGraph};
 use bulkhead_workspace::{Package, ResolverBehavior, Workspace};
 
@@ -63,6 +63,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         targets: options.targets.clone(),
         profile,
         platforms: requested_platforms(&platforms),
+        doctests: false,
     };
     let members = project.workspace.members.iter().map(|package| package.id).collect();
     let graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
@@ -265,16 +266,10 @@ fn plan(
     toolchain: &Toolchain,
     request: &PlanRequest,
 ) -> Result<UnitGraph> {
-    let profiles = |wanted: &bulkhead_unit_graph::request::ProfileRequest| choose_profile(workspace, wanted);
+    let profiles = &workspace.profiles;
     workspace.profiles.directory(&request.profile)?;
-    let input =
-        PlanInput { packages, members, resolve: &locked.resolve, features, toolchain, profiles: &profiles, request };
+    let input = PlanInput { packages, members, resolve: &locked.resolve, features, toolchain, profiles, request };
     Ok(bulkhead_unit_graph::plan(&input)?)
-}
-
-fn choose_profile(workspace: &Workspace, wanted: &bulkhead_unit_graph::request::ProfileRequest) -> ProfileChoice {
-    let _ = (workspace, wanted);
-    unreachable!()
 }
 
 fn build_options(
