@@ -266,9 +266,15 @@ fn plan(
     toolchain: &Toolchain,
     request: &PlanRequest,
 ) -> Result<UnitGraph> {
-    let profiles = &workspace.profiles;
-    workspace.profiles.directory(&request.profile)?;
-    let input = PlanInput { packages, members, resolve: &locked.resolve, features, toolchain, profiles, request };
+    let input = PlanInput {
+        packages,
+        members,
+        resolve: &locked.resolve,
+        features,
+        toolchain,
+        profiles: &workspace.profiles,
+        request,
+    };
     Ok(bulkhead_unit_graph::plan(&input)?)
 }
 

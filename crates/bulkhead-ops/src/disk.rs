@@ -63,6 +63,19 @@ fn resolved_within_folder(path: &Path) -> crate::error::Result<PathBuf> {
     }
 }
 
+/// Makes a folder that only its owner can enter, and those above it.
+///
+/// # Errors
+/// The disk refuses.
+pub fn create_private(folder: &Path) -> crate::error::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Error::failure(format!("failed to create `{}`", folder.display())).because(error))
+}
+
 /// Whether a file or folder may be believed: owned by this user or root, and writable by nobody else.
 ///
 /// # Errors

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Verification,
     /// Confinement is not available, or was needed to stop the command.
     Sandbox,
+    /// The user ended it (Ctrl-C).
+    Interrupted,
     /// A program that the user asked to run ended with this code, which becomes Bulkhead's own.
     Child(i32),
 }
@@ -31,6 +33,7 @@ impl ErrorKind {
             Self::UntrustedConfiguration => 103,
             Self::Verification => 104,
             Self::Sandbox => 105,
+            Self::Interrupted => 130,
             Self::Child(code) => code,
         }
     }

@@ -49,6 +49,30 @@ pub enum Event {
         /// Bytes in all.
         bytes: u64,
     },
+    /// Something failed, while the command goes on to finish what runs.
+    Error(crate::Error),
+    /// A diagnostic as rustc rendered it, with its own colours. It quotes source code.
+    Rendered(String),
+    /// A line of a child process that is not understood: plain, untrusted text.
+    Text(String),
+    /// A JSON message for standard output.
+    Json(String),
+    /// The build goes on, for a progress bar.
+    BuildProgress {
+        /// Units that are done.
+        done: usize,
+        /// Units in all.
+        total: usize,
+        /// What is running.
+        running: Vec<String>,
+    },
+    /// Everything asked for is built.
+    Finished {
+        /// Such as `` `dev` profile [unoptimized + debuginfo] ``.
+        profile: String,
+        /// Since the command began.
+        duration: std::time::Duration,
+    },
     /// Something waits for a lock that another process holds.
     Blocking {
         /// What is locked.

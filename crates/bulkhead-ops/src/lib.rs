@@ -6,6 +6,7 @@
 //!
 //! Start with [`build`], which is the straight line that most other commands share.
 
+pub mod build;
 pub mod clean;
 pub mod client;
 pub mod compile;
@@ -20,8 +21,11 @@ pub mod metadata;
 pub mod new;
 pub mod options;
 pub mod packages;
+pub mod permissions;
 pub mod probe;
 pub mod project;
+pub mod reporter;
+pub mod run;
 pub mod select;
 pub mod status;
 pub mod toolchain;

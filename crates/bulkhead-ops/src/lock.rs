@@ -89,25 +89,21 @@ pub fn resolve<'a>(
     let rust_version = question.rust_versions.iter().min().cloned();
     let resolve = solve(&question, &mut indexes, request.current, events)?;
     check_checksums(previous.as_ref(), &resolve)?;
-    let version = lock::version_to_write(on_disk.as_ref().map(|(_, lockfile)| lockfile));
-    let text = lock::encode(&resolve, version).to_string();
-    let changed = on_disk.as_ref().is_none_or(|(old, _)| !same_lines(old, &text));
+    let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
+    let new = lock::updated(&resolve, on_disk.as_ref().map(|(text, lockfile)| (lockfile, text.as_str())), lowest);
     let changes = lock::changes(previous.as_ref(), &resolve, &indexes);
-    if changed {
-        refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve, version)?;
+    let changed = new.is_some();
+    if let Some(text) = new {
+        refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve)?;
         if request.write {
-            let text = on_disk.as_ref().map_or(text.clone(), |(old, _)| with_line_endings(old, &text));
-            disk::write_atomically(&path, text.as_bytes())?;
+            let old = on_disk.as_ref().map(|(old, _)| old.as_str()).unwrap_or_default();
+            disk::write_atomically(&path, with_line_endings(old, &text).as_bytes())?;
         }
     }
     Ok(Locked { resolve, indexes, changes, previous, changed, rust_version })
 }
 
-/// Cargo keeps a lockfile that only differs in its line ends.
-fn same_lines(old: &str, new: &str) -> bool {
-    old == new || old.lines().eq(new.lines())
-}
-
+/// A lockfile with Windows line ends keeps them.
 fn with_line_endings(old: &str, new: &str) -> String {
     if old.contains("\r\n") { new.replace('\n', "\r\n") } else { new.to_owned() }
 }
@@ -227,7 +223,6 @@ fn refuse_if_locked(
     path: &std::path::Path,
     old: Option<&Lockfile>,
     resolve: &Resolve,
-    version: u8,
 ) -> Result<()> {
     if !global.lock.locked {
         return Ok(());
@@ -238,7 +233,7 @@ fn refuse_if_locked(
         path.display()
     ));
     if let Some(old) = old {
-        for line in lock::difference(old, &lock::encode(resolve, version), 20) {
+        for line in lock::difference(old, &lock::encode(resolve, old.version), 20) {
             error = error.because(line);
         }
     }

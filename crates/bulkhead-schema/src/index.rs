@@ -6,8 +6,6 @@
 
 mod cache;
 mod entry;
-#[cfg(test)]
-mod tests;
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,26 +1,16 @@
-//! What makes a unit stale, except the content of files, which the executor looks at.
+//! What makes a unit stale, except files and dependencies, which the executor looks at.
 
 use crate::hash::text_hash;
 use crate::{Command, CompileKind, CompileMode, Context, ScriptOutputs, UnitIndex, compile_command};
 
-/// 16 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Digest(pub String);
-
-/// Everything but file contents on which a unit's result depends, in named parts, so that a comparison with an older
-/// one tells why the unit is dirty.
+/// What a unit depends on besides files and other units, in named parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Name and value; values are short (digests where the text would be long) and hold no line break.
+    /// Name and value; long values are hashed.
     pub parts: Vec<(&'static str, String)>,
 }
 
 impl Fingerprint {
-    /// One digest over all parts.
-    pub fn digest(&self) -> Digest {
-        Digest(text_hash(self.parts.iter().flat_map(|(name, value)| [*name, value.as_str()])))
-    }
-
     /// The text that is stored: one `name=value` line each.
     pub fn to_text(&self) -> String {
         self.parts.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
@@ -29,29 +19,20 @@ impl Fingerprint {
     /// The name of the first part in which `text`, written by [`Fingerprint::to_text`], differs.
     pub fn changed_part(&self, text: &str) -> Option<&'static str> {
         let mut lines = text.lines();
-        let changed = self.parts.iter().find(|(name, value)| {
-            let expected = lines.next().and_then(|line| line.strip_prefix(name)?.strip_prefix('='));
-            expected != Some(value)
-        });
-        changed.map(|(name, _)| *name).or_else(|| lines.next().map(|_| "parts"))
+        let differs = |(name, value): &&(&'static str, String)| lines.next() != Some(&format!("{name}={value}"));
+        self.parts.iter().find(differs).map(|(name, _)| *name)
     }
 }
 
-/// The fingerprints of all units, by [`UnitIndex`]. They hold before anything has run: what a build script says is
-/// tracked by the executor, which rebuilds dependents when a script ran.
+/// The fingerprints of all units, by [`UnitIndex`].
 pub fn fingerprints(context: &Context<'_>) -> Vec<Fingerprint> {
-    let mut found = Vec::with_capacity(context.graph.units.len());
-    let mut digests: Vec<Digest> = Vec::with_capacity(context.graph.units.len());
-    for (index, _) in context.graph.iter() {
-        let fingerprint = fingerprint(context, index, &digests);
-        digests.push(fingerprint.digest());
-        found.push(fingerprint);
-    }
-    found
+    context.graph.iter().map(|(index, _)| Fingerprint { parts: fingerprint(context, index) }).collect()
 }
 
-/// The fingerprint of one unit, given the digests of all units before it.
-pub fn fingerprint(context: &Context<'_>, index: UnitIndex, before: &[Digest]) -> Fingerprint {
+/// Everything but files, environment read by the crate, and dependencies on which the unit's result depends, in named
+/// parts: a comparison with an older one tells why the unit is dirty. It holds before anything has run; what a build
+/// script says is known to be the same if the script did not run again.
+pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str, String)> {
     let unit = context.unit(index);
     let flags = context.options.flags.get(&unit.platform).cloned().unwrap_or_default();
     let features: Vec<&str> = unit.features.iter().map(|feature| feature.as_str()).collect();
@@ -79,12 +60,7 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex, before: &[Digest]) -
     if !is_run {
         parts.push(("command line", command_line_hash(&compile_command(context, index, &ScriptOutputs::new()))));
     }
-    let dependencies = unit.dependencies.iter().flat_map(|dependency| {
-        let digest = before.get(dependency.unit.0 as usize).map_or("", |digest| digest.0.as_str());
-        [dependency.extern_crate_name.as_str(), digest]
-    });
-    parts.push(("dependencies", text_hash(dependencies)));
-    Fingerprint { parts }
+    parts
 }
 
 /// What the environment says of the package (`CARGO_PKG_*`), which crates may compile in.

@@ -26,7 +26,7 @@ pub mod unit;
 
 pub use command::{Command, Output, OutputKind};
 pub use context::{BuildOptions, Context, MessageFormat, PlatformFlags, ScriptOutputs};
-pub use fingerprint::{Digest, Fingerprint, fingerprint, fingerprints};
+pub use fingerprint::{Fingerprint, fingerprint, fingerprints};
 pub use json::unit_graph_json;
 pub use layout::Layout;
 pub use paths::{

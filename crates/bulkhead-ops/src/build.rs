@@ -1,0 +1,168 @@
+//! `build`, `check` and whatever else compiles: plan, then carry out.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use bulkhead_executor::{BuildError, Executable, FailureKind, Outcome};
+use bulkhead_trust::Digest;
+use bulkhead_unit_graph::{Context, Unit, script_folder, unit_graph_json};
+
+use crate::compile::{self, Prepared};
+use crate::error::Result;
+use crate::options::{CompileOptions, GlobalOptions};
+use crate::permissions::{self, Permissions};
+use crate::reporter::Reporter;
+use crate::{Error, ErrorKind, Event, disk};
+
+/// What a compilation left.
+pub struct Built {
+    /// The plan it followed.
+    pub prepared: Prepared,
+    /// The programs and how to start them.
+    pub executables: Vec<Executable>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Compiles what `options` asks for. `stop` is set from outside to end early.
+///
+/// # Errors
+/// The project cannot be planned; a unit failed (each was reported as it happened).
+pub fn build(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Built> {
+    let start = Instant::now();
+    let prepared = compile::prepare(global, options, events)?;
+    let outcome = execute(global, options, &prepared, stop, events)?;
+    events(Event::Finished { profile: profile_summary(&prepared), duration: start.elapsed() });
+    Ok(Built { executables: outcome.executables, prepared, duration: start.elapsed() })
+}
+
+/// The plan alone, in the form of `cargo build --unit-graph`.
+///
+/// # Errors
+/// The project cannot be planned.
+pub fn unit_graph(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<serde_json::Value> {
+    Ok(unit_graph_json(&compile::prepare(global, options, events)?.graph))
+}
+
+fn execute(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    prepared: &Prepared,
+    stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Outcome> {
+    let Prepared { project, toolchain, graph, build_options, checksums, .. } = prepared;
+    let permissions = permissions::load(&global.place, project, checksums.clone(), events)?;
+    check_confinement(&permissions)?;
+    let context = Context::new(graph, toolchain, build_options);
+    let reporter = Reporter::new(graph, &permissions, options, global.verbose, events);
+    let owner = owner(global, &build_options.target_dir)?;
+    let environment = permissions.environment();
+    let executor_options = bulkhead_executor::Options {
+        jobs: build_options.jobs as usize,
+        keep_going: options.keep_going || options.no_fail_fast,
+        target_dir: build_options.target_dir.clone(),
+        workspace_root: project.workspace.root.clone(),
+        owner: &owner,
+        sysroot: toolchain.sysroot.clone(),
+        level: permissions.level(),
+        limits: permissions.limits(),
+        environment: &environment,
+        has_variable: &|name| permissions.has_variable(name),
+        stop,
+        jobserver: None,
+        grants: &|unit| permissions.grants(unit),
+        package_files: &|_| None,
+        check_directive: &|unit, directive| permissions.check_directive(unit, directive, &out_dir(&context, unit)),
+    };
+    let result = bulkhead_executor::run(&context, &executor_options, &|event| reporter.report(event));
+    if matches!(options.message_format, crate::options::MessageFormat::Json { .. }) {
+        let line = serde_json::json!({ "reason": "build-finished", "success": result.is_ok() });
+        events(Event::Json(line.to_string()));
+    }
+    result.map_err(build_error)
+}
+
+/// `OUT_DIR` of the build-script run `unit`.
+fn out_dir(context: &Context<'_>, unit: &Unit) -> PathBuf {
+    let index = context.graph.iter().find(|(_, candidate)| std::ptr::eq(*candidate, unit)).map(|(index, _)| index);
+    index.map(|index| script_folder(context, index).join("out")).unwrap_or_default()
+}
+
+/// Build code runs confined or not at all.
+fn check_confinement(permissions: &Permissions) -> Result<()> {
+    let support = bulkhead_sandbox::support();
+    let Some(missing) = support.missing(permissions.level()) else { return Ok(()) };
+    Err(Error::new(ErrorKind::Sandbox, "this machine cannot confine build scripts and compilers")
+        .because(missing)
+        .help(
+            "where only user namespaces are missing, `[sandbox] level = \"landlock\"` in your own policy accepts less",
+        ))
+}
+
+fn build_error(error: BuildError) -> Error {
+    match error {
+        // Every failure has been reported already.
+        BuildError::Units(failures) => {
+            let denied = failures.iter().any(|failure| failure.denied);
+            let policy = failures.iter().any(|failure| matches!(failure.kind, FailureKind::Denied(_)));
+            let sandbox = failures.iter().any(|failure| matches!(failure.kind, FailureKind::Sandbox(_)));
+            let kind = match (denied || sandbox, policy) {
+                (true, _) => ErrorKind::Sandbox,
+                (false, true) => ErrorKind::Policy,
+                (false, false) => ErrorKind::Failure,
+            };
+            Error::new(kind, "")
+        }
+        BuildError::Interrupted => Error::new(ErrorKind::Interrupted, ""),
+        BuildError::Fatal(diagnostic) => diagnostic.into(),
+    }
+}
+
+/// A text that only this installation can know about this target folder: what a target folder remembers counts only if
+/// it carries it, so that one which came with a repository is not believed.
+fn owner(global: &GlobalOptions, target_dir: &std::path::Path) -> Result<String> {
+    let secret = installation_secret(&global.place.bulkhead_home)?;
+    Ok(Digest::of(format!("{secret}\n{}", target_dir.display()).as_bytes()).to_string())
+}
+
+fn installation_secret(home: &std::path::Path) -> Result<String> {
+    let path: PathBuf = home.join("trust/installation");
+    if let Ok(secret) = std::fs::read_to_string(&path) {
+        disk::check_ownership(&path).map_err(|reason| {
+            Error::failure(format!("`{}` {reason}", path.display())).help("delete it; the next build starts afresh")
+        })?;
+        if secret.len() >= 64 {
+            return Ok(secret);
+        }
+    }
+    let mut random = [0; 32];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::failure("the system gives no random numbers").because(error))?;
+    let secret = Digest::of(&random).to_string();
+    disk::create_private(path.parent().unwrap_or(home))?;
+    disk::write_atomically(&path, secret.as_bytes())?;
+    Ok(secret)
+}
+
+/// `` `dev` profile [unoptimized + debuginfo] ``
+fn profile_summary(prepared: &Prepared) -> String {
+    let name = prepared.build_options.profile;
+    let units = prepared.graph.roots.first().map(|root| prepared.graph.unit(*root));
+    let Some(profile) = units.map(|unit| &unit.profile) else { return format!("`{name}` profile") };
+    let mut parts = vec![if profile.opt_level == "0" { "unoptimized" } else { "optimized" }];
+    if profile.debug != bulkhead_workspace::DebugInfo::None {
+        parts.push("debuginfo");
+    }
+    format!("`{name}` profile [{}]", parts.join(" + "))
+}

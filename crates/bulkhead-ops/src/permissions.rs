@@ -1,0 +1,217 @@
+//! What build code may do: the policy layers, as the executor asks about them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bulkhead_executor::Grants;
+use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet, PolicyLayer, PolicySource, effective};
+use bulkhead_sandbox::{DenialKind, Level, Limits, Target};
+use bulkhead_schema::build_script::Directive;
+use bulkhead_schema::policy::{Digest, SandboxLevel, parse_policy};
+use bulkhead_schema::{Diagnostic, PackageId};
+use bulkhead_unit_graph::Unit;
+
+use crate::error::Result;
+use crate::options::Place;
+use crate::project::Project;
+use crate::trusted_files::TrustedFiles;
+use crate::{Error, Event, disk};
+
+/// Largest policy file that is read, in bytes.
+const MAX_POLICY_SIZE: u64 = 1024 * 1024;
+
+/// The policy in force, and what it needs to know of packages.
+pub struct Permissions {
+    effective: Effective,
+    /// SHA-256 of the archive by package: what a grant for its build code is pinned to.
+    checksums: BTreeMap<PackageId, Arc<str>>,
+    environment: BTreeMap<String, String>,
+    workspace_root: PathBuf,
+}
+
+/// Reads organisation, user and project policy.
+///
+/// # Errors
+/// A policy file that cannot be read or understood: doubt never widens what build code may do.
+pub fn load(
+    place: &Place,
+    project: &Project,
+    checksums: BTreeMap<PackageId, Arc<str>>,
+    events: &dyn Fn(Event),
+) -> Result<Permissions> {
+    let trusted = TrustedFiles::load(&place.bulkhead_home)?;
+    let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
+    let workspace = project.workspace.root.join("bulkhead.toml");
+    let mut layers = Vec::new();
+    layers.extend(layer(Path::new("/etc/bulkhead/policy.toml"), |_| PolicySource::Organisation)?);
+    if let Some(path) = user {
+        layers.extend(layer(&path, |_| PolicySource::User)?);
+    }
+    layers.extend(layer(&workspace, |text| PolicySource::Workspace {
+        trusted: trusted.contains(&workspace, text.as_bytes()),
+    })?);
+    let effective = effective(&layers);
+    for note in &effective.notes {
+        events(Event::Warning(note.clone()));
+    }
+    let environment = place
+        .environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
+        .collect();
+    Ok(Permissions { effective, checksums, environment, workspace_root: project.workspace.root.clone() })
+}
+
+fn layer(path: &Path, source: impl Fn(&str) -> PolicySource) -> Result<Option<PolicyLayer>> {
+    let failed = |reason: String| Error::failure(format!("failed to read policy `{}`", path.display())).because(reason);
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error.to_string())),
+        Ok(metadata) if metadata.len() > MAX_POLICY_SIZE => return Err(failed("it is larger than 1 MiB".to_owned())),
+        Ok(_) => disk::check_ownership(path).map_err(|reason| failed(format!("it {reason}")))?,
+    }
+    let text: Arc<str> = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?.into();
+    let policy = parse_policy(path, &text)?;
+    Ok(Some(PolicyLayer { source: source(&text), policy }))
+}
+
+impl Permissions {
+    fn digest(&self, id: PackageId) -> Option<Digest> {
+        self.checksums.get(&id).and_then(|checksum| Digest::parse(&format!("sha256:{checksum}")))
+    }
+
+    fn grant_set(&self, unit: &Unit) -> std::result::Result<GrantSet, Diagnostic> {
+        let id = unit.package.id;
+        let digest = self.digest(id);
+        self.effective.grants_for(id.name().as_str(), id.version(), digest.as_ref(), unit.is_local).map_err(
+            |mismatch| {
+                Diagnostic::error("grant-digest", mismatch.to_string())
+                    .help("look at the new build code, then write its digest into the grant in `bulkhead.toml`")
+            },
+        )
+    }
+
+    /// What the processes of a unit may do beyond the defaults. A grant for other code grants nothing.
+    pub fn grants(&self, unit: &Unit) -> Grants {
+        let Ok(set) = self.grant_set(unit) else { return Grants::default() };
+        let variable = |name: &String| Some((name.clone(), self.environment.get(name)?.clone()));
+        Grants {
+            read: set.read.iter().map(|path| self.workspace_root.join(path)).collect(),
+            write: set.write.iter().map(|path| self.workspace_root.join(path)).collect(),
+            environment: set.env.iter().filter_map(variable).collect(),
+            network: set.network,
+        }
+    }
+
+    /// Whether a directive of the unit's build script is obeyed.
+    ///
+    /// # Errors
+    /// It is not; the diagnostic names the rule and, where a grant can allow it, the lines for `bulkhead.toml`.
+    pub fn check_directive(
+        &self,
+        unit: &Unit,
+        directive: &Directive<'_>,
+        out_dir: &Path,
+    ) -> std::result::Result<(), Diagnostic> {
+        let Some((key, value)) = key_and_value(directive) else { return Ok(()) };
+        let grants = self.grant_set(unit)?;
+        let context = DirectiveContext { out_dir, package_root: &unit.package.root, folders: &[], grants: &grants };
+        bulkhead_policy::check_directive(key, &value, &context).map_err(|refusal| {
+            let message = format!(
+                "the build script of `{}` may not say `{}`: {}",
+                unit.package.id, refusal.directive, refusal.reason
+            );
+            let diagnostic = Diagnostic::error("build-script-directive", message);
+            if !refusal.grantable {
+                return diagnostic;
+            }
+            let proposal = self.propose(unit, vec![Denied::Directive(refusal.directive)]);
+            diagnostic.help(format!("to allow it, add to `bulkhead.toml`:\n{proposal}"))
+        })
+    }
+
+    /// The `[[grant]]` that would allow what a unit asked for in vain.
+    pub fn propose(&self, unit: &Unit, denied: Vec<Denied>) -> String {
+        let id = unit.package.id;
+        let digest = if unit.is_local { None } else { self.digest(id) };
+        let denial = |what| Denial {
+            package: id.name().to_string(),
+            version: id.version().clone(),
+            digest: digest.clone(),
+            what,
+        };
+        bulkhead_policy::propose(&denied.into_iter().map(denial).collect::<Vec<_>>())
+    }
+
+    /// The part of the user's environment that every process may see; `PATH` without folders that a project could fill.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let allowed = self.environment.iter().filter(|(name, _)| bulkhead_policy::environment_allowed(name));
+        let mut visible: Vec<_> = allowed.map(|(name, value)| (name.clone(), value.clone())).collect();
+        visible.retain(|(name, _)| name != "PATH");
+        visible.push(("PATH".to_owned(), self.search_path()));
+        visible.sort();
+        visible
+    }
+
+    fn search_path(&self) -> String {
+        let path = self.environment.get("PATH").map(String::as_str).unwrap_or_default();
+        let folders = path.split(':').filter(|folder| {
+            let folder = Path::new(folder);
+            folder.is_absolute() && !folder.starts_with(&self.workspace_root)
+        });
+        folders.collect::<Vec<_>>().join(":")
+    }
+
+    /// Whether the user has set a variable.
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.environment.contains_key(name)
+    }
+
+    /// The weakest confinement that policy accepts, as far as this host can give it: full if it can.
+    pub fn level(&self) -> Level {
+        let accepts_less = self.effective.sandbox_level == Some(SandboxLevel::Landlock);
+        if accepts_less && bulkhead_sandbox::support().missing(Level::Full).is_some() {
+            Level::LandlockOnly
+        } else {
+            Level::Full
+        }
+    }
+
+    /// The limits of each process: those of policy, else the defaults.
+    pub fn limits(&self) -> Limits {
+        let (defaults, limits) = (Limits::default(), &self.effective.limits);
+        Limits {
+            wall_time: limits.time_seconds.map(std::time::Duration::from_secs).or(defaults.wall_time),
+            memory_bytes: limits.memory_mib.map(|mib| mib << 20).or(defaults.memory_bytes),
+            processes: limits.processes.or(defaults.processes),
+            output_bytes: limits.output_mib.map(|mib| mib << 20).or(defaults.output_bytes),
+            ..defaults
+        }
+    }
+}
+
+/// The directives that policy judges, as a build script would have written them.
+fn key_and_value(directive: &Directive<'_>) -> Option<(&'static str, String)> {
+    Some(match directive {
+        Directive::LinkSearch(Some(kind), path) => ("rustc-link-search", format!("{kind}={path}")),
+        Directive::LinkSearch(None, path) => ("rustc-link-search", (*path).to_owned()),
+        Directive::LinkLib(library) => ("rustc-link-lib", (*library).to_owned()),
+        Directive::LinkArg(_, argument) => ("rustc-link-arg", (*argument).to_owned()),
+        Directive::Env(name, value) => ("rustc-env", format!("{name}={value}")),
+        Directive::Cfg(_)
+        | Directive::CheckCfg(_)
+        | Directive::Metadata(..)
+        | Directive::RerunIfChanged(_)
+        | Directive::RerunIfEnvChanged(_) => return None,
+    })
+}
+
+/// What the sandbox saw, in the words of policy.
+pub fn denied(denial: &bulkhead_sandbox::Denial) -> Denied {
+    match (&denial.target, denial.kind) {
+        (Target::Path(path), DenialKind::Write) => Denied::Write(path.clone()),
+        (Target::Path(path), _) => Denied::Read(path.clone()),
+        (Target::Address(address), _) => Denied::Network(address.clone()),
+    }
+}

@@ -1,0 +1,423 @@
+//! What the executor reports, told as Cargo tells it: status lines, messages, JSON, counts.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use bulkhead_executor::{Event as BuildEvent, Failure, FailureKind, MessageLevel};
+use bulkhead_schema::{Diagnostic, PackageId};
+use bulkhead_unit_graph::{Command, CompileMode, Unit, UnitGraph, UnitIndex};
+use bulkhead_workspace::TargetKind;
+use bulkhead_workspace::metadata::{package_id_spec, target_json};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::Event;
+use crate::options::{CompileOptions, MessageFormat};
+use crate::permissions::{Permissions, denied};
+
+/// Translates the events of one build.
+pub struct Reporter<'a> {
+    graph: &'a UnitGraph,
+    permissions: &'a Permissions,
+    options: &'a CompileOptions,
+    verbose: u8,
+    events: &'a (dyn Fn(Event) + Sync),
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Packages that have had their status line.
+    named: BTreeSet<PackageId>,
+    total: usize,
+    done: usize,
+    running: BTreeSet<UnitIndex>,
+}
+
+impl<'a> Reporter<'a> {
+    /// A reporter that passes everything on to `events`.
+    pub fn new(
+        graph: &'a UnitGraph,
+        permissions: &'a Permissions,
+        options: &'a CompileOptions,
+        verbose: u8,
+        events: &'a (dyn Fn(Event) + Sync),
+    ) -> Self {
+        Self { graph, permissions, options, verbose, events, state: Mutex::default() }
+    }
+
+    fn json(&self) -> bool {
+        matches!(self.options.message_format, MessageFormat::Json { .. })
+    }
+
+    fn emit(&self, event: Event) {
+        (self.events)(event);
+    }
+
+    fn status(&self, verb: &'static str, message: String) {
+        self.emit(Event::Status { verb, message });
+    }
+
+    /// Passes on what one event of the executor means to users.
+    pub fn report(&self, event: BuildEvent) {
+        match event {
+            BuildEvent::Blocking { path } => self.emit(Event::Blocking { what: "build directory".to_owned(), path }),
+            BuildEvent::Planned { total, dirty: _ } => self.state().total = total,
+            BuildEvent::Fresh { unit } => self.fresh(unit),
+            BuildEvent::Dirty { unit, reason } => self.dirty(unit, reason),
+            BuildEvent::Started { unit, command } => self.started(unit, &command),
+            BuildEvent::Message { unit, level, rendered, json, duplicate, summary } => {
+                self.message(unit, level, &rendered, &json, duplicate || summary);
+            }
+            BuildEvent::FutureIncompatibility { .. } | BuildEvent::MetadataReady { .. } => {}
+            BuildEvent::Text { line, .. } => self.emit(Event::Text(line)),
+            BuildEvent::Counts { unit, warnings, duplicates, errors, fixable } => {
+                self.counts(unit, warnings, duplicates, errors, fixable);
+            }
+            BuildEvent::ScriptWarning { unit, message, failed } => self.script_warning(unit, &message, failed),
+            BuildEvent::ScriptOutput { unit, output, out_dir } if self.json() => {
+                self.emit(Event::Json(script_json(self.graph.unit(unit), &output, &out_dir)));
+            }
+            BuildEvent::ScriptOutput { .. } => {}
+            BuildEvent::Denied { unit, denials } => self.denials(unit, &denials),
+            BuildEvent::Withheld { unit, variables } => self.withheld(unit, variables),
+            BuildEvent::Artifact { unit, filenames, executable, fresh } if self.json() => {
+                self.emit(Event::Json(artifact_json(self.graph.unit(unit), &filenames, executable.as_deref(), fresh)));
+            }
+            BuildEvent::Artifact { .. } => {}
+            BuildEvent::Finished { unit, done } => self.finished(unit, done),
+            BuildEvent::Failed { failure, running } => self.failed(&failure, running),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self, index: UnitIndex) {
+        let id = self.graph.unit(index).package.id;
+        let first = self.state().named.insert(id);
+        if first && self.verbose > 0 {
+            self.status("Fresh", id.to_string());
+        }
+    }
+
+    fn dirty(&self, index: UnitIndex, reason: Option<String>) {
+        if let (Some(reason), true) = (reason, self.verbose > 0) {
+            self.status("Dirty", format!("{}: {reason}", self.graph.unit(index).package.id));
+        }
+    }
+
+    fn started(&self, index: UnitIndex, command: &Command) {
+        let unit = self.graph.unit(index);
+        let id = unit.package.id;
+        let first = {
+            let mut state = self.state();
+            state.running.insert(index);
+            state.named.insert(id)
+        };
+        if first {
+            let verb = match unit.mode {
+                CompileMode::Doc => "Documenting",
+                mode if mode.is_check() => "Checking",
+                _ => "Compiling",
+            };
+            self.status(verb, id.to_string());
+        }
+        if self.verbose > 0 {
+            self.status("Running", format!("`{}`", shell_line(command, self.verbose > 1)));
+        }
+        self.progress();
+    }
+
+    fn progress(&self) {
+        let state = self.state();
+        let names = state.running.iter().map(|index| progress_name(self.graph.unit(*index))).collect();
+        let event = Event::BuildProgress { done: state.done, total: state.total, running: names };
+        drop(state);
+        self.emit(event);
+    }
+
+    fn finished(&self, index: UnitIndex, done: usize) {
+        {
+            let mut state = self.state();
+            state.running.remove(&index);
+            state.done = done;
+        }
+        self.progress();
+    }
+
+    fn message(&self, index: UnitIndex, _level: MessageLevel, rendered: &str, json: &str, hidden: bool) {
+        if self.json() && !self.options.render_diagnostics {
+            if let Some(line) = message_json(self.graph.unit(index), json) {
+                self.emit(Event::Json(line));
+            }
+        } else if !hidden {
+            self.emit(Event::Rendered(rendered.to_owned()));
+        }
+    }
+
+    fn counts(&self, index: UnitIndex, warnings: usize, duplicates: usize, errors: usize, fixable: usize) {
+        if errors > 0 || warnings == 0 || self.json() && !self.options.render_diagnostics {
+            return;
+        }
+        let unit = self.graph.unit(index);
+        let name = unit.package.id.name();
+        let mut line = format!("`{name}` ({}) generated {}", describe(unit), counted(warnings, "warning"));
+        match duplicates {
+            0 => {}
+            1 if warnings == 1 => line.push_str(" (1 duplicate)"),
+            all if all == warnings => line.push_str(&format!(" ({all} duplicates)")),
+            some => line.push_str(&format!(" ({})", counted(some, "duplicate"))),
+        }
+        if fixable > 0 && unit.is_local {
+            let suggestions = counted(fixable, "suggestion");
+            line.push_str(&format!(" (run `bulkhead fix {} -p {name}` to apply {suggestions})", fix_flag(unit)));
+        }
+        self.emit(Event::Warning(line));
+    }
+
+    fn script_warning(&self, index: UnitIndex, message: &str, failed: bool) {
+        let unit = self.graph.unit(index);
+        if unit.is_local || failed || self.verbose > 1 {
+            let id = unit.package.id;
+            self.emit(Event::Warning(format!("{}@{}: {message}", id.name(), id.version())));
+        }
+    }
+
+    fn denials(&self, index: UnitIndex, denials: &[bulkhead_sandbox::Denial]) {
+        let unit = self.graph.unit(index);
+        let what: Vec<_> = denials.iter().map(denied).collect();
+        let mut lines = String::new();
+        for denial in denials {
+            let target = match &denial.target {
+                bulkhead_sandbox::Target::Path(path) => path.display().to_string(),
+                bulkhead_sandbox::Target::Address(address) => address.clone(),
+            };
+            lines.push_str(&format!("\n  {} {target}", denial.kind));
+        }
+        let message = format!("{} of `{}` was denied:{lines}", process_name(unit), unit.package.id);
+        let proposal = self.permissions.propose(unit, what);
+        let diagnostic = Diagnostic::warning("sandbox-denied", message).help(format!(
+            "if it needs that, add to `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\n{proposal}"
+        ));
+        self.emit(Event::Diagnostic(diagnostic));
+    }
+
+    fn withheld(&self, index: UnitIndex, variables: Vec<String>) {
+        let unit = self.graph.unit(index);
+        let names = variables.join(", ");
+        let message = format!(
+            "{} of `{}` asked about variables that it may not see: {names}",
+            process_name(unit),
+            unit.package.id
+        );
+        let what = variables.into_iter().map(bulkhead_policy::Denied::Environment).collect();
+        let proposal = self.permissions.propose(unit, what);
+        let help =
+            format!("if it needs them, add to `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\n{proposal}");
+        self.emit(Event::Diagnostic(Diagnostic::warning("sandbox-environment", message).help(help)));
+    }
+
+    fn failed(&self, failure: &Failure, running: usize) {
+        let unit = self.graph.unit(failure.unit);
+        let mut error = failure_text(unit, failure, self.verbose);
+        if running > 0 {
+            error.help.push("waiting for the other processes to finish ...".to_owned());
+        }
+        self.emit(Event::Error(error));
+    }
+}
+
+fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {
+    let name = unit.package.id.name();
+    let could_not = format!("could not compile `{name}` ({})", describe(unit));
+    match &failure.kind {
+        FailureKind::Exit { command, status, limit, output, errors, warnings } => {
+            let is_script = unit.mode == CompileMode::RunBuildScript;
+            let mut error = if is_script {
+                crate::Error::failure(format!("failed to run custom build command for `{}`", unit.package.id))
+            } else if *errors > 0 {
+                let warned =
+                    if *warnings > 0 { format!("; {} emitted", counted(*warnings, "warning")) } else { String::new() };
+                let previous =
+                    if *errors == 1 { "1 previous error".to_owned() } else { format!("{errors} previous errors") };
+                crate::Error::failure(format!("{could_not} due to {previous}{warned}"))
+            } else {
+                crate::Error::failure(could_not)
+            };
+            if is_script || *errors == 0 || verbose > 0 {
+                error = error.because(format!(
+                    "process didn't exit successfully: `{}` ({status})",
+                    shell_line(command, verbose > 1)
+                ));
+            }
+            if let Some(limit) = limit {
+                error = error.because(format!("it exceeded its limit of {limit}"));
+            }
+            for (title, text) in [("stdout", &output.0), ("stderr", &output.1)] {
+                if !text.trim().is_empty() {
+                    error = error.because(format!("--- {title}\n{}", text.trim_end()));
+                }
+            }
+            error
+        }
+        FailureKind::ScriptErrors(messages) => {
+            let error = crate::Error::failure(format!("build script of `{}` reported errors", unit.package.id));
+            messages.iter().fold(error, |error, message| error.because(message))
+        }
+        FailureKind::Denied(diagnostic) => crate::Error::from(diagnostic.clone()),
+        FailureKind::Sandbox(sandbox) => crate::Error::failure(could_not).because(sandbox),
+        FailureKind::Other(diagnostic) => crate::Error::from(diagnostic.clone()).while_doing(could_not),
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn process_name(unit: &Unit) -> &'static str {
+    match unit.mode {
+        CompileMode::RunBuildScript => "the build script",
+        CompileMode::Doc | CompileMode::Doctest => "rustdoc, or a macro that ran in it,",
+        _ => "rustc, or a macro that ran in it,",
+    }
+}
+
+/// `lib`, `bin "x"`, `lib test`, `build script` …, as in Cargo's messages.
+pub fn describe(unit: &Unit) -> String {
+    let name = unit.target.name;
+    let kind = match &unit.target.kind {
+        TargetKind::Lib(_) => "lib".to_owned(),
+        TargetKind::Bin => format!("bin \"{name}\""),
+        TargetKind::Example(_) => format!("example \"{name}\""),
+        TargetKind::Test => format!("test \"{name}\""),
+        TargetKind::Bench => format!("bench \"{name}\""),
+        TargetKind::BuildScript => "build script".to_owned(),
+    };
+    let is_test_target = matches!(unit.target.kind, TargetKind::Test | TargetKind::Bench);
+    match unit.mode {
+        CompileMode::Test | CompileMode::CheckTest if !is_test_target => format!("{kind} test"),
+        CompileMode::RunBuildScript => "build script execution".to_owned(),
+        CompileMode::Doc => format!("{kind} doc"),
+        _ => kind,
+    }
+}
+
+fn fix_flag(unit: &Unit) -> String {
+    let name = unit.target.name;
+    let flag = match &unit.target.kind {
+        TargetKind::Lib(_) => "--lib".to_owned(),
+        TargetKind::Bin => format!("--bin \"{name}\""),
+        TargetKind::Example(_) => format!("--example \"{name}\""),
+        TargetKind::Test => format!("--test \"{name}\""),
+        TargetKind::Bench => format!("--bench \"{name}\""),
+        TargetKind::BuildScript => String::new(),
+    };
+    if unit.mode.is_test() && unit.target.is_lib() { format!("{flag} --tests") } else { flag }
+}
+
+fn progress_name(unit: &Unit) -> String {
+    let name = unit.package.id.name();
+    match unit.mode {
+        CompileMode::RunBuildScript => format!("{name}(build)"),
+        _ if unit.target.is_build_script() => format!("{name}(build.rs)"),
+        _ if unit.mode.is_test() => format!("{name}(test)"),
+        _ if unit.target.is_lib() => name.to_string(),
+        _ => format!("{name}(bin)"),
+    }
+}
+
+/// A command line that can be pasted into a shell.
+pub fn shell_line(command: &Command, with_environment: bool) -> String {
+    let mut words = Vec::new();
+    if with_environment {
+        words.extend(command.environment.iter().map(|(name, value)| format!("{name}={}", quoted(value))));
+    }
+    words.push(quoted(&command.program.to_string_lossy()));
+    words.extend(command.arguments.iter().map(|argument| quoted(argument)));
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/,.:+@%^".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn message_json(unit: &Unit, message: &str) -> Option<String> {
+    #[derive(serde::Serialize)]
+    struct CompilerMessage<'a> {
+        reason: &'static str,
+        package_id: String,
+        manifest_path: &'a std::path::Path,
+        target: serde_json::Value,
+        message: &'a RawValue,
+    }
+    let message = serde_json::from_str(message).ok()?;
+    serde_json::to_string(&CompilerMessage {
+        reason: "compiler-message",
+        package_id: package_id_spec(unit.package.id),
+        manifest_path: &unit.package.manifest_path,
+        target: target_json(&unit.target),
+        message,
+    })
+    .ok()
+}
+
+fn artifact_json(
+    unit: &Unit,
+    filenames: &[std::path::PathBuf],
+    executable: Option<&std::path::Path>,
+    fresh: bool,
+) -> String {
+    let profile = &unit.profile;
+    json!({
+        "reason": "compiler-artifact",
+        "package_id": package_id_spec(unit.package.id),
+        "manifest_path": unit.package.manifest_path,
+        "target": target_json(&unit.target),
+        "profile": {
+            "opt_level": profile.opt_level,
+            "debuginfo": debuginfo(profile.debug),
+            "debug_assertions": profile.debug_assertions,
+            "overflow_checks": profile.overflow_checks,
+            "test": unit.mode.is_test(),
+        },
+        "features": unit.features,
+        "filenames": filenames,
+        "executable": executable,
+        "fresh": fresh,
+    })
+    .to_string()
+}
+
+fn debuginfo(debug: bulkhead_workspace::DebugInfo) -> serde_json::Value {
+    use bulkhead_workspace::DebugInfo;
+    match debug {
+        DebugInfo::None => json!(0),
+        DebugInfo::LineDirectivesOnly => json!("line-directives-only"),
+        DebugInfo::LineTablesOnly => json!("line-tables-only"),
+        DebugInfo::Limited => json!(1),
+        DebugInfo::Full => json!(2),
+    }
+}
+
+fn script_json(
+    unit: &Unit,
+    output: &bulkhead_schema::build_script::BuildScriptOutput,
+    out_dir: &std::path::Path,
+) -> String {
+    json!({
+        "reason": "build-script-executed",
+        "package_id": package_id_spec(unit.package.id),
+        "linked_libs": output.library_links,
+        "linked_paths": output.library_paths,
+        "cfgs": output.cfgs,
+        "env": output.environment,
+        "out_dir": out_dir,
+    })
+    .to_string()
+}

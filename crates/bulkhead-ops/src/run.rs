@@ -1,0 +1,205 @@
+//! `run` and `test`: compile, then start what was compiled.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bulkhead_executor::Executable;
+use bulkhead_unit_graph::Unit;
+use bulkhead_workspace::TargetKind;
+
+use crate::build::{self, Built};
+use crate::error::Result;
+use crate::options::{CompileOptions, GlobalOptions, NameFilter};
+use crate::{Error, ErrorKind, Event};
+
+/// A program that is ready to be started, described completely.
+#[derive(Debug)]
+pub struct Launch {
+    /// The program, its arguments, environment and folder.
+    pub command: Command,
+    /// The program as it is shown: relative to the working folder where it lies below it.
+    pub shown: String,
+}
+
+/// Compiles the one program that is meant and says how to start it. The caller replaces itself by it, so that signals
+/// and the terminal are the program's own.
+///
+/// # Errors
+/// The compilation failed, or it is not clear which program is meant.
+pub fn run(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Launch> {
+    let mut options = options.clone();
+    choose_binary(global, &mut options)?;
+    let built = build::build(global, &options, stop, events)?;
+    let executable = match built.executables.as_slice() {
+        [one] => one,
+        [] => return Err(Error::failure("a bin target must be available for `bulkhead run`")),
+        many => return Err(ambiguous(&built, many)),
+    };
+    Ok(launch(global, &built, executable, &options.arguments, &global.place.current_dir))
+}
+
+/// Without `--bin` or `--example`: the package's `default-run`, if there is one.
+fn choose_binary(global: &GlobalOptions, options: &mut CompileOptions) -> Result<()> {
+    if options.targets.bins != NameFilter::None || options.targets.examples != NameFilter::None {
+        return Ok(());
+    }
+    let project = crate::project::open(global, &|_| {})?;
+    let selected = crate::select::members(&project.workspace, &options.packages)?;
+    let defaults: Vec<_> = selected.iter().filter_map(|package| package.default_run).collect();
+    options.targets.bins = match defaults.as_slice() {
+        [one] => NameFilter::Named(vec![one.to_string()]),
+        _ => NameFilter::All,
+    };
+    let bins = selected.iter().flat_map(|package| &package.targets).filter(|target| target.kind == TargetKind::Bin);
+    let names: Vec<_> = bins.map(|target| target.name.to_string()).collect();
+    if defaults.is_empty() && names.len() > 1 {
+        return Err(Error::failure(
+            "could not determine which binary to run. Use the `--bin` option to specify a binary, or the `default-run` \
+             manifest key",
+        )
+        .because(format!("available binaries: {}", names.join(", "))));
+    }
+    if names.is_empty() {
+        return Err(Error::failure("a bin target must be available for `bulkhead run`"));
+    }
+    Ok(())
+}
+
+fn ambiguous(built: &Built, many: &[Executable]) -> Error {
+    let names: Vec<_> =
+        many.iter().map(|executable| built.prepared.graph.unit(executable.unit).target.name.to_string()).collect();
+    Error::failure("`bulkhead run` can run at most one executable, but multiple were specified")
+        .because(format!("candidates: {}", names.join(", ")))
+}
+
+fn launch(
+    global: &GlobalOptions,
+    built: &Built,
+    executable: &Executable,
+    arguments: &[OsString],
+    current_dir: &Path,
+) -> Launch {
+    let mut command = Command::new(&executable.path);
+    command.args(arguments).current_dir(current_dir);
+    command.envs(executable.environment.iter().map(|(name, value)| (name, value)));
+    command.env("CARGO", &global.place.program);
+    command.env(LIBRARY_PATH, library_path(global, built, executable));
+    let shown = executable.path.strip_prefix(&global.place.current_dir).unwrap_or(&executable.path);
+    let mut words = vec![shown.display().to_string()];
+    words.extend(arguments.iter().map(|argument| argument.to_string_lossy().into_owned()));
+    Launch { command, shown: words.join(" ") }
+}
+
+const LIBRARY_PATH: &str = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+
+fn library_path(global: &GlobalOptions, built: &Built, executable: &Executable) -> OsString {
+    let toolchain = &built.prepared.toolchain;
+    let libdir =
+        toolchain.platforms.get(&bulkhead_unit_graph::CompileKind::Host).map(|info| info.target_libdir.clone());
+    let mut folders: Vec<PathBuf> = executable.library_paths.clone();
+    folders.extend(libdir);
+    folders.push(toolchain.sysroot.join("lib"));
+    if let Some(old) = global.place.environment.get(std::ffi::OsStr::new(LIBRARY_PATH)) {
+        folders.extend(std::env::split_paths(old));
+    }
+    std::env::join_paths(folders).unwrap_or_default()
+}
+
+/// Compiles tests and runs them one after the other.
+///
+/// # Errors
+/// The compilation failed, or a test did; with `--no-fail-fast` all run first.
+pub fn test(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    let built = build::build(global, options, stop, events)?;
+    let mut failed = Vec::new();
+    for executable in &built.executables {
+        let unit = built.prepared.graph.unit(executable.unit);
+        if !is_test(unit) {
+            continue;
+        }
+        let launch = launch(global, &built, executable, &options.arguments, &unit.package.root);
+        let shown = shown_path(global, &executable.path);
+        if options.no_run {
+            events(Event::Status { verb: "Executable", message: test_title(unit, &shown) });
+            continue;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Interrupted, ""));
+        }
+        events(Event::Status { verb: "Running", message: test_title(unit, &shown) });
+        if let Err(reason) = start(launch, global.quiet) {
+            failed.push((rerun_flags(unit, &built), reason));
+            if !options.no_fail_fast {
+                break;
+            }
+        }
+    }
+    report_failures(failed, options)
+}
+
+fn is_test(unit: &Unit) -> bool {
+    unit.mode.is_test()
+}
+
+fn start(launch: Launch, _quiet: bool) -> std::result::Result<(), String> {
+    let mut command = launch.command;
+    command.stdin(Stdio::inherit());
+    let program = launch.shown;
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) if status.code() == Some(101) => Err(String::new()),
+        Ok(status) => Err(format!("process didn't exit successfully: `{program}` ({status})")),
+        Err(error) => Err(format!("could not execute process `{program}`: {error}")),
+    }
+}
+
+fn report_failures(failed: Vec<(String, String)>, options: &CompileOptions) -> Result<()> {
+    let Some((flags, reason)) = failed.first() else { return Ok(()) };
+    let what = if options.intent == crate::options::Intent::Bench { "bench" } else { "test" };
+    if failed.len() > 1 {
+        let targets: Vec<_> = failed.iter().map(|(flags, _)| format!("`{flags}`")).collect();
+        return Err(Error::failure(format!("{} targets failed:\n    {}", failed.len(), targets.join("\n    "))));
+    }
+    let error = Error::failure(format!("{what} failed, to rerun pass `{flags}`"));
+    Err(if reason.is_empty() { error } else { error.because(reason) })
+}
+
+fn rerun_flags(unit: &Unit, built: &Built) -> String {
+    let name = unit.target.name;
+    let target = match &unit.target.kind {
+        TargetKind::Lib(_) => "--lib".to_owned(),
+        TargetKind::Bin => format!("--bin {name}"),
+        TargetKind::Example(_) => format!("--example {name}"),
+        TargetKind::Test => format!("--test {name}"),
+        TargetKind::Bench => format!("--bench {name}"),
+        TargetKind::BuildScript => String::new(),
+    };
+    match built.prepared.selected.len() {
+        1 => target,
+        _ => format!("-p {} {target}", unit.package.id.name()),
+    }
+}
+
+fn shown_path(global: &GlobalOptions, path: &Path) -> String {
+    path.strip_prefix(&global.place.current_dir).unwrap_or(path).display().to_string()
+}
+
+fn test_title(unit: &Unit, shown: &str) -> String {
+    let source = unit.target.path.strip_prefix(&unit.package.root).unwrap_or(&unit.target.path).display().to_string();
+    match unit.target.kind {
+        TargetKind::Test | TargetKind::Bench | TargetKind::Example(_) => format!("{source} ({shown})"),
+        _ => format!("unittests {source} ({shown})"),
+    }
+}
