@@ -102,6 +102,19 @@ fn config_files(place: &Place, project: &Path, events: &dyn Fn(Event)) -> Vec<(P
     files
 }
 
+/// The files of the current project that act only when trusted, for `bulkhead trust`.
+pub fn project_files(global: &GlobalOptions) -> Vec<PathBuf> {
+    let project = project_root(&global.place.current_dir);
+    let folders = global.place.current_dir.ancestors().take_while(|folder| folder.starts_with(&project));
+    let mut files: Vec<_> = folders
+        .flat_map(|folder| [config_in(&folder.join(".cargo")), Some(folder.join("bulkhead.toml"))])
+        .flatten()
+        .filter(|path| path.is_file() && path.parent() != Some(&global.place.cargo_home))
+        .collect();
+    files.sort();
+    files
+}
+
 /// `config.toml`, or the old name `config` if only that is there.
 fn config_in(folder: &Path) -> Option<PathBuf> {
     // Cargo prefers the file without the ending when both are there.
