@@ -23,6 +23,8 @@ pub struct ClientOptions {
     pub low_speed_limit: u64,
     /// How often a request is repeated after a failure that may pass (`net.retry`).
     pub retries: u32,
+    /// How long to wait before the first repetition; doubled each time, plus some chance.
+    pub retry_delay: Duration,
     /// HTTP/2 with many requests on one connection (`http.multiplexing`).
     pub multiplexing: bool,
     /// Accept `http://` for literal loopback addresses. For tests and local mirrors.
@@ -45,6 +47,7 @@ impl Default for ClientOptions {
             timeout: Duration::from_secs(30),
             low_speed_limit: 10,
             retries: 3,
+            retry_delay: Duration::from_millis(500),
             multiplexing: true,
             allow_http_loopback: false,
             max_crate_size: 64 << 20,

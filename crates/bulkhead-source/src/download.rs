@@ -63,7 +63,9 @@ impl Client {
             Err(error) => {
                 let (sender, receiver) = mpsc::channel(requests.len());
                 for request in requests {
-                    let error = SourceError { url: request.url, ..error.clone() };
+                    let offline = error.kind == ErrorKind::Offline;
+                    let url = if offline { request.url } else { error.url.clone() };
+                    let error = SourceError { url, ..error.clone() };
                     // There is room for all of them.
                     drop(sender.try_send((request.id, Err(error))));
                 }

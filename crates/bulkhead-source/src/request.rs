@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER,
+    ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    LOCATION, RETRY_AFTER,
 };
 use url::Url;
 
@@ -74,29 +75,43 @@ pub(crate) async fn get(http: &reqwest::Client, options: &ClientOptions, get: Ge
             }
             return Err(error);
         }
-        tokio::time::sleep(failure.wait.unwrap_or_else(|| back_off(tried))).await;
+        tokio::time::sleep(failure.wait.unwrap_or_else(|| back_off(options.retry_delay, tried))).await;
         tried += 1;
     }
 }
 
-/// Half a second, doubled each time up to 10 seconds, plus up to half of that at random, so that many clients do not
+/// The first delay, doubled each time up to 10 seconds, plus up to half of that at random, so that many clients do not
 /// come back in step.
-fn back_off(tried: u32) -> Duration {
-    let base = 500u64.saturating_mul(1 << tried.min(5)).min(10_000);
-    let random = std::hash::RandomState::new().build_hasher().finish();
-    Duration::from_millis(base + random % (base / 2))
+fn back_off(first: Duration, tried: u32) -> Duration {
+    let base = first.saturating_mul(1 << tried.min(5)).min(Duration::from_secs(10));
+    let random = std::hash::RandomState::new().build_hasher().finish() % 512;
+    base + base.mul_f64(random as f64 / 1024.0)
 }
 
 async fn attempt(http: &reqwest::Client, options: &ClientOptions, get: &Get<'_>) -> Result<Answer, Attempt> {
     let url = || url_rules::printable(get.url);
-    let response = http.get(get.url.clone()).headers(headers(get)).send().await.map_err(|error| send_failure(&error, url()))?;
+    let response =
+        http.get(get.url.clone()).headers(headers(get)).send().await.map_err(|error| send_failure(&error, url()))?;
     let status = response.status();
     match status {
         StatusCode::OK => {}
         StatusCode::NOT_MODIFIED if get.validators != Validators::default() => return Ok(Answer::NotModified),
-        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => return Ok(Answer::NotFound),
+        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
+            return Ok(Answer::NotFound);
+        }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            return Err(Attempt::last(SourceError::new(ErrorKind::Unauthorized, url(), format!("the server answered {status}"))));
+            return Err(Attempt::last(SourceError::new(
+                ErrorKind::Unauthorized,
+                url(),
+                format!("the server answered {status}"),
+            )));
+        }
+        _ if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
+            return Err(Attempt::last(SourceError::new(
+                ErrorKind::RefusedAddress,
+                url(),
+                refused_location(&response, options),
+            )));
         }
         _ => return Err(status_failure(status, response.headers(), url())),
     }
@@ -111,7 +126,11 @@ async fn attempt(http: &reqwest::Client, options: &ClientOptions, get: &Get<'_>)
         }
     };
     let received = body(response, options, get).await?;
-    let bytes = if gzip { inflate(&received, get.limit).map_err(|(kind, text)| Attempt::last(SourceError::new(kind, url(), text)))? } else { received };
+    let bytes = if gzip {
+        inflate(&received, get.limit).map_err(|(kind, text)| Attempt::last(SourceError::new(kind, url(), text)))?
+    } else {
+        received
+    };
     Ok(Answer::Body { bytes, validators })
 }
 
@@ -122,15 +141,29 @@ fn headers(get: &Get<'_>) -> HeaderMap {
     // Both came as header values; if one no longer is, asking without it is right.
     if let Some(etag) = get.validators.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
         headers.insert(IF_NONE_MATCH, etag);
-    } else if let Some(date) = get.validators.last_modified.as_deref().and_then(|date| HeaderValue::from_str(date).ok()) {
+    } else if let Some(date) = get.validators.last_modified.as_deref().and_then(|date| HeaderValue::from_str(date).ok())
+    {
         headers.insert(IF_MODIFIED_SINCE, date);
     }
     headers
 }
 
+/// Why a redirect came back instead of being followed: the HTTP library does not even look at addresses that are not
+/// of HTTP.
+fn refused_location(response: &reqwest::Response, options: &ClientOptions) -> String {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let shown: String = location.chars().take(300).collect();
+    match url_rules::check(location, options.allow_http_loopback) {
+        Err(refused) => format!("redirect to {shown:?}: {}", refused.message),
+        Ok(_) => format!("redirect to {shown:?} with {}", response.status()),
+    }
+}
+
 fn status_failure(status: StatusCode, headers: &HeaderMap, url: String) -> Attempt {
-    let passing = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
-    let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
+    let passing =
+        status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+    let asked =
+        headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
     let kind = if passing { ErrorKind::Network } else { ErrorKind::Protocol };
     Attempt {
         error: SourceError::new(kind, url, format!("the server answered {status}")),
@@ -169,7 +202,13 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
 /// Receives the body, and gives up as soon as it is too large or too slow.
 async fn body(mut response: reqwest::Response, options: &ClientOptions, get: &Get<'_>) -> Result<Vec<u8>, Attempt> {
     let url = || url_rules::printable(get.url);
-    let too_large = || Attempt::last(SourceError::new(ErrorKind::TooLarge, url(), format!("the answer is larger than {} bytes", get.limit)));
+    let too_large = || {
+        Attempt::last(SourceError::new(
+            ErrorKind::TooLarge,
+            url(),
+            format!("the answer is larger than {} bytes", get.limit),
+        ))
+    };
     let announced = response.content_length();
     if announced.is_some_and(|length| length > get.limit) {
         return Err(too_large());
@@ -204,7 +243,11 @@ async fn body(mut response: reqwest::Response, options: &ClientOptions, get: &Ge
         if elapsed >= options.timeout {
             if window.1 < options.low_speed_limit.saturating_mul(elapsed.as_secs().max(1)) {
                 let message = format!("the transfer is slower than {} bytes per second", options.low_speed_limit);
-                return Err(Attempt { error: SourceError::new(ErrorKind::Network, url(), message), passing: true, wait: None });
+                return Err(Attempt {
+                    error: SourceError::new(ErrorKind::Network, url(), message),
+                    passing: true,
+                    wait: None,
+                });
             }
             window = (Instant::now(), 0);
         }

@@ -36,15 +36,17 @@ pub(crate) fn check_root(text: &str, allow_http_loopback: bool) -> Result<Url, S
 
 pub(crate) fn check_parsed(url: &Url, allow_http_loopback: bool) -> Result<(), String> {
     let loopback = match url.host() {
-        None => return Err("it names no host".to_owned()),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(_)) => false,
+        Some(Host::Domain(_)) | None => false,
     };
     match url.scheme() {
         "https" => {}
         "http" if loopback && allow_http_loopback => {}
         other => return Err(format!("the scheme `{other}` is refused: only https is asked")),
+    }
+    if url.host().is_none() {
+        return Err("it names no host".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("it holds a user name or password".to_owned());

@@ -116,7 +116,9 @@ fn content<'a>(data: &'a [u8], start: usize, header: &Header<'_>) -> Result<&'a 
         .ok()
         .and_then(|size| start.checked_add(size))
         .and_then(|end| data.get(start..end))
-        .ok_or_else(|| Refusal::of_entry(until_zero(header.block.get(NAME).unwrap_or_default()), "the archive ends inside it"))
+        .ok_or_else(|| {
+            Refusal::of_entry(until_zero(header.block.get(NAME).unwrap_or_default()), "the archive ends inside it")
+        })
 }
 
 /// Digits in base 8, then at least one zero byte or space, and nothing else. Other ways to write a number are refused:
@@ -162,7 +164,9 @@ fn read_pax(content: &[u8], ahead: &mut Ahead) -> Result<(), Refusal> {
                 }
                 ahead.name = Some(value.to_vec());
             }
-            b"size" => ahead.size = Some(decimal(value).ok_or_else(|| Refusal::new("a PAX `size` is not a plain number"))?),
+            b"size" => {
+                ahead.size = Some(decimal(value).ok_or_else(|| Refusal::new("a PAX `size` is not a plain number"))?);
+            }
             b"hdrcharset" if value != b"ISO-IR 10646 2000 UTF-8" => {
                 return Err(Refusal::new("a PAX record changes the character set"));
             }
@@ -196,7 +200,11 @@ fn pax_pairs(mut content: &[u8]) -> Result<Vec<PaxPair<'_>>, Refusal> {
     while !content.is_empty() {
         let broken = || Refusal::new("a PAX record is malformed");
         let space = content.iter().take(8).position(|&byte| byte == b' ').ok_or_else(broken)?;
-        let length = content.get(..space).and_then(decimal).and_then(|length| usize::try_from(length).ok()).ok_or_else(broken)?;
+        let length = content
+            .get(..space)
+            .and_then(decimal)
+            .and_then(|length| usize::try_from(length).ok())
+            .ok_or_else(broken)?;
         let record = content.get(space + 1..length).ok_or_else(broken)?;
         let Some((b'\n', record)) = record.split_last() else { return Err(broken()) };
         let equals = record.iter().position(|&byte| byte == b'=').filter(|&at| at > 0).ok_or_else(broken)?;
@@ -262,11 +270,7 @@ fn entry(
 fn name_in_header(block: &[u8]) -> Vec<u8> {
     let field = |range: Range<usize>| until_zero(block.get(range).unwrap_or_default());
     let (name, prefix) = (field(NAME), field(PREFIX));
-    if block.get(MAGIC) == Some(POSIX) && !prefix.is_empty() {
-        [prefix, b"/", name].concat()
-    } else {
-        name.to_vec()
-    }
+    if block.get(MAGIC) == Some(POSIX) && !prefix.is_empty() { [prefix, b"/", name].concat() } else { name.to_vec() }
 }
 
 /// The checked path below the top folder; `None` for the top folder itself.
