@@ -182,7 +182,8 @@ fn ca_bundle(options: &ClientOptions) -> Result<Option<Vec<reqwest::Certificate>
     let (path, pem) = match &options.ca_bundle {
         Some(path) => {
             let read = std::fs::read(path);
-            let pem = read.map_err(|error| SourceError::new(ErrorKind::File, path.to_string_lossy(), error.to_string()))?;
+            let pem =
+                read.map_err(|error| SourceError::new(ErrorKind::File, path.to_string_lossy(), error.to_string()))?;
             (path.to_string_lossy().into_owned(), pem)
         }
         None => match SYSTEM_BUNDLES.iter().find_map(|path| Some((*path, std::fs::read(path).ok()?))) {

@@ -123,7 +123,12 @@ async fn drive(
     }
 }
 
-async fn archive(http: &reqwest::Client, options: &ClientOptions, url: &str, progress: &Progress) -> Result<Vec<u8>, SourceError> {
+async fn archive(
+    http: &reqwest::Client,
+    options: &ClientOptions,
+    url: &str,
+    progress: &Progress,
+) -> Result<Vec<u8>, SourceError> {
     let parsed = url_rules::check(url, options.allow_http_loopback)?;
     let request = Get {
         url: &parsed,
@@ -135,8 +140,10 @@ async fn archive(http: &reqwest::Client, options: &ClientOptions, url: &str, pro
     };
     match get(http, options, request).await? {
         Answer::Body { bytes, .. } => Ok(bytes),
-        Answer::NotFound | Answer::NotModified => {
-            Err(SourceError::new(ErrorKind::NotFound, url_rules::printable(&parsed), "the server does not have this archive"))
-        }
+        Answer::NotFound | Answer::NotModified => Err(SourceError::new(
+            ErrorKind::NotFound,
+            url_rules::printable(&parsed),
+            "the server does not have this archive",
+        )),
     }
 }

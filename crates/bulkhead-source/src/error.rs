@@ -55,7 +55,9 @@ impl From<SourceError> for Diagnostic {
             ErrorKind::Offline => ("source-offline", "run the command once without `--offline`"),
             ErrorKind::NotFound => ("source-not-found", "check the name and the registry"),
             ErrorKind::Network => ("source-network", "check the connection and the proxy settings, then try again"),
-            ErrorKind::Protocol => ("source-protocol", "the registry or a proxy on the way to it is broken; tell its operator"),
+            ErrorKind::Protocol => {
+                ("source-protocol", "the registry or a proxy on the way to it is broken; tell its operator")
+            }
             ErrorKind::TooLarge => ("source-too-large", "if the registry is right to send that much, raise the limit"),
             ErrorKind::RefusedAddress => ("source-refused-address", "registries are reached by https only"),
             ErrorKind::Unauthorized => ("source-unauthorized", "this registry needs a login"),

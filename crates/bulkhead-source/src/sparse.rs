@@ -66,7 +66,11 @@ impl SparseIndex {
     pub fn at(source: SourceId, root: &str, cache_root: &Path, allow_http_loopback: bool) -> Result<Self, SourceError> {
         let root = url_rules::check_root(root, allow_http_loopback)?;
         // The host is for people; the rest tells apart everything else. `IndexFile::from_cache` checks the source again.
-        let name = format!("{}-{:016x}", root.host_str().unwrap_or("registry").trim_matches(['[', ']']), fingerprint(root.as_str()));
+        let name = format!(
+            "{}-{:016x}",
+            root.host_str().unwrap_or("registry").trim_matches(['[', ']']),
+            fingerprint(root.as_str())
+        );
         Ok(Self { source, root, folder: cache_root.join(name), fresh: Mutex::default(), config: Mutex::default() })
     }
 
@@ -88,13 +92,19 @@ impl SparseIndex {
     }
 
     fn read_cache(&self, name: PackageName) -> Option<IndexFile> {
-        is_registry_name(name).then(|| IndexFile::from_cache(name, self.source, cache_file::read(&self.cache_path(name))?))?
+        is_registry_name(name)
+            .then(|| IndexFile::from_cache(name, self.source, cache_file::read(&self.cache_path(name))?))?
     }
 
     /// The versions of `names`, in that order: from the registry, which is asked for all of them at once and only for
     /// what changed since last time; in offline mode from the cache alone. `answered` hears how many of how many
     /// answers have arrived.
-    pub fn fetch(&self, client: &Client, names: &[PackageName], answered: &mut dyn FnMut(usize, usize)) -> Vec<Fetched> {
+    pub fn fetch(
+        &self,
+        client: &Client,
+        names: &[PackageName],
+        answered: &mut dyn FnMut(usize, usize),
+    ) -> Vec<Fetched> {
         let mut answers: HashMap<PackageName, Fetched> = HashMap::with_capacity(names.len());
         let mut ask = Vec::new();
         for &name in names {
@@ -120,7 +130,13 @@ impl SparseIndex {
 
     fn offline(&self, ask: Vec<(PackageName, Option<IndexFile>)>) -> Vec<Fetched> {
         let answer = |(name, cached): (PackageName, Option<IndexFile>)| {
-            let missing = || SourceError::new(ErrorKind::Offline, self.url(name), "not in the local cache, and not asked in offline mode");
+            let missing = || {
+                SourceError::new(
+                    ErrorKind::Offline,
+                    self.url(name),
+                    "not in the local cache, and not asked in offline mode",
+                )
+            };
             Fetched { name, index: cached.map(|index| Some(Arc::new(index))).ok_or_else(missing), vanished: Vec::new() }
         };
         ask.into_iter().map(answer).collect()
@@ -130,14 +146,22 @@ impl SparseIndex {
         format!("{}{}", self.root, index::index_path(name))
     }
 
-    fn ask(&self, client: &Client, ask: Vec<(PackageName, Option<IndexFile>)>, answered: &mut dyn FnMut(usize, usize)) -> Vec<Fetched> {
+    fn ask(
+        &self,
+        client: &Client,
+        ask: Vec<(PackageName, Option<IndexFile>)>,
+        answered: &mut dyn FnMut(usize, usize),
+    ) -> Vec<Fetched> {
         if ask.is_empty() {
             return Vec::new();
         }
         let connected = match client.connected(self.root.as_str()) {
             Ok(connected) => connected,
             Err(error) => {
-                return ask.into_iter().map(|(name, _)| Fetched { name, index: Err(error.clone()), vanished: Vec::new() }).collect();
+                return ask
+                    .into_iter()
+                    .map(|(name, _)| Fetched { name, index: Err(error.clone()), vanished: Vec::new() })
+                    .collect();
             }
         };
         let options = Arc::new(client.options().clone());
@@ -149,7 +173,13 @@ impl SparseIndex {
             loop {
                 while running.len() < options.parallel_index.max(1) {
                     let Some((name, cached)) = waiting.next() else { break };
-                    let question = Question { name, source: self.source, url: self.url(name), path: self.cache_path(name), cached };
+                    let question = Question {
+                        name,
+                        source: self.source,
+                        url: self.url(name),
+                        path: self.cache_path(name),
+                        cached,
+                    };
                     running.spawn(ask_one(connected.http.clone(), Arc::clone(&options), question));
                 }
                 match running.join_next().await {
@@ -169,15 +199,17 @@ impl SparseIndex {
         }
         let (url, path) = (format!("{}config.json", self.root), self.folder.join("config.json"));
         let bytes = if client.options().offline {
-            cache_file::read(&path).ok_or_else(|| SourceError::new(ErrorKind::Offline, &url, "not in the local cache"))?
+            cache_file::read(&path)
+                .ok_or_else(|| SourceError::new(ErrorKind::Offline, &url, "not in the local cache"))?
         } else {
             let bytes = fetch_config(client, &url)?;
             // A cache that cannot be written costs the next run a request, no more.
             drop(cache_file::write(&path, &bytes));
             bytes
         };
-        let config: RegistryConfig = serde_json::from_slice(&bytes)
-            .map_err(|error| SourceError::new(ErrorKind::Protocol, &url, format!("not a registry configuration: {error}")))?;
+        let config: RegistryConfig = serde_json::from_slice(&bytes).map_err(|error| {
+            SourceError::new(ErrorKind::Protocol, &url, format!("not a registry configuration: {error}"))
+        })?;
         Ok(lock(&self.config).insert(config).clone())
     }
 
@@ -216,8 +248,14 @@ fn fingerprint(text: &str) -> u64 {
 fn fetch_config(client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
     let parsed = url_rules::check(url, client.options().allow_http_loopback)?;
     let connected = client.connected(url)?;
-    let request =
-        Get { url: &parsed, validators: Validators::default(), compressed: true, limit: MAX_CONFIG, deadline: DEADLINE, progress: None };
+    let request = Get {
+        url: &parsed,
+        validators: Validators::default(),
+        compressed: true,
+        limit: MAX_CONFIG,
+        deadline: DEADLINE,
+        progress: None,
+    };
     match connected.handle.block_on(get(&connected.http, client.options(), request))? {
         Answer::Body { bytes, .. } => Ok(bytes),
         Answer::NotFound | Answer::NotModified => {
@@ -250,8 +288,14 @@ async fn answer(
     let Question { name, source, url, path, cached } = question;
     let parsed = url_rules::check(&url, options.allow_http_loopback)?;
     let validators = cached.as_ref().map(|index| index.validators().clone()).unwrap_or_default();
-    let request =
-        Get { url: &parsed, validators, compressed: true, limit: MAX_INDEX_FILE as u64, deadline: DEADLINE, progress: None };
+    let request = Get {
+        url: &parsed,
+        validators,
+        compressed: true,
+        limit: MAX_INDEX_FILE as u64,
+        deadline: DEADLINE,
+        progress: None,
+    };
     match get(http, options, request).await? {
         Answer::NotModified => Ok(cached.map(Arc::new)),
         Answer::NotFound => {
@@ -262,7 +306,8 @@ async fn answer(
             let index = IndexFile::parse(name, source, bytes, validators)
                 .map_err(|error| SourceError::new(ErrorKind::Protocol, &url, error.message))?;
             let gone = |version: &&Version| index.position(version).is_none();
-            vanished.extend(cached.iter().flat_map(|old| old.versions()).map(|entry| &entry.version).filter(gone).cloned());
+            vanished
+                .extend(cached.iter().flat_map(|old| old.versions()).map(|entry| &entry.version).filter(gone).cloned());
             cache_file::write(&path, &index.to_cache())
                 .map_err(|error| SourceError::new(ErrorKind::File, path.to_string_lossy(), error.to_string()))?;
             Ok(Some(Arc::new(index)))

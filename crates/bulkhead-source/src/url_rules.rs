@@ -13,7 +13,8 @@ pub(crate) fn check(text: &str, allow_http_loopback: bool) -> Result<Url, Source
         return Err(refused("the address holds a character that addresses must not hold".to_owned()));
     }
     let url = Url::parse(text).map_err(|error| refused(error.to_string()))?;
-    check_parsed(&url, allow_http_loopback).map_err(|reason| SourceError::new(ErrorKind::RefusedAddress, printable(&url), reason))?;
+    check_parsed(&url, allow_http_loopback)
+        .map_err(|reason| SourceError::new(ErrorKind::RefusedAddress, printable(&url), reason))?;
     Ok(url)
 }
 
@@ -74,9 +75,20 @@ mod tests {
     #[test]
     fn only_https_and_loopback_on_request() {
         for bad in [
-            "http://example.org/", "ftp://example.org/", "file:///etc/hostname", "data:,x", "https://u@example.org/",
-            "https://u:p@example.org/", "https://example.org/#x", "https://exa mple.org/", "https://example.org\\@x/",
-            "gopher://x/", "//example.org/", "http://localhost/", "http://127.0.0.1.example.org/", "",
+            "http://example.org/",
+            "ftp://example.org/",
+            "file:///etc/hostname",
+            "data:,x",
+            "https://u@example.org/",
+            "https://u:p@example.org/",
+            "https://example.org/#x",
+            "https://exa mple.org/",
+            "https://example.org\\@x/",
+            "gopher://x/",
+            "//example.org/",
+            "http://localhost/",
+            "http://127.0.0.1.example.org/",
+            "",
         ] {
             assert!(check(bad, true).is_err(), "{bad:?}");
         }
@@ -89,8 +101,14 @@ mod tests {
     #[test]
     fn an_index_root_has_one_spelling() {
         for bad in [
-            "https://example.org", "https://example.org/x", "https://example.org/x/../index/", "https://EXAMPLE.org/",
-            "https://example.org:443/", "https://2130706433/", "https://0177.0.0.1/", "https://example.org/?q",
+            "https://example.org",
+            "https://example.org/x",
+            "https://example.org/x/../index/",
+            "https://EXAMPLE.org/",
+            "https://example.org:443/",
+            "https://2130706433/",
+            "https://0177.0.0.1/",
+            "https://example.org/?q",
             "https://example.org/x/./",
         ] {
             assert!(check_root(bad, true).is_err(), "{bad:?}");

@@ -25,8 +25,12 @@ pub(crate) struct Gate(#[expect(dead_code, reason = "closing the file gives the 
 pub(crate) fn failed(what: &str, path: &Path, error: impl Into<io::Error>) -> Diagnostic {
     let error: io::Error = error.into();
     let help = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space and run the command again: nothing is half written",
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "check who owns Bulkhead's home folder and whether it is writable",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space and run the command again: nothing is half written"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "check who owns Bulkhead's home folder and whether it is writable"
+        }
         _ => "run the command again; if it fails again, `bulkhead verify` checks the store",
     };
     Diagnostic::error("store-file", format!("cannot {what} {}: {error}", path.display())).help(help)
@@ -92,12 +96,17 @@ fn not_a_folder(path: &Path, error: Errno) -> Diagnostic {
 
 fn check_private(folder: &OwnedFd, path: &Path) -> Result<(), Diagnostic> {
     let stat = rustix::fs::fstat(folder).map_err(|error| failed("read", path, error))?;
-    let refuse = |what: &str, help: String| Err(Diagnostic::error("store-home", format!("{} {what}", path.display())).help(help));
+    let refuse = |what: &str, help: String| {
+        Err(Diagnostic::error("store-home", format!("{} {what}", path.display())).help(help))
+    };
     if stat.st_uid != rustix::process::geteuid().as_raw() {
         return refuse("belongs to someone else", "use a folder of your own as BULKHEAD_HOME".to_owned());
     }
     if stat.st_mode & 0o022 != 0 {
-        return refuse("may be written by others", format!("run `chmod go-w {}`, after a look at what is in it", path.display()));
+        return refuse(
+            "may be written by others",
+            format!("run `chmod go-w {}`, after a look at what is in it", path.display()),
+        );
     }
     Ok(())
 }
@@ -169,7 +178,9 @@ fn clear_stale(parent: &OwnedFd, path: &Path) {
     let Ok(sessions) = names_in(parent.as_fd()) else { return };
     for name in sessions {
         let held = open_folder(parent, &name)
-            .and_then(|folder| rustix::fs::openat(&folder, "lock", OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))
+            .and_then(|folder| {
+                rustix::fs::openat(&folder, "lock", OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            })
             .map(File::from)
             .is_ok_and(|lock| lock.try_lock().is_err());
         if !held {

@@ -130,7 +130,9 @@ fn tree_of(entries: &[Entry]) -> Digest {
     };
     let mut files: Vec<TreeEntry<'_>> = entries
         .iter()
-        .filter_map(|entry| file(entry).map(|(executable, content)| TreeEntry { path: &entry.path, executable, content }))
+        .filter_map(|entry| {
+            file(entry).map(|(executable, content)| TreeEntry { path: &entry.path, executable, content })
+        })
         .collect();
     tree_digest(&mut files)
 }

@@ -136,7 +136,10 @@ impl Store {
             Err(error) => return Err(failed("open", &path, error)),
         };
         let Some(record) = read_record(&folder, archive) else {
-            return Ok(Present::Damaged(Finding { path: path.join(RECORD), problem: "it is missing or damaged".to_owned() }));
+            return Ok(Present::Damaged(Finding {
+                path: path.join(RECORD),
+                problem: "it is missing or damaged".to_owned(),
+            }));
         };
         if record.name != id.name().as_str() || record.version != id.version().to_string() {
             return Err(Diagnostic::error(
@@ -222,7 +225,12 @@ impl Store {
 }
 
 /// Writes tree, archive and record into the new folder `name` of the session.
-fn write_package(session: &Session, name: &str, package: &CrateArchive, checked: &archive::Archive) -> std::io::Result<Record> {
+fn write_package(
+    session: &Session,
+    name: &str,
+    package: &CrateArchive,
+    checked: &archive::Archive,
+) -> std::io::Result<Record> {
     use std::io::Write as _;
     let id = package.id();
     rustix::fs::mkdirat(&session.folder, name, Mode::RWXU)?;

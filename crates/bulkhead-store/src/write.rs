@@ -29,7 +29,8 @@ struct Open {
 /// Writes the files of `archive` into the new folder `name` of `parent`, and tells what stands there then.
 pub(crate) fn write_tree(parent: &OwnedFd, name: &str, archive: &Archive) -> std::io::Result<Vec<Entry>> {
     let mut entries = Vec::with_capacity(archive.files().len() + 16);
-    let mut items: Vec<(&str, Option<&ArchivedFile>)> = archive.files().iter().map(|file| (&*file.path, Some(file))).collect();
+    let mut items: Vec<(&str, Option<&ArchivedFile>)> =
+        archive.files().iter().map(|file| (&*file.path, Some(file))).collect();
     items.extend(archive.folders().iter().map(|folder| (&**folder, None)));
     // By parts, so that what stands in one folder comes together and each folder is opened once.
     items.sort_unstable_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
@@ -55,7 +56,9 @@ pub(crate) fn write_tree(parent: &OwnedFd, name: &str, archive: &Archive) -> std
 
 /// Finishes open folders that do not contain `folder`.
 fn close_until(open: &mut Vec<Open>, folder: &str, entries: &mut Vec<Entry>) -> std::io::Result<()> {
-    let contains = |outer: &str| outer.is_empty() || folder.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let contains = |outer: &str| {
+        outer.is_empty() || folder.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     while let Some(done) = open.pop_if(|last| !contains(&last.path)) {
         entries.push(finish_folder(done)?);
     }
