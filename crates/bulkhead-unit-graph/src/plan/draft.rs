@@ -79,8 +79,18 @@ pub(super) struct Node {
     pub(super) profile: Profile,
     /// The debug level the unit takes if the program needs it too.
     pub(super) shared_debug: Option<DebugInfo>,
+    /// No manifest says what is stripped.
+    pub(super) strip_is_default: bool,
     pub(super) features: Arc<BTreeSet<Symbol>>,
     pub(super) dependencies: Vec<Edge>,
+}
+
+/// How a unit is compiled, as far as it depends on the unit alone.
+#[derive(Debug, Clone)]
+struct Settings {
+    profile: Profile,
+    shared_debug: Option<DebugInfo>,
+    strip_is_default: bool,
 }
 
 /// The growing graph.
@@ -88,7 +98,7 @@ pub(super) struct Draft<'a> {
     pub(super) input: PlanInput<'a>,
     pub(super) nodes: Vec<Node>,
     known: HashMap<Key, NodeIndex>,
-    settings: HashMap<(PackageId, Purpose), (Profile, Option<DebugInfo>)>,
+    settings: HashMap<(PackageId, Purpose), Settings>,
     features: HashMap<(PackageId, FeaturesFor), Arc<BTreeSet<Symbol>>>,
 }
 
@@ -130,10 +140,19 @@ impl<'a> Draft<'a> {
         let Some(target) = package.targets.get(key.target).map(Arc::clone) else {
             return Err(Diagnostic::error("plan-target", format!("`{}` has no target {}", key.package, key.target)));
         };
-        let (profile, shared_debug) = self.settings(key)?;
+        let Settings { profile, shared_debug, strip_is_default } = self.settings(key)?;
         let features = self.features(key.package, key.purpose.features);
         let index = self.nodes.len();
-        self.nodes.push(Node { key, package, target, profile, shared_debug, features, dependencies: Vec::new() });
+        self.nodes.push(Node {
+            key,
+            package,
+            target,
+            profile,
+            shared_debug,
+            strip_is_default,
+            features,
+            dependencies: Vec::new(),
+        });
         self.known.insert(key, index);
         Ok(index)
     }
@@ -157,36 +176,34 @@ impl<'a> Draft<'a> {
         active.dependencies.get(&(package, purpose)).is_some_and(|names| names.contains(&name))
     }
 
-    fn settings(&mut self, key: Key) -> Result<(Profile, Option<DebugInfo>), Diagnostic> {
+    fn settings(&mut self, key: Key) -> Result<Settings, Diagnostic> {
         let settings = match self.settings.get(&(key.package, key.purpose)) {
             Some(known) => known.clone(),
             None => {
-                let package = self.package(key.package)?;
                 let request = ProfileRequest {
                     package: key.package,
                     is_member: self.input.members.contains(&key.package),
-                    is_local: package.id.source().is_path(),
+                    is_local: key.package.source().is_path(),
                     for_host: key.purpose.for_host,
                     always_unwind: key.purpose.always_unwind,
                 };
-                let name = &*self.input.request.profile;
-                let profile = self.input.profiles.resolve(name, &request)?;
-                let shared = self.input.profiles.shared_debug(name, &request)?;
-                self.settings.insert((key.package, key.purpose), (profile.clone(), shared));
-                (profile, shared)
+                let (name, profiles) = (&*self.input.request.profile, self.input.profiles);
+                let settings = Settings {
+                    profile: profiles.resolve(name, &request)?,
+                    shared_debug: profiles.shared_debug(name, &request)?,
+                    strip_is_default: profiles.is_strip_default(name, &request)?,
+                };
+                self.settings.insert((key.package, key.purpose), settings.clone());
+                settings
             }
         };
-        Ok(if key.mode == CompileMode::RunBuildScript { run_settings(&settings.0, settings.1) } else { settings })
+        Ok(if key.mode == CompileMode::RunBuildScript { run_settings(settings) } else { settings })
     }
 }
 
 /// The settings of a build script's run: of the unit it is for, only what the script is told.
-fn run_settings(profile: &Profile, shared_debug: Option<DebugInfo>) -> (Profile, Option<DebugInfo>) {
-    let run = Profile {
-        name: profile.name,
-        opt_level: profile.opt_level,
-        debug: profile.debug,
-        debug_assertions: profile.debug_assertions,
+fn run_settings(settings: Settings) -> Settings {
+    let profile = Profile {
         lto: Lto::ThinLocal,
         codegen_units: None,
         split_debuginfo: None,
@@ -195,6 +212,7 @@ fn run_settings(profile: &Profile, shared_debug: Option<DebugInfo>) -> (Profile,
         incremental: false,
         panic: PanicStrategy::Unwind,
         strip: Strip::None,
+        ..settings.profile
     };
-    (run, shared_debug)
+    Settings { profile, strip_is_default: true, ..settings }
 }

@@ -147,13 +147,8 @@ impl Sharing {
     fn settle(&self, node: &Node, dependencies: &[UnitDependency], program: &Probes, explicit: bool) -> Profile {
         let mut profile = node.profile.clone();
         let full = node.shared_debug.unwrap_or(profile.debug);
-        // Standard-library debug information is dropped where nobody else has any, unless a manifest set `strip`.
-        let by_default = match profile.strip {
-            Strip::None => profile.debug != DebugInfo::None || node.key.mode == CompileMode::RunBuildScript,
-            Strip::DebugInfo => profile.debug == DebugInfo::None,
-            Strip::Symbols => false,
-        } || node.shared_debug.is_some();
-        if by_default {
+        // The standard library's debug information is dropped where nobody else has any, unless a manifest set `strip`.
+        if node.strip_is_default {
             let none = |dependency: &UnitDependency| self.units.unit(dependency.unit).profile.debug == DebugInfo::None;
             let bare = full == DebugInfo::None && dependencies.iter().all(none);
             profile.strip = if bare { Strip::DebugInfo } else { Strip::None };
@@ -164,8 +159,8 @@ impl Sharing {
         profile
     }
 
-    /// Cargo's order of dependencies: by package, then target.
-    fn rank(&self, index: UnitIndex) -> (PackageId, u8, Symbol) {
+    /// Cargo's order of dependencies: by package, target, and what is done with it.
+    fn rank(&self, index: UnitIndex) -> (PackageId, u8, Symbol, CompileMode) {
         let unit = self.units.unit(index);
         let kind = match unit.target.kind {
             TargetKind::Lib(_) => 0,
@@ -175,7 +170,7 @@ impl Sharing {
             TargetKind::Example(_) => 4,
             TargetKind::BuildScript => 5,
         };
-        (unit.package.id, kind, unit.target.name)
+        (unit.package.id, kind, unit.target.name, unit.mode)
     }
 
     fn place(&mut self, unit: Unit) -> UnitIndex {
