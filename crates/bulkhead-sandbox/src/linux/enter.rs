@@ -152,6 +152,9 @@ fn confine(entry: &mut Entry) -> Result<(), Failure> {
         // SAFETY: the name is valid for its length.
         check(unsafe { libc::sethostname(c"localhost".as_ptr(), 9) }.into()).at(Stage::Namespaces)?;
     }
+    // Before the filter: an observed call would wait for the parent, which waits for this process.
+    // SAFETY: NUL-terminated path.
+    check(unsafe { libc::chdir(entry.current_dir.as_ptr()) }.into()).at(Stage::Directory)?;
     // A new session has no controlling terminal.
     // SAFETY: takes nothing.
     check(unsafe { libc::setsid() }.into()).at(Stage::Session)?;
@@ -230,10 +233,23 @@ fn take(step: &Step) -> Result<(), Errno> {
     }
 }
 
-/// Gives every signal its default action, as exec does only for those that are handled, not for the ignored ones.
+/// Gives the signals that programs commonly ignore their default action; exec does so for those that are handled.
 fn default_signals() {
-    for signal in 1..=64 {
-        // SAFETY: an all-zero action is the default one. The few signals that refuse (KILL, STOP) need nothing.
+    let commonly_ignored = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+        libc::SIGTERM,
+        libc::SIGCHLD,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGXFSZ,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ];
+    for signal in commonly_ignored {
+        // SAFETY: an all-zero action is the default one.
         unsafe {
             let action: libc::sigaction = std::mem::zeroed();
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
@@ -333,8 +349,6 @@ fn execute(entry: &Entry) -> Failure {
 }
 
 fn arrange(entry: &Entry) -> Result<(), Failure> {
-    // SAFETY: NUL-terminated path.
-    check(unsafe { libc::chdir(entry.current_dir.as_ptr()) }.into()).at(Stage::Directory)?;
     for (from, to) in [(entry.stdin, 0), (entry.stdout, 1), (entry.stderr, 2)] {
         if from == to {
             continue;

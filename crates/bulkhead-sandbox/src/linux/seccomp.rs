@@ -5,6 +5,8 @@
 //! where the C library then takes an older way. The kernel caches "always allowed" per call, so calls that are not named
 //! here do not run the filter at all.
 
+use std::collections::BTreeMap;
+
 use libc::{c_long, sock_filter};
 
 use super::syscall::{Errno, check};
@@ -180,27 +182,21 @@ const OBSERVED_BY_PATH: &[(c_long, u32)] = &[
 
 /// Compiles the filter.
 pub(super) fn compile(options: Options) -> Filter {
-    let mut code = Code::default();
-    code.prologue();
-    code.namespaces();
-    for call in REFUSED.iter().chain(REFUSED_HERE) {
-        code.answer(*call, EPERM);
-    }
-    for call in ABSENT {
-        code.answer(*call, ENOSYS);
-    }
+    let mut rules = Rules::default();
+    rules.namespaces();
+    rules.answer(REFUSED, EPERM);
+    rules.answer(REFUSED_HERE, EPERM);
+    rules.answer(ABSENT, ENOSYS);
     if options.level == Level::LandlockOnly {
         // Without a pid namespace the process group is what everything is killed by, so nobody may leave it.
-        code.answer(libc::SYS_setsid, EPERM);
-        code.answer(libc::SYS_setpgid, EPERM);
+        rules.answer(&[libc::SYS_setsid, libc::SYS_setpgid], EPERM);
     }
-    code.terminal();
-    code.sockets(options);
+    rules.terminal();
+    rules.sockets(options);
     if options.observe {
-        code.observed(options.first_path);
+        rules.observed(options.first_path);
     }
-    code.finish(ALLOW);
-    Filter { program: code.0, observe: options.observe }
+    Filter { program: rules.compile(), observe: options.observe }
 }
 
 impl Filter {
@@ -220,6 +216,8 @@ impl Filter {
 const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
 const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
 const GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
+const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+const JUMP: u32 = libc::BPF_JMP | libc::BPF_JA;
 const ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
@@ -231,7 +229,7 @@ const fn low(argument: u32) -> u32 {
     16 + 8 * argument
 }
 
-/// BPF instructions. Between the pieces the accumulator holds the number of the call.
+/// BPF instructions. Before a rule's body the accumulator holds the number of the call.
 #[derive(Default)]
 struct Code(Vec<sock_filter>);
 
@@ -244,28 +242,43 @@ impl Code {
         self.push(RETURN, action, 0, 0);
     }
 
-    /// Calls of another architecture's numbering (32-bit programs) would pass by every rule below.
-    fn prologue(&mut self) {
-        self.push(LOAD, CALL_ARCHITECTURE, 0, 0);
-        self.push(EQUAL, ARCHITECTURE, 1, 0);
-        self.finish(libc::SECCOMP_RET_KILL_PROCESS);
-        self.push(LOAD, CALL_NUMBER, 0, 0);
-        self.push(GREATER, LAST_KNOWN_CALL, 0, 1);
-        self.finish(ENOSYS);
-    }
-
-    /// One call, one answer.
-    fn answer(&mut self, call: c_long, action: u32) {
-        self.push(EQUAL, call as u32, 0, 1);
+    /// When the accumulator is `value`, finish.
+    fn finish_on(&mut self, value: i32, action: u32) {
+        self.push(EQUAL, value as u32, 0, 1);
         self.finish(action);
     }
+}
 
-    /// One call with a body that decides. The body's own jumps end in returns.
+/// What happens for each call that is not simply allowed.
+#[derive(Default)]
+struct Rules(BTreeMap<u32, Code>);
+
+impl Rules {
+    fn answer(&mut self, calls: &[c_long], action: u32) {
+        for call in calls {
+            self.decide(*call, |body| body.finish(action));
+        }
+    }
+
+    /// One call with a body that decides; all its ways end in a return.
     fn decide(&mut self, call: c_long, body: impl FnOnce(&mut Code)) {
-        let mut inner = Code::default();
-        body(&mut inner);
-        self.push(EQUAL, call as u32, 0, inner.0.len() as u8);
-        self.0.append(&mut inner.0);
+        body(self.0.entry(call as u32).or_default());
+    }
+
+    /// The whole program. The kernel runs it once for each call when it is installed, to see which are always allowed, so
+    /// it is a search tree and not a list.
+    fn compile(self) -> Vec<sock_filter> {
+        let mut code = Code::default();
+        code.push(LOAD, CALL_ARCHITECTURE, 0, 0);
+        code.push(EQUAL, ARCHITECTURE, 1, 0);
+        // Calls of another numbering (32-bit programs) would pass by every rule.
+        code.finish(libc::SECCOMP_RET_KILL_PROCESS);
+        code.push(LOAD, CALL_NUMBER, 0, 0);
+        code.push(GREATER, LAST_KNOWN_CALL, 0, 1);
+        code.finish(ENOSYS);
+        let rules: Vec<(u32, Code)> = self.0.into_iter().collect();
+        code.0.append(&mut tree(&rules));
+        code.0
     }
 
     /// No new namespaces, by clone or unshare.
@@ -292,10 +305,9 @@ impl Code {
     fn terminal(&mut self) {
         self.decide(libc::SYS_ioctl, |body| {
             body.push(LOAD, low(1), 0, 0);
-            body.push(EQUAL, libc::TIOCSTI as u32, 2, 0);
-            body.push(EQUAL, libc::TIOCCONS as u32, 1, 0);
-            body.push(EQUAL, libc::TIOCLINUX as u32, 0, 1);
-            body.finish(EPERM);
+            for request in [libc::TIOCSTI, libc::TIOCCONS, libc::TIOCLINUX] {
+                body.finish_on(request as i32, EPERM);
+            }
             body.finish(ALLOW);
         });
     }
@@ -307,18 +319,17 @@ impl Code {
         let internet = if granted_or_empty { ALLOW } else { EACCES };
         self.decide(libc::SYS_socket, |body| {
             body.push(LOAD, low(0), 0, 0);
-            body.answer(libc::AF_UNIX.into(), ALLOW);
-            body.answer(libc::AF_INET.into(), internet);
-            body.answer(libc::AF_INET6.into(), internet);
+            body.finish_on(libc::AF_UNIX, ALLOW);
+            body.finish_on(libc::AF_INET, internet);
+            body.finish_on(libc::AF_INET6, internet);
             body.push(EQUAL, libc::AF_NETLINK as u32, 0, 3);
             body.push(LOAD, low(2), 0, 0);
-            body.push(EQUAL, libc::NETLINK_ROUTE as u32, 0, 1);
-            body.finish(ALLOW);
+            body.finish_on(libc::NETLINK_ROUTE, ALLOW);
             body.finish(EAFNOSUPPORT);
         });
         self.decide(libc::SYS_socketpair, |body| {
             body.push(LOAD, low(0), 0, 0);
-            body.answer(libc::AF_UNIX.into(), ALLOW);
+            body.finish_on(libc::AF_UNIX, ALLOW);
             body.finish(EAFNOSUPPORT);
         });
     }
@@ -337,19 +348,36 @@ impl Code {
             body.push(LOAD, low(0), 0, 0);
             body.push(EQUAL, first_path as u32, 0, 3);
             body.push(LOAD, low(0) + 4, 0, 0);
-            body.push(EQUAL, (first_path >> 32) as u32, 0, 1);
-            body.finish(ALLOW);
+            body.finish_on((first_path >> 32) as i32, ALLOW);
             body.finish(NOTIFY);
         });
         // Without an address (send) there is nothing to see.
         self.decide(libc::SYS_sendto, |body| {
             body.push(LOAD, low(4), 0, 0);
-            body.push(EQUAL, 0, 0, 1);
-            body.finish(ALLOW);
+            body.finish_on(0, ALLOW);
             body.finish(NOTIFY);
         });
-        for call in OBSERVED.iter().chain(OBSERVED_HERE) {
-            self.answer(*call, NOTIFY);
-        }
+        self.answer(OBSERVED, NOTIFY);
+        self.answer(OBSERVED_HERE, NOTIFY);
     }
+}
+
+/// A search tree over sorted rules; calls without a rule are allowed.
+fn tree(rules: &[(u32, Code)]) -> Vec<sock_filter> {
+    let mut code = Code::default();
+    if rules.len() <= 3 {
+        for (call, body) in rules {
+            code.push(EQUAL, *call, 0, body.0.len() as u8);
+            code.0.extend_from_slice(&body.0);
+        }
+        code.finish(ALLOW);
+    } else {
+        let (left, right) = rules.split_at(rules.len() / 2);
+        let (mut left, first_right) = (tree(left), right.first().map_or(0, |(call, _)| *call));
+        code.push(AT_LEAST, first_right, 0, 1);
+        code.push(JUMP, left.len() as u32, 0, 0);
+        code.0.append(&mut left);
+        code.0.append(&mut tree(right));
+    }
+    code.0
 }

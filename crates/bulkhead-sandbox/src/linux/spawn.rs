@@ -160,11 +160,12 @@ fn entry(
     }
     let init = init::executable()
         .map_err(|source| SandboxError::Setup { step: "making an executable memory file for init".into(), source })?;
+    let program = strings.program.clone();
     let filter = seccomp::compile(seccomp::Options {
         level: process.level,
         network: process.network,
         observe: process.observe,
-        first_path: strings.program.as_ptr() as u64,
+        first_path: program.as_ptr() as u64,
     });
     let writer = |ends: &Option<(OwnedFd, OwnedFd)>, inherited: i32| {
         ends.as_ref().map_or(inherited, |(_, write)| write.as_raw_fd())
@@ -181,7 +182,7 @@ fn entry(
         filter,
         observe: process.observe,
         current_dir: strings.current_dir.clone(),
-        program: strings.program.clone(),
+        program,
         arguments: pointers(&strings.arguments),
         environment: pointers(&strings.environment),
         stdin: if process.stdin == Stdin::Null { pipes.null.as_raw_fd() } else { 0 },

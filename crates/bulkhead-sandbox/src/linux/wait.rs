@@ -24,6 +24,8 @@ pub(super) struct Started {
     pub(super) observer: Option<Observer>,
     pub(super) deadline: Option<Instant>,
     pub(super) output_bytes: Option<u64>,
+    /// Removed when the child has ended.
+    #[expect(dead_code, reason = "held for its destructor")]
     pub(super) private: Option<PrivateFolder>,
 }
 
@@ -114,6 +116,9 @@ impl Child {
             {
                 observer.answer();
             }
+            if ready.deaf {
+                self.started.observer.iter_mut().for_each(Observer::close);
+            }
             for (is_ready, stream) in [(ready.stdout, Stream::Stdout), (ready.stderr, Stream::Stderr)] {
                 let Some(bytes) = is_ready.then(|| self.read(stream, &mut buffer)).flatten() else { continue };
                 let allowed = bytes.min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -180,9 +185,12 @@ impl Child {
                 Err(SandboxError::Wait(error))
             };
         }
-        let [process, stdout, stderr, notice] = polls.map(|poll| poll.revents != 0);
+        let [process, stdout, stderr, _] = polls.map(|poll| poll.revents != 0);
+        let notice = polls[3].revents & libc::POLLIN != 0;
+        // Nobody is left who could be notified of.
+        let deaf = polls[3].revents != 0 && !notice;
         let passed = started.deadline.is_some_and(|deadline| !killed && Instant::now() >= deadline);
-        Ok(Ready { ended: process, stdout, stderr, notice, late: count == 0 && (ended || passed) || !ended && passed })
+        Ok(Ready { ended: process, stdout, stderr, notice, deaf, late: count == 0 && (ended || passed) || !ended && passed })
     }
 
     fn reap(&mut self) -> Result<(i32, Usage), SandboxError> {
@@ -233,6 +241,7 @@ struct Ready {
     stdout: bool,
     stderr: bool,
     notice: bool,
+    deaf: bool,
     late: bool,
 }
 
