@@ -6,6 +6,8 @@
 
 mod cache;
 mod entry;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, OnceLock};
 

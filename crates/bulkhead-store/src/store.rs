@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, verify_archive};
-use rustix::fs::Mode;
+use rustix::fs::{Mode, RenameFlags};
 use rustix::io::Errno;
 
 use crate::archive::{self, Limits};
@@ -192,12 +192,8 @@ impl Store {
         let key = digest.to_string();
         let gate = damaged.is_some().then(|| folder::gate(&self.folder, &self.path)).transpose()?;
         if gate.is_some() && matches!(self.present(id, digest)?, Present::Damaged(_)) {
-            let old = session.fresh_name();
-            match rustix::fs::renameat(&self.folder, &key, &session.folder, &old) {
-                Ok(()) => drop(remove_tree(session.folder.as_fd(), old.as_ref())),
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(failed("replace", &root, error)),
-            }
+            replace(&session, &name, &self.folder, &key).map_err(|error| failed("replace", &root, error))?;
+            return Ok(package_tree(id, root, &record, damaged));
         }
         match rustix::fs::renameat(&session.folder, &name, &self.folder, &key) {
             Ok(()) => Ok(package_tree(id, root, &record, damaged)),
@@ -222,6 +218,27 @@ impl Store {
         }
         Ok(Arc::clone(session.insert(Arc::new(Session::begin(&self.folder, &self.path)?))))
     }
+}
+
+/// Puts the finished package `name` in the place of the damaged one, and removes that. Others who look meanwhile see the
+/// one or the other, except on the few file systems that cannot exchange two names.
+fn replace(session: &Session, name: &str, store: &OwnedFd, key: &str) -> rustix::io::Result<()> {
+    match rustix::fs::renameat_with(&session.folder, name, store, key, RenameFlags::EXCHANGE) {
+        Ok(()) => {
+            let _ = remove_tree(session.folder.as_fd(), name.as_ref());
+        }
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOENT) => {
+            let old = session.fresh_name();
+            match rustix::fs::renameat(store, key, &session.folder, &old) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            }
+            rustix::fs::renameat(&session.folder, name, store, key)?;
+            let _ = remove_tree(session.folder.as_fd(), old.as_ref());
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 /// Writes tree, archive and record into the new folder `name` of the session.

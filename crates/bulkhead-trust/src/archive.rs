@@ -119,7 +119,11 @@ pub enum Mismatch {
 
 /// Accepts `bytes` as the archive of `id` if they hash to what index and lockfile promise: each that is present must be
 /// well formed, they must agree, and at least one must be present.
-pub fn verify_archive(id: PackageId, bytes: Vec<u8>, expected: &Expected<'_>) -> Result<Verified<CrateArchive>, Mismatch> {
+pub fn verify_archive(
+    id: PackageId,
+    bytes: Vec<u8>,
+    expected: &Expected<'_>,
+) -> Result<Verified<CrateArchive>, Mismatch> {
     let read = |origin: Origin, text: Option<&str>| {
         text.map(|text| {
             Digest::parse(text).map_err(|_| Mismatch::Malformed { id, origin, text: text.chars().take(80).collect() })
@@ -171,8 +175,12 @@ impl std::error::Error for Mismatch {}
 impl From<Mismatch> for Diagnostic {
     fn from(mismatch: Mismatch) -> Self {
         let (code, help) = match &mismatch {
-            Mismatch::NothingExpected(_) => ("checksum-missing", "run `bulkhead update` to take the checksum from the registry"),
-            Mismatch::Malformed { .. } => ("checksum-malformed", "a checksum is written as 64 lower-case hexadecimal digits"),
+            Mismatch::NothingExpected(_) => {
+                ("checksum-missing", "run `bulkhead update` to take the checksum from the registry")
+            }
+            Mismatch::Malformed { .. } => {
+                ("checksum-malformed", "a checksum is written as 64 lower-case hexadecimal digits")
+            }
             Mismatch::OriginsDisagree { .. } => (
                 "checksum-changed",
                 "a published version never changes: the registry, a mirror or Cargo.lock was altered; do not build until you know which",
@@ -221,7 +229,9 @@ mod tests {
         let wanted = Digest::of(b"wanted").to_string();
         let refused = verify_archive(id(), b"other".to_vec(), &Expected { index: Some(&wanted), lock: Some(&wanted) });
         let text = Diagnostic::from(refused.unwrap_err()).to_string();
-        for part in ["aa v1.0.0", &wanted, &Digest::of(b"other").to_string(), "index and Cargo.lock", "checksum-mismatch"] {
+        for part in
+            ["aa v1.0.0", &wanted, &Digest::of(b"other").to_string(), "index and Cargo.lock", "checksum-mismatch"]
+        {
             assert!(text.contains(part), "{text}");
         }
     }

@@ -101,7 +101,9 @@ mod tests {
         hasher.update(b"a");
         hasher.update(b"bc");
         assert_eq!(hasher.finish(), Digest::of(b"abc"));
-        for bad in ["", &ABC.to_uppercase(), &ABC[..63], &format!("{ABC}0"), &ABC.replace('b', "g"), &ABC.replace('b', "é")] {
+        for bad in
+            ["", &ABC.to_uppercase(), &ABC[..63], &format!("{ABC}0"), &ABC.replace('b', "g"), &ABC.replace('b', "é")]
+        {
             assert!(Digest::parse(bad).is_err(), "{bad:?}");
         }
     }

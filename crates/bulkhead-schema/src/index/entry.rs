@@ -233,7 +233,8 @@ fn head(name: PackageName, line: &[u8]) -> Result<VersionEntry, Unusable> {
     let reject = |version: &str, reason: String| {
         Unusable::Entry(RejectedVersion { version: version.chars().take(80).collect(), reason })
     };
-    let head: Head<'_> = serde_json::from_slice(line).map_err(|error| reject("", error.to_string()))?;
+    let head: Head<'_> =
+        serde_json::from_slice(line).map_err(|error| reject(claimed_version(line), error.to_string()))?;
     if head.name.0 != name.as_str() {
         return Err(Unusable::OtherName(head.name.0.into_owned()));
     }
@@ -255,6 +256,12 @@ fn head(name: PackageName, line: &[u8]) -> Result<VersionEntry, Unusable> {
         pubtime: pubtime.map_err(|reason| reject(text, reason))?,
         version,
     })
+}
+
+/// What a line that is no valid entry seems to say about its version, for the message.
+fn claimed_version(line: &[u8]) -> &str {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    text.split_once("\"vers\":\"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(version, _)| version)
 }
 
 fn checksum(text: &str) -> Result<Arc<str>, String> {
