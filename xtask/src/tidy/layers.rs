@@ -115,13 +115,20 @@ fn check_package(root: &Path, folder: &str, findings: &mut Vec<String>) -> Resul
             findings.push(format!("{path}: {complaint}"));
         }
     }
-    if manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool) != Some(true) {
+    if !has_lints(&manifest, name) {
         findings.push(format!("{path}: lacks `[lints] workspace = true`"));
     }
     if layer.pure {
         check_purity_lint(root, folder, findings);
     }
     Ok(())
+}
+
+/// The sandbox repeats the workspace's lints because it alone is allowed `unsafe`; everyone else inherits them.
+fn has_lints(manifest: &toml::Table, name: &str) -> bool {
+    let Some(lints) = manifest.get("lints") else { return false };
+    let repeated = lints.get("clippy").and_then(|clippy| clippy.get("unwrap_used")).is_some();
+    lints.get("workspace").and_then(toml::Value::as_bool) == Some(true) || (name == "bulkhead-sandbox" && repeated)
 }
 
 fn judge(layer: &Layer, kind: &str, dependency: &str) -> Option<String> {

@@ -50,7 +50,8 @@ fn module_doc(file: &SourceFile, findings: &mut Vec<String>) {
 fn code_rules(file: &SourceFile, findings: &mut Vec<String>) {
     let masked = mask(&file.text);
     let tests = test_ranges(&masked);
-    let in_tests = |offset: usize| file.path.contains("/tests/") || tests.iter().any(|range| range.contains(&offset));
+    let outside = ["/tests/", "/benches/", "/examples/"].iter().any(|folder| file.path.contains(folder));
+    let in_tests = |offset: usize| outside || tests.iter().any(|range| range.contains(&offset));
     let package = file.package().unwrap_or_default();
     let mut report = |offset: usize, rule: &str| {
         findings.push(format!("{}:{}: {rule}", file.path, line_of(&file.text, offset)));
