@@ -54,7 +54,13 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);
     let platforms = platforms_of(&toolchain);
-    let wanted = Wanted { options, selected: &selected, toolchain: &toolchain, platforms: &platforms };
+    let wanted = Wanted {
+        features: &options.features,
+        development: needs_development(options),
+        selected: &selected,
+        toolchain: &toolchain,
+        targets: requested_platforms(&platforms),
+    };
     let (features, packages) = activate(global, &project, &mut locked, &client, &wanted, events)?;
     let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
     let plan_request = PlanRequest {
@@ -159,28 +165,39 @@ fn platform_flags(
     Ok(all)
 }
 
-fn platforms_of(toolchain: &Toolchain) -> Vec<CompileKind> {
+/// Every platform the toolchain was asked about.
+pub fn platforms_of(toolchain: &Toolchain) -> Vec<CompileKind> {
     toolchain.platforms.keys().copied().collect()
 }
 
-fn requested_platforms(platforms: &[CompileKind]) -> Vec<CompileKind> {
+/// What was asked for with `--target`, else the host.
+pub fn requested_platforms(platforms: &[CompileKind]) -> Vec<CompileKind> {
     let named: Vec<_> = platforms.iter().copied().filter(|kind| *kind != CompileKind::Host).collect();
     if named.is_empty() { vec![CompileKind::Host] } else { named }
 }
 
 /// What feature activation depends on.
-struct Wanted<'a> {
-    options: &'a CompileOptions,
-    selected: &'a [Arc<Package>],
-    toolchain: &'a Toolchain,
-    platforms: &'a [CompileKind],
+pub struct Wanted<'a> {
+    /// The features asked for.
+    pub features: &'a crate::options::FeatureOptions,
+    /// Whether development dependencies of the selected members count.
+    pub development: bool,
+    /// The selected members.
+    pub selected: &'a [Arc<Package>],
+    /// The compiler.
+    pub toolchain: &'a Toolchain,
+    /// The platforms; none for all there are.
+    pub targets: Vec<CompileKind>,
 }
 
 /// Activates features and loads the packages that are active.
 ///
 /// Which features are active depends on which packages are proc macros, which only their manifests tell; so the
 /// packages are loaded for a guess without that knowledge first, and the few that the exact answer adds afterwards.
-fn activate(
+///
+/// # Errors
+/// A feature that does not exist; a package that cannot be fetched, verified or read.
+pub fn activate(
     global: &GlobalOptions,
     project: &Project,
     locked: &mut Locked<'_>,
@@ -189,8 +206,8 @@ fn activate(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(ActivatedFeatures, BTreeMap<PackageId, Arc<Package>>)> {
     let summaries: Vec<_> = wanted.selected.iter().map(|package| Arc::clone(&package.summary)).collect();
-    let FeatureChoice { features, all_features, no_default_features } = choice(wanted.options);
-    let requested = features::requested(&summaries, features, all_features, no_default_features)
+    let choice = wanted.features;
+    let requested = features::requested(&summaries, &choice.features, choice.all_features, choice.no_default_features)
         .map_err(|error| Error::from(Diagnostic::from(error)))?;
     let mut packages: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
     loop {
@@ -202,21 +219,6 @@ fn activate(
             return Ok((activated, packages));
         }
         packages.extend(packages::load(global, project, locked, &missing, client, events)?);
-    }
-}
-
-struct FeatureChoice<'a> {
-    features: &'a [String],
-    all_features: bool,
-    no_default_features: bool,
-}
-
-fn choice(options: &CompileOptions) -> FeatureChoice<'_> {
-    let features = &options.features;
-    FeatureChoice {
-        features: &features.features,
-        all_features: features.all_features,
-        no_default_features: features.no_default_features,
     }
 }
 
@@ -242,8 +244,8 @@ fn activated(
             ResolverBehavior::V2 | ResolverBehavior::V3 => FeatureResolver::Two,
         },
         host,
-        targets: requested_platforms(wanted.platforms).iter().filter_map(platform).collect(),
-        development: needs_development(wanted.options),
+        targets: wanted.targets.iter().filter_map(platform).collect(),
+        development: wanted.development,
         is_proc_macro,
     };
     features::activate(&locked.resolve, requested, &options).map_err(|error| Error::from(Diagnostic::from(error)))

@@ -29,6 +29,7 @@ pub mod run;
 pub mod select;
 pub mod status;
 pub mod toolchain;
+pub mod tree;
 pub mod trust;
 pub mod trusted_files;
 pub mod update;
