@@ -172,6 +172,7 @@ impl Profiles {
         let mut shared_debug = None;
         if request.for_host {
             settings.opt_level = "0".into();
+            settings.codegen_units = None;
             shared_debug = Some(settings.debug);
             if let Some(table) = &table.build_override {
                 settings.apply_override(table, &mut shared_debug);
