@@ -1,12 +1,18 @@
 //! Which features each package is compiled with: the step after version selection (Cargo Book, "Features" and
 //! "Feature resolver version 2").
 
+mod requested;
+mod walk;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bulkhead_schema::platform::Cfg;
 use bulkhead_schema::{PackageId, Symbol};
 
+use self::walk::Walk;
 use crate::{MemberFeatures, Resolve, ResolveError};
+
+pub use self::requested::requested;
 
 /// For whom a package is built. With resolver 1 everything is [`FeaturesFor::Target`]; from resolver 2 on, build
 /// dependencies and proc macros get features of their own.
@@ -21,7 +27,8 @@ pub enum FeaturesFor {
 /// The features and optional dependencies that are active, per package and purpose.
 #[derive(Debug, Clone, Default)]
 pub struct ActivatedFeatures {
-    /// Active features. A package that is absent is not built for that purpose.
+    /// Active features. A package that is absent is not built for that purpose; with resolver 1, one that is present may
+    /// still belong to another platform.
     pub features: BTreeMap<(PackageId, FeaturesFor), BTreeSet<Symbol>>,
     /// Optional dependencies (by name in the manifest) that are switched on.
     pub dependencies: BTreeMap<(PackageId, FeaturesFor), BTreeSet<Symbol>>,
@@ -66,27 +73,13 @@ pub struct FeatureOptions<'a> {
 /// # Errors
 /// A requested feature does not exist.
 pub fn activate(
-    _resolve: &Resolve,
-    _members: &[(PackageId, MemberFeatures)],
-    _options: &FeatureOptions<'_>,
+    resolve: &Resolve,
+    members: &[(PackageId, MemberFeatures)],
+    options: &FeatureOptions<'_>,
 ) -> Result<ActivatedFeatures, ResolveError> {
-    Ok(ActivatedFeatures::default())
-}
-
-/// What `--features`, `--all-features` and `--no-default-features` mean for each selected member.
-///
-/// `current` is the package of the working folder, to which plain names belong when several are selected; with more
-/// than one member selected, a plain name goes to each member that has such a feature, `member/feature` to that member.
-///
-/// # Errors
-/// A feature that no selected member has; near names are suggested.
-pub fn requested(
-    selected: &[std::sync::Arc<bulkhead_schema::Summary>],
-    features: &[String],
-    all_features: bool,
-    no_default_features: bool,
-) -> Result<Vec<(PackageId, MemberFeatures)>, ResolveError> {
-    let _ = features;
-    let wanted = MemberFeatures { features: BTreeSet::new(), all: all_features, default: !no_default_features };
-    Ok(selected.iter().map(|summary| (summary.id, wanted.clone())).collect())
+    let mut walk = Walk::new(resolve, members, options);
+    for (member, features) in members {
+        walk.member(*member, features);
+    }
+    walk.finish()
 }

@@ -10,6 +10,7 @@
 pub mod features;
 mod keep;
 pub mod lock;
+mod nearest;
 pub mod registry;
 pub mod request;
 pub mod resolve;
