@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use bulkhead_config::keys::BUILT_IN_COMMANDS;
 use bulkhead_config::{Config, IgnoredKey, Layer, LayerClass, Merged};
 use bulkhead_schema::Diagnostic;
 

@@ -1,0 +1,374 @@
+//! From the command line to a command, and from its result to an exit code.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use bulkhead_ops::options::{CompileOptions, GlobalOptions, Intent};
+use bulkhead_ops::trust::TrustRequest;
+use bulkhead_ops::{Error, ErrorKind, Event};
+use clap::ArgMatches;
+use clap::error::ErrorKind as ClapError;
+
+use crate::commands::command_line;
+use crate::escape::escaped_line;
+use crate::render::Renderer;
+use crate::shell::{ColorChoice, Shell, Verbosity};
+use crate::{interrupt, options, place, render, report, version};
+
+/// How often an alias may lead to another.
+const MAX_ALIASES: usize = 8;
+
+/// Runs the command that `arguments` (the program's name first) ask for; returns the exit code.
+pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
+    let program = program_name(arguments.first());
+    let fallback = Shell::new(Verbosity::Normal, early_color(&arguments));
+    match parse(program, arguments, &fallback) {
+        Ok(Parsed::Command(matches)) => {
+            let shell = match shell(&matches) {
+                Ok(shell) => shell,
+                Err(error) => return fail(&fallback, &error),
+            };
+            command(program, &matches, &shell).map_or_else(|error| fail(&shell, &error), |()| 0)
+        }
+        Ok(Parsed::Answered(code)) => code,
+        Err(error) => fail(&fallback, &error),
+    }
+}
+
+fn fail(shell: &Shell, error: &Error) -> i32 {
+    report::error(shell, error);
+    error.kind.exit_code()
+}
+
+/// `cargo` if that is the name by which it was called: tools that set `$CARGO` or a link expect Cargo's words.
+fn program_name(name: Option<&OsString>) -> &'static str {
+    let stem = name.and_then(|name| Path::new(name).file_stem());
+    if stem.is_some_and(|stem| stem == "cargo") { "cargo" } else { "bulkhead" }
+}
+
+/// `--color` before anything is parsed, for errors about the command line itself.
+fn early_color(arguments: &[OsString]) -> ColorChoice {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    let attached = words.iter().find_map(|word| word.strip_prefix("--color="));
+    let separate = words.windows(2).find(|pair| pair[0] == "--color").map(|pair| pair[1]);
+    attached.or(separate).and_then(ColorChoice::parse).unwrap_or(ColorChoice::Auto)
+}
+
+enum Parsed {
+    Command(ArgMatches),
+    /// Help was printed, or the error of the parser.
+    Answered(i32),
+}
+
+fn parse(program: &'static str, mut arguments: Vec<OsString>, shell: &Shell) -> Result<Parsed, Error> {
+    if let Some(toolchain) = arguments.get(1).and_then(|word| word.to_str()).and_then(|word| word.strip_prefix('+')) {
+        let message = format!("no such command: `+{toolchain}`");
+        let advice = format!(
+            "Bulkhead is not started through rustup: set `RUSTUP_TOOLCHAIN={toolchain}` or write a `rust-toolchain.toml`"
+        );
+        return Err(Error::failure(message).help(advice));
+    }
+    for _ in 0..MAX_ALIASES {
+        let matches = match command_line(program).try_get_matches_from(&arguments) {
+            Ok(matches) => matches,
+            Err(error) => return Ok(Parsed::Answered(answer(&error, shell))),
+        };
+        match matches.subcommand() {
+            Some((name, _)) if command_line(program).find_subcommand(name).is_none() => {
+                arguments = expand_alias(program, &matches, name, &arguments)?;
+            }
+            _ => return Ok(Parsed::Command(matches)),
+        }
+    }
+    Err(Error::failure("aliases lead to each other without end"))
+}
+
+/// Prints what clap says: help on standard output, errors on standard error with exit code 1, as Cargo does.
+fn answer(error: &clap::Error, shell: &Shell) -> i32 {
+    let rendered = error.render();
+    let help = matches!(error.kind(), ClapError::DisplayHelp | ClapError::DisplayVersion);
+    if help {
+        let text = rendered.to_string();
+        return i32::from(shell.print(text.trim_end()).is_err());
+    }
+    // The parser's own styles are not used: what the user typed is in the text and has to be escaped.
+    shell.line(crate::escape::escaped(rendered.to_string().trim_end()).as_ref());
+    1
+}
+
+/// Replaces the unknown command `name` by the words of its alias.
+fn expand_alias(
+    program: &'static str,
+    matches: &ArgMatches,
+    name: &str,
+    arguments: &[OsString],
+) -> Result<Vec<OsString>, Error> {
+    let global = global(matches)?;
+    let configuration = bulkhead_ops::configuration::load(&global, &|_| ())?;
+    let Some(words) = configuration.config.alias(name)? else {
+        let ignored = configuration.ignored.iter().find(|key| key.key == format!("alias.{name}"));
+        if let Some(key) = ignored {
+            let message = format!("the alias `{name}` in {} is not used: {}", key.definition, key.reason);
+            return Err(Error::new(ErrorKind::UntrustedConfiguration, message).help(key.how_to_trust.clone()));
+        }
+        return Err(no_such_command(program, name));
+    };
+    let Some(position) = arguments.iter().position(|word| word == name) else {
+        return Err(no_such_command(program, name));
+    };
+    let mut expanded = arguments[..position].to_vec();
+    expanded.extend(words.value.into_iter().map(OsString::from));
+    expanded.extend_from_slice(&arguments[position + 1..]);
+    Ok(expanded)
+}
+
+fn no_such_command(program: &'static str, name: &str) -> Error {
+    let commands = command_line(program);
+    let known = commands.get_subcommands().map(clap::Command::get_name);
+    let near = known.map(|known| (bulkhead_ops::select::distance(name, known), known)).min();
+    let error = Error::failure(format!("no such command: `{name}`"));
+    let error = match near {
+        Some((distance, known)) if distance <= 3 => {
+            error.help(format!("a command with a similar name exists: `{known}`"))
+        }
+        _ => error,
+    };
+    error.help(format!("view all installed commands with `{program} --list`"))
+}
+
+/// The terminal as flags and the user's variables want it; `term` of configuration files is not read for this, so that
+/// `--help` and errors never depend on a project.
+fn shell(matches: &ArgMatches) -> Result<Shell, Error> {
+    let matches = innermost(matches);
+    let (quiet, verbose) = (matches.get_flag("quiet"), matches.get_count("verbose") > 0);
+    if quiet && verbose {
+        return Err(Error::failure("cannot set both --verbose and --quiet"));
+    }
+    let switch = |name: &str| std::env::var(name).is_ok_and(|value| value == "true");
+    let verbosity = match (quiet, verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ if switch("CARGO_TERM_QUIET") => Verbosity::Quiet,
+        _ if switch("CARGO_TERM_VERBOSE") => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let variable = std::env::var("CARGO_TERM_COLOR").ok();
+    let choice = matches.get_one::<String>("color").cloned().or(variable);
+    let choice = match choice {
+        None => ColorChoice::Auto,
+        Some(text) => ColorChoice::parse(&text).ok_or_else(|| {
+            Error::failure(format!("argument for --color must be auto, always, or never, but found `{text}`"))
+        })?,
+    };
+    Ok(Shell::new(verbosity, choice))
+}
+
+/// Global flags are accepted before and after the command's name; the parser hands them to the command.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    match matches.subcommand() {
+        Some((_, inner)) if inner.try_contains_id("verbose").is_ok() => inner,
+        _ => matches,
+    }
+}
+
+fn global(matches: &ArgMatches) -> Result<GlobalOptions, Error> {
+    let directory = matches.get_one::<String>("directory").map(Path::new);
+    options::global(place::read(directory)?, innermost(matches))
+}
+
+fn command(program: &'static str, matches: &ArgMatches, shell: &Shell) -> Result<(), Error> {
+    let verbose = innermost(matches).get_count("verbose") > 0;
+    let Some((name, arguments)) = matches.subcommand() else {
+        return without_command(program, matches, shell, verbose);
+    };
+    match name {
+        // These never look at the project.
+        "version" => print(shell, &version::version(program, verbose)),
+        "help" => help(program, arguments.get_one::<String>("COMMAND").map(String::as_str), shell),
+        "completions" => completions(program, arguments, shell),
+        _ => project_command(name, arguments, &global(matches)?, shell),
+    }
+}
+
+fn project_command(name: &str, arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
+    let renderer = Renderer::new(shell);
+    let events = |event| renderer.event(event);
+    match name {
+        "new" | "init" => bulkhead_ops::new::new(global, &options::new(arguments, name == "init"), &events),
+        "fetch" => bulkhead_ops::fetch::fetch(global, &options::platforms(arguments)?, &events),
+        "generate-lockfile" => bulkhead_ops::update::generate_lockfile(global, &events),
+        "update" => bulkhead_ops::update::update(global, &options::update(arguments)?, &events),
+        "metadata" => {
+            if arguments.get_one::<String>("format-version").is_none() {
+                shell.warning("please specify `--format-version` flag explicitly to avoid compatibility problems");
+            }
+            let metadata = bulkhead_ops::metadata::metadata(global, &options::metadata(arguments), &events)?;
+            print(shell, &metadata.to_string())
+        }
+        "build" => build(Intent::Build, arguments, global, shell, &events),
+        "check" => build(Intent::Check { test: false }, arguments, global, shell, &events),
+        "run" => run_program(arguments, global, shell, &events),
+        "test" => {
+            let options = options::compile(arguments, Intent::Test, shell)?;
+            if options.unit_graph {
+                return unit_graph(&options, global, shell, &events);
+            }
+            bulkhead_ops::run::test(global, &options, interrupt::watch()?.as_ref(), &events)
+        }
+        "clean" => clean(arguments, global, shell, &events),
+        "trust" => trust(arguments, global, shell, &events),
+        other => Err(Error::failure(format!("`{other}` is not available in this version"))),
+    }
+}
+
+type Events<'a> = dyn Fn(Event) + Sync + 'a;
+
+fn build(
+    intent: Intent,
+    arguments: &ArgMatches,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    let options = options::compile(arguments, intent, shell)?;
+    if options.unit_graph {
+        return unit_graph(&options, global, shell, events);
+    }
+    bulkhead_ops::build::build(global, &options, interrupt::watch()?.as_ref(), events).map(|_| ())
+}
+
+fn unit_graph(
+    options: &CompileOptions,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    print(shell, &bulkhead_ops::build::unit_graph(global, options, events)?.to_string())
+}
+
+/// Compiles, then becomes the program: signals, terminal and exit code are its own.
+fn run_program(
+    arguments: &ArgMatches,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    let options = options::compile(arguments, Intent::Build, shell)?;
+    if options.unit_graph {
+        return unit_graph(&options, global, shell, events);
+    }
+    let mut launch = bulkhead_ops::run::run(global, &options, interrupt::watch()?.as_ref(), events)?;
+    shell.progress(None);
+    shell.status("Running", &format!("`{}`", launch.shown));
+    let failed = |error: std::io::Error| {
+        Error::failure(format!("could not execute process `{}` (never executed)", launch.shown)).because(error)
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt as _;
+        Err(failed(launch.command.exec()))
+    }
+    #[cfg(not(unix))]
+    {
+        let status = launch.command.status().map_err(failed)?;
+        match status.code() {
+            Some(0) => Ok(()),
+            code => Err(Error::new(ErrorKind::Child(code.unwrap_or(101)), "")),
+        }
+    }
+}
+
+fn clean(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
+    let options = options::clean(arguments)?;
+    let removed = bulkhead_ops::clean::clean(global, &options, events)?;
+    let verb = if options.dry_run { "Summary" } else { "Removed" };
+    let size = if removed.bytes > 0 { format!(", {} total", render::size(removed.bytes)) } else { String::new() };
+    shell.status(verb, &format!("{}{size}", render::plural_u64(removed.files, "file")));
+    if options.dry_run {
+        shell.warning("no files deleted due to --dry-run");
+    }
+    Ok(())
+}
+
+fn trust(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
+    let files: Vec<PathBuf> = arguments.get_many("file").map(|files| files.cloned().collect()).unwrap_or_default();
+    let request = match (arguments.get_flag("list"), arguments.get_flag("revoke")) {
+        (true, _) => TrustRequest::List,
+        (_, true) if files.is_empty() => {
+            return Err(Error::new(ErrorKind::Usage, "`--revoke` needs the files that are no longer trusted"));
+        }
+        (_, true) => TrustRequest::Revoke(files),
+        _ => {
+            // What will act from now on is said before it does.
+            let configuration = bulkhead_ops::configuration::load(global, &|_| ())?;
+            for key in &configuration.ignored {
+                shell.note(&format!("`{}` in {} does not act yet: {}", key.key, key.definition, key.reason));
+            }
+            TrustRequest::Add(files)
+        }
+    };
+    let trusted = bulkhead_ops::trust::trust(global, &request, events)?;
+    if request != TrustRequest::List {
+        return Ok(());
+    }
+    for file in trusted {
+        let state = if file.unchanged { "" } else { " (changed since: no longer trusted)" };
+        print(shell, &format!("{} {}{state}", file.digest, escaped_line(&file.path.display().to_string())))?;
+    }
+    Ok(())
+}
+
+fn without_command(program: &'static str, matches: &ArgMatches, shell: &Shell, verbose: bool) -> Result<(), Error> {
+    if matches.get_flag("version") {
+        return print(shell, &version::version(program, verbose));
+    }
+    if matches.get_flag("list") {
+        return list(program, shell);
+    }
+    if matches.get_one::<String>("explain").is_some() {
+        return Err(Error::failure("`--explain` is not supported").help("run `rustc --explain CODE`"));
+    }
+    // `-Z` and the like are refused here too.
+    global(matches)?;
+    help(program, None, shell)
+}
+
+fn list(program: &'static str, shell: &Shell) -> Result<(), Error> {
+    let mut lines = vec!["Installed Commands:".to_owned()];
+    let commands = command_line(program);
+    let mut entries: Vec<(String, String)> = Vec::new();
+    for command in commands.get_subcommands() {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        entries.push((command.get_name().to_owned(), about));
+        let aliases = command.get_visible_aliases();
+        entries.extend(aliases.map(|alias| (alias.to_owned(), format!("alias: {}", command.get_name()))));
+    }
+    entries.sort();
+    lines.extend(entries.iter().map(|(name, about)| format!("    {name:<20} {about}").trim_end().to_owned()));
+    print(shell, &lines.join("\n"))
+}
+
+fn help(program: &'static str, name: Option<&str>, shell: &Shell) -> Result<(), Error> {
+    let mut commands = command_line(program);
+    commands.build();
+    let text = match name {
+        None => commands.render_help().to_string(),
+        Some(name) => match commands.find_subcommand_mut(name) {
+            Some(command) => command.render_long_help().to_string(),
+            None => return Err(no_such_command(program, name)),
+        },
+    };
+    print(shell, text.trim_end())
+}
+
+fn completions(program: &'static str, arguments: &ArgMatches, shell: &Shell) -> Result<(), Error> {
+    let kind = arguments.get_one::<String>("shell").and_then(|name| name.parse::<clap_complete::Shell>().ok());
+    let kind = kind.ok_or_else(|| Error::new(ErrorKind::Usage, "unknown shell"))?;
+    let mut script = Vec::new();
+    clap_complete::generate(kind, &mut command_line(program), program, &mut script);
+    print(shell, String::from_utf8_lossy(&script).trim_end())
+}
+
+fn print(shell: &Shell, text: &str) -> Result<(), Error> {
+    shell.print(text).map_err(|error| Error::failure("failed to write to standard output").because(error))
+}

@@ -1,0 +1,129 @@
+//! The one way for untrusted text to reach a terminal: everything that a terminal would obey becomes visible.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use bulkhead_schema::policy::hides_text;
+
+/// `text` with control characters (but line feed), C1 controls, bidirectional controls and zero-width characters as
+/// visible escapes such as `\u{1b}`; a carriage return is `\r`, a tab becomes spaces.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(needs_escape) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    text.chars().for_each(|c| push(&mut out, c));
+    Cow::Owned(out)
+}
+
+/// The same for text that must stay on its line: line feeds are escaped too.
+pub(crate) fn escaped_line(text: &str) -> Cow<'_, str> {
+    let text = escaped(text);
+    if text.contains('\n') { Cow::Owned(text.replace('\n', "\\n")) } else { text }
+}
+
+/// The same for text of several lines below a status line or a headline: continuation lines are indented, so that none of
+/// them can pass for a line of Bulkhead's own.
+pub(crate) fn escaped_indented(text: &str) -> Cow<'_, str> {
+    let text = escaped(text);
+    if text.contains('\n') { Cow::Owned(text.replace('\n', "\n  ")) } else { text }
+}
+
+/// For rustc's own rendering: colour sequences (`ESC [ … m`) stay, everything else is escaped.
+pub(crate) fn escaped_but_colour(text: &str) -> Cow<'_, str> {
+    with_colour(text, true)
+}
+
+/// The same where no colours are shown: they are left out.
+pub(crate) fn escaped_without_colour(text: &str) -> Cow<'_, str> {
+    with_colour(text, false)
+}
+
+fn with_colour(text: &str, keep: bool) -> Cow<'_, str> {
+    if !text.chars().any(needs_escape) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(start) = rest.find('\u{1b}') {
+        rest[..start].chars().for_each(|c| push(&mut out, c));
+        let length = colour_sequence(&rest[start..]);
+        if length == 0 {
+            push(&mut out, '\u{1b}');
+            rest = &rest[start + 1..];
+        } else {
+            if keep {
+                out.push_str(&rest[start..start + length]);
+            }
+            rest = &rest[start + length..];
+        }
+    }
+    rest.chars().for_each(|c| push(&mut out, c));
+    Cow::Owned(out)
+}
+
+/// Length in bytes of the colour sequence that `text` begins with, or 0.
+fn colour_sequence(text: &str) -> usize {
+    let Some(body) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let digits = body.bytes().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')).count();
+    if digits <= 32 && body.as_bytes().get(digits) == Some(&b'm') { digits + 3 } else { 0 }
+}
+
+fn needs_escape(c: char) -> bool {
+    (c.is_control() && c != '\n') || hides_text(c)
+}
+
+fn push(out: &mut String, c: char) {
+    match c {
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("    "),
+        c if needs_escape(c) => {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        }
+        c => out.push(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, escaped_but_colour, escaped_indented, escaped_line, escaped_without_colour};
+
+    /// Attacks 160 to 162: no byte of the payload reaches the terminal as it is.
+    #[test]
+    fn what_a_terminal_would_obey_becomes_visible() {
+        for (payload, shown) in [
+            ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+            ("\u{1b}]52;c;ZXZpbA==\u{7}", "\\u{1b}]52;c;ZXZpbA==\\u{7}"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("\u{1b}P1$r\u{1b}\\", "\\u{1b}P1$r\\u{1b}\\"),
+            ("\u{9b}2J", "\\u{9b}2J"),
+            ("x\rfake\u{8}\u{7f}", "x\\rfake\\u{8}\\u{7f}"),
+            ("a\u{202e}b\u{2066}c\u{200d}d\u{2028}e\u{feff}", "a\\u{202e}b\\u{2066}c\\u{200d}d\\u{2028}e\\u{feff}"),
+            ("tab\there\nüñ日本", "tab    here\nüñ日本"),
+        ] {
+            assert_eq!(escaped(payload), shown);
+            assert!(!escaped_but_colour(payload).contains(|c: char| c.is_control() && c != '\n'));
+        }
+    }
+
+    #[test]
+    fn lines_cannot_be_forged() {
+        assert_eq!(escaped_line("x\nerror: fake"), "x\\nerror: fake");
+        assert_eq!(escaped_indented("x\n    Finished fake"), "x\n      Finished fake");
+    }
+
+    #[test]
+    fn colour_can_be_left_out() {
+        assert_eq!(escaped_without_colour("\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: \u{1b}[2J"), "error: \\u{1b}[2J");
+    }
+
+    #[test]
+    fn only_colour_passes_in_diagnostics() {
+        let text = "\u{1b}[0m\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: \u{1b}]0;x\u{7} \u{1b}[2J\u{1b}[1;1H";
+        assert_eq!(
+            escaped_but_colour(text),
+            "\u{1b}[0m\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: \\u{1b}]0;x\\u{7} \\u{1b}[2J\\u{1b}[1;1H"
+        );
+    }
+}

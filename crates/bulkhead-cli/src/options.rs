@@ -1,0 +1,393 @@
+//! From parsed arguments to the options of the commands.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use bulkhead_ops::options::{
+    CleanOptions, CompileOptions, FeatureOptions, GlobalOptions, Intent, LockOptions, MessageFormat, MetadataOptions,
+    NameFilter, NewOptions, PackageOptions, Place, TargetFilter, TreeOptions, UpdateOptions,
+};
+use bulkhead_ops::{Error, ErrorKind};
+use clap::ArgMatches;
+
+use crate::shell::Shell;
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// `--config`, `-v`, `--locked` and the like.
+pub(crate) fn global(place: Place, matches: &ArgMatches) -> Result<GlobalOptions> {
+    if matches.get_many::<String>("unstable").is_some() {
+        let message =
+            "the `-Z` flag is only accepted on the nightly channel of Cargo, and Bulkhead follows the stable one";
+        return Err(Error::failure(message));
+    }
+    let frozen = matches.get_flag("frozen");
+    Ok(GlobalOptions {
+        config: strings(matches, "config"),
+        manifest_path: manifest_path(&place, matches)?,
+        place,
+        lock: LockOptions {
+            locked: matches.get_flag("locked") || frozen,
+            offline: matches.get_flag("offline") || frozen,
+        },
+        verbose: matches.get_count("verbose"),
+        quiet: matches.get_flag("quiet"),
+    })
+}
+
+fn manifest_path(place: &Place, matches: &ArgMatches) -> Result<Option<PathBuf>> {
+    let Some(path) = known(matches, "manifest-path").and_then(|()| matches.get_one::<String>("manifest-path")) else {
+        return Ok(None);
+    };
+    let path = place.current_dir.join(path);
+    if path.file_name().is_none_or(|name| name != "Cargo.toml") {
+        return Err(Error::failure("the manifest-path must be a path to a Cargo.toml file"));
+    }
+    if !path.exists() {
+        return Err(Error::failure(format!("manifest path `{}` does not exist", path.display())));
+    }
+    Ok(Some(path))
+}
+
+/// `Some` if the command has an argument of this name.
+fn known(matches: &ArgMatches, name: &str) -> Option<()> {
+    matches.try_contains_id(name).ok().map(|_| ())
+}
+
+fn strings(matches: &ArgMatches, name: &str) -> Vec<String> {
+    match matches.try_get_many::<String>(name) {
+        Ok(Some(values)) => values.cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn string(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.try_get_one::<String>(name).ok().flatten().cloned()
+}
+
+fn flag(matches: &ArgMatches, name: &str) -> bool {
+    matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
+}
+
+/// The values of an option that may come without one. Without one, it is a question that Cargo answers with the list of
+/// what could be named.
+fn named(matches: &ArgMatches, name: &str) -> Result<Vec<String>> {
+    let values = strings(matches, name);
+    let occurrences = match matches.try_get_occurrences::<String>(name) {
+        Ok(Some(occurrences)) => occurrences.map(Iterator::count).collect::<Vec<_>>(),
+        _ => Vec::new(),
+    };
+    if !occurrences.contains(&0) {
+        return Ok(values);
+    }
+    Err(Error::failure(match name {
+        "package" | "package2" | "invert" => format!(
+            "\"--{} <SPEC>\" requires a SPEC format value, which can be any package ID specifier in the dependency graph.",
+            name.trim_end_matches('2')
+        ),
+        "target" => "\"--target\" takes a target architecture as an argument.".to_owned(),
+        _ => format!("\"--{name}\" takes one argument."),
+    }))
+}
+
+fn packages(matches: &ArgMatches) -> Result<PackageOptions> {
+    Ok(PackageOptions {
+        packages: named(matches, "package")?,
+        workspace: flag(matches, "workspace") || flag(matches, "all"),
+        exclude: strings(matches, "exclude"),
+    })
+}
+
+fn features(matches: &ArgMatches) -> FeatureOptions {
+    let given = strings(matches, "features");
+    let split = given.iter().flat_map(|list| list.split([',', ' '])).filter(|feature| !feature.is_empty());
+    FeatureOptions {
+        features: split.map(str::to_owned).collect(),
+        all_features: flag(matches, "all-features"),
+        no_default_features: flag(matches, "no-default-features"),
+    }
+}
+
+fn targets(matches: &ArgMatches) -> Result<TargetFilter> {
+    let rule = |all: &str, name: &str| -> Result<NameFilter> {
+        let names = named(matches, name)?;
+        Ok(match (flag(matches, all), names.is_empty()) {
+            (true, _) => NameFilter::All,
+            (false, false) => NameFilter::Named(names),
+            (false, true) => NameFilter::None,
+        })
+    };
+    let targets = TargetFilter {
+        lib: flag(matches, "lib"),
+        bins: rule("bins", "bin")?,
+        examples: rule("examples", "example")?,
+        tests: rule("tests", "test")?,
+        benches: rule("benches", "bench")?,
+        all_targets: flag(matches, "all-targets"),
+        doctests: flag(matches, "doc"),
+    };
+    let none = [&targets.bins, &targets.examples, &targets.tests, &targets.benches]
+        .iter()
+        .all(|rule| **rule == NameFilter::None);
+    if targets.doctests && (targets.lib || targets.all_targets || !none) {
+        return Err(Error::failure("can't mix --doc with other target selecting options"));
+    }
+    Ok(targets)
+}
+
+fn profile(matches: &ArgMatches) -> Option<String> {
+    if flag(matches, "release") { Some("release".to_owned()) } else { string(matches, "profile") }
+}
+
+fn jobs(matches: &ArgMatches) -> Result<Option<i32>> {
+    match string(matches, "jobs").as_deref() {
+        None | Some("default") => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(0) => Err(Error::failure("jobs may not be 0")),
+            Ok(jobs) => Ok(Some(jobs)),
+            Err(_) => {
+                let message =
+                    format!("could not parse `{text}`. Number of parallel jobs should be `default` or a number.");
+                Err(Error::failure(message))
+            }
+        },
+    }
+}
+
+/// The format, and whether rustc's messages are rendered all the same.
+fn message_format(matches: &ArgMatches) -> Result<(MessageFormat, bool)> {
+    let words: Vec<String> = strings(matches, "message-format").iter().map(|word| word.to_ascii_lowercase()).collect();
+    let (mut render_diagnostics, mut short, mut ansi) = (false, false, false);
+    let mut kind: Option<&str> = None;
+    for word in &words {
+        let this = match word.as_str() {
+            "human" | "short" => word.as_str(),
+            _ => "json",
+        };
+        // The words for JSON can be combined with each other, the others stand alone.
+        if kind.is_some_and(|kind| kind != this || this != "json") {
+            return Err(Error::failure("cannot specify two kinds of `message-format` arguments"));
+        }
+        kind = Some(this);
+        match word.as_str() {
+            "json-render-diagnostics" => render_diagnostics = true,
+            "json-diagnostic-short" => short = true,
+            "json-diagnostic-rendered-ansi" => ansi = true,
+            _ => {}
+        }
+    }
+    if render_diagnostics && (short || ansi) {
+        return Err(Error::failure("cannot combine `json-render-diagnostics` with other formats of diagnostics"));
+    }
+    let format = match kind {
+        None | Some("human") => MessageFormat::Human,
+        Some("short") => MessageFormat::Short,
+        Some(_) => MessageFormat::Json { short, ansi },
+    };
+    Ok((format, render_diagnostics))
+}
+
+/// `build`, `check`, `run` and `test`.
+pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Result<CompileOptions> {
+    if string(matches, "artifact-dir").is_some() {
+        return Err(Error::failure("the `--artifact-dir` flag is unstable, and Bulkhead follows stable Cargo"));
+    }
+    if flag(matches, "timings") {
+        return Err(Error::failure("`--timings` is not supported yet"));
+    }
+    let mut arguments: Vec<OsString> = string(matches, "TESTNAME").map(OsString::from).into_iter().collect();
+    if let Ok(Some(values)) = matches.try_get_many::<OsString>("args") {
+        arguments.extend(values.cloned());
+    }
+    let (message_format, render_diagnostics) = message_format(matches)?;
+    let intent = match (intent, profile(matches).as_deref()) {
+        (Intent::Check { .. }, Some("test")) => Intent::Check { test: true },
+        (intent, _) => intent,
+    };
+    Ok(CompileOptions {
+        intent,
+        packages: packages(matches)?,
+        targets: targets(matches)?,
+        features: features(matches),
+        profile: profile(matches),
+        platforms: named(matches, "target")?,
+        target_dir: target_dir(matches)?,
+        jobs: jobs(matches)?,
+        keep_going: flag(matches, "keep-going"),
+        no_fail_fast: flag(matches, "no-fail-fast"),
+        ignore_rust_version: flag(matches, "ignore-rust-version"),
+        message_format,
+        render_diagnostics,
+        unit_graph: flag(matches, "unit-graph"),
+        no_run: flag(matches, "no-run"),
+        color: shell.color(),
+        terminal_width: shell.width(),
+        arguments,
+    })
+}
+
+fn target_dir(matches: &ArgMatches) -> Result<Option<PathBuf>> {
+    match string(matches, "target-dir") {
+        Some(path) if path.is_empty() => {
+            Err(Error::failure("the target directory is set to an empty string in `--target-dir`"))
+        }
+        path => Ok(path.map(PathBuf::from)),
+    }
+}
+
+/// `clean`
+pub(crate) fn clean(matches: &ArgMatches) -> Result<CleanOptions> {
+    if flag(matches, "workspace") {
+        return Err(
+            Error::new(ErrorKind::Usage, "`clean --workspace` is not supported yet").help("name the members with `-p`")
+        );
+    }
+    Ok(CleanOptions {
+        packages: named(matches, "package")?,
+        profile: profile(matches),
+        platforms: named(matches, "target")?,
+        target_dir: target_dir(matches)?,
+        doc: flag(matches, "doc"),
+        dry_run: flag(matches, "dry-run"),
+    })
+}
+
+/// `fetch --target`
+pub(crate) fn platforms(matches: &ArgMatches) -> Result<Vec<String>> {
+    named(matches, "target")
+}
+
+/// `update`
+pub(crate) fn update(matches: &ArgMatches) -> Result<UpdateOptions> {
+    let mut packages = strings(matches, "package");
+    packages.extend(named(matches, "package2")?);
+    let options = UpdateOptions {
+        packages,
+        precise: string(matches, "precise"),
+        recursive: flag(matches, "recursive") || flag(matches, "aggressive"),
+        workspace: flag(matches, "workspace"),
+        dry_run: flag(matches, "dry-run"),
+    };
+    if options.packages.is_empty() && options.precise.is_some() {
+        let message = "the following required arguments were not provided:\n  [SPEC]...";
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    Ok(options)
+}
+
+/// `metadata`
+pub(crate) fn metadata(matches: &ArgMatches) -> MetadataOptions {
+    MetadataOptions {
+        no_deps: flag(matches, "no-deps"),
+        filter_platforms: strings(matches, "filter-platform"),
+        features: features(matches),
+    }
+}
+
+/// `tree`
+pub(crate) fn tree(matches: &ArgMatches) -> Result<TreeOptions> {
+    let duplicates = flag(matches, "duplicates");
+    Ok(TreeOptions {
+        packages: packages(matches)?,
+        features: features(matches),
+        platforms: named(matches, "target")?,
+        edges: strings(matches, "edges"),
+        invert: strings(matches, "invert"),
+        prune: strings(matches, "prune"),
+        depth: string(matches, "depth"),
+        no_dedupe: flag(matches, "no-dedupe"),
+        duplicates,
+        ascii: string(matches, "charset").as_deref() == Some("ascii"),
+        prefix: string(matches, "prefix").unwrap_or_else(|| "indent".to_owned()),
+        format: string(matches, "format").unwrap_or_else(|| "{p}".to_owned()),
+    })
+}
+
+/// `new` and `init`
+pub(crate) fn new(matches: &ArgMatches, init: bool) -> NewOptions {
+    NewOptions {
+        path: matches.get_one::<PathBuf>("path").cloned().unwrap_or_default(),
+        name: string(matches, "name"),
+        lib: flag(matches, "lib"),
+        edition: string(matches, "edition"),
+        vcs: string(matches, "vcs"),
+        init,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compile, update};
+    use crate::commands::command_line;
+    use crate::shell::{ColorChoice, Shell, Verbosity};
+    use bulkhead_ops::options::{CompileOptions, Intent, MessageFormat, NameFilter};
+
+    fn parse(line: &str) -> Result<CompileOptions, String> {
+        let words = std::iter::once("bulkhead").chain(line.split_whitespace());
+        let matches = command_line("bulkhead").try_get_matches_from(words).map_err(|error| error.to_string())?;
+        let (_, matches) = matches.subcommand().unwrap();
+        compile(matches, Intent::Build, &Shell::new(Verbosity::Normal, ColorChoice::Never))
+            .map_err(|error| error.message)
+    }
+
+    #[test]
+    fn flags_become_options() {
+        let options = parse("build -p a -p b --bin x --examples -F a,b -F c -r -j -1 --target t --keep-going").unwrap();
+        assert_eq!(
+            (options.packages.packages, options.targets.bins),
+            (vec!["a".into(), "b".into()], NameFilter::Named(vec!["x".into()]))
+        );
+        assert_eq!(
+            (options.features.features.len(), options.profile.as_deref(), options.jobs),
+            (3, Some("release"), Some(-1))
+        );
+        assert!(options.keep_going && options.targets.examples == NameFilter::All && options.platforms == ["t"]);
+    }
+
+    #[test]
+    fn arguments_of_programs_are_left_alone() {
+        assert_eq!(parse("run -- --help -p x").unwrap().arguments, ["--help", "-p", "x"]);
+        assert_eq!(parse("run a --b").unwrap().arguments, ["a", "--b"]);
+        assert_eq!(parse("test name -- --nocapture").unwrap().arguments, ["name", "--nocapture"]);
+    }
+
+    #[test]
+    fn formats_of_messages_combine_as_in_cargo() {
+        let json = |rendered, short, ansi| Ok((MessageFormat::Json { short, ansi }, rendered));
+        let format = |line: &str| {
+            parse(&format!("build {line}")).map(|options| (options.message_format, options.render_diagnostics))
+        };
+        assert_eq!(format("--message-format=json"), json(false, false, false));
+        assert_eq!(format("--message-format=json,json-diagnostic-short"), json(false, true, false));
+        assert_eq!(
+            format("--message-format json-diagnostic-rendered-ansi --message-format JSON"),
+            json(false, false, true)
+        );
+        assert!(format("--message-format json,short").unwrap_err().contains("two kinds"));
+        assert!(format("--message-format xx").is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused_as_in_cargo() {
+        for (line, message) in [
+            ("build -j0", "jobs may not be 0"),
+            ("build -jx", "could not parse `x`"),
+            ("build -p", "requires a SPEC"),
+            ("build --bin", "\"--bin\" takes one argument."),
+            ("test --lib --doc", "can't mix --doc"),
+            ("build --artifact-dir x", "unstable"),
+            ("build --release --profile x", "cannot be used with"),
+            ("build --bogus", "unexpected argument '--bogus'"),
+            ("build extra", "unexpected argument 'extra'"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(message), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn update_takes_both_spellings() {
+        let matches = command_line("bulkhead").try_get_matches_from(["bulkhead", "update", "a", "-p", "b"]).unwrap();
+        assert_eq!(update(matches.subcommand().unwrap().1).unwrap().packages, ["a", "b"]);
+    }
+}
