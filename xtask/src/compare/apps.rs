@@ -125,6 +125,51 @@ fn compare_units(
     }
 }
 
+/// One side's build from nothing.
+struct Build {
+    outcome: Outcome,
+    lockfile_kept: bool,
+    artifacts: Vec<String>,
+    /// What the binary prints as its version.
+    version: String,
+    /// The JSON messages of a second build, in which everything is fresh.
+    messages: Vec<String>,
+    status_lines: Vec<String>,
+}
+
+fn build(application: &Application, profile: &str, side: &Side, roots: &Roots) -> Result<Build, String> {
+    let root = &application.root;
+    let failed = |error: std::io::Error| format!("{}: {error}", root.display());
+    let before = std::fs::read(root.join("Cargo.lock")).map_err(failed)?;
+    // The same folder for both, one after the other, so that command lines and messages are as equal as they can be.
+    let target = root.join("target");
+    if target.exists() {
+        std::fs::remove_dir_all(&target).map_err(failed)?;
+    }
+    let outcome = side.run(root, &["build", "-v", "--locked", "--profile", profile]);
+    println!("   {} {profile}: {:.1} s", side.name, outcome.elapsed.as_secs_f64());
+    let lockfile_kept = std::fs::read(root.join("Cargo.lock")).is_ok_and(|after| after == before);
+    let output = target.join(if profile == "dev" { "debug" } else { profile });
+    let artifacts = artifacts(&output);
+    let version = Command::new(output.join(application.binary)).arg("--version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let again = side.run(root, &["build", "--locked", "--profile", profile, "--message-format=json"]);
+    let messages = again.stdout.lines().map(|line| commands::hashless(&roots.normalise(line))).collect();
+    let status_lines = outcome.stderr.lines().filter_map(|line| status_line(&roots.normalise(line))).collect();
+    Ok(Build { outcome, lockfile_kept, artifacts, version, messages, status_lines })
+}
+
+/// A status line without what may differ: times, commands (compared apart), and what is said of downloads.
+fn status_line(line: &str) -> Option<String> {
+    let line = line.trim();
+    let passing = ["Running `", "Downloading ", "Downloaded ", "Updating ", "Blocking "];
+    if line.is_empty() || passing.iter().any(|start| line.starts_with(start)) {
+        return None;
+    }
+    let text = if line.starts_with("Finished") { line.split(" target(s) in ").next().unwrap_or(line) } else { line };
+    Some(text.to_owned())
+}
+
 fn compare_builds(
     application: &Application,
     profile: &str,
@@ -133,52 +178,35 @@ fn compare_builds(
     bulkhead_roots: &Roots,
     report: &mut Report,
 ) -> Result<(), String> {
-    let Application { package, version, binary, root } = application;
-    let subject = format!("{package} ({profile})");
-    let lockfile = root.join("Cargo.lock");
-    let before = std::fs::read(&lockfile).map_err(|error| format!("{}: {error}", lockfile.display()))?;
-    let mut runs = Vec::new();
-    for side in sides.both() {
-        // The same name for both, so that command lines and messages are as equal as they can be.
-        let target = root.join("target");
-        if target.exists() {
-            std::fs::remove_dir_all(&target).map_err(|error| format!("{}: {error}", target.display()))?;
-        }
-        let outcome = side.run(root, &["build", "-v", "--locked", "--profile", profile]);
-        let kept = std::fs::read(&lockfile).is_ok_and(|after| after == before);
-        let output = target.join(if profile == "dev" { "debug" } else { profile });
-        let version_run = Command::new(output.join(binary)).arg("--version").output();
-        let said = version_run.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        println!("   {} {profile}: {:.1} s", side.name, outcome.elapsed.as_secs_f64());
-        runs.push((outcome, kept, artifacts(&output), said));
-    }
-    let [(cargo, cargo_kept, cargo_files, cargo_said), (bulkhead, bulkhead_kept, bulkhead_files, bulkhead_said)] =
-        &runs[..]
-    else {
-        return Ok(());
+    let subject = format!("{} ({profile})", application.package);
+    let cargo = build(application, profile, &sides.cargo, cargo_roots)?;
+    let bulkhead = build(application, profile, &sides.bulkhead, bulkhead_roots)?;
+    let verdict = if cargo.outcome.code() == bulkhead.outcome.code() {
+        Verdict::Same
+    } else {
+        Verdict::Different(both_ends(&cargo.outcome, &bulkhead.outcome))
     };
-    let verdict =
-        if cargo.code() == bulkhead.code() { Verdict::Same } else { Verdict::Different(both_ends(cargo, bulkhead)) };
     report.add(&subject, "exit status of build", verdict);
-    report.add(&subject, "Cargo.lock untouched", Verdict::of_values(cargo_kept, bulkhead_kept));
-    let (missing, extra) = multiset_difference(cargo_files, bulkhead_files);
-    let listed =
-        |sign: char, names: Vec<String>| names.iter().map(|name| format!("{sign}{name}\n")).collect::<String>();
-    report.add(
-        &subject,
-        "artifact names",
-        Verdict::from_differences(format!("{}{}", listed('-', missing), listed('+', extra))),
-    );
-    report.add(&subject, "binary --version", Verdict::of_values(cargo_said, bulkhead_said));
-    if !cargo_said.contains(version) {
-        report.add(&subject, "binary says its version", Verdict::Skipped(format!("it says {cargo_said:?}")));
+    report.add(&subject, "Cargo.lock untouched", Verdict::of_values(&cargo.lockfile_kept, &bulkhead.lockfile_kept));
+    report.add(&subject, "artifact names", same_lines(&cargo.artifacts, &bulkhead.artifacts));
+    report.add(&subject, "binary --version", Verdict::of_values(&cargo.version, &bulkhead.version));
+    if !cargo.version.contains(application.version) {
+        report.add(&subject, "binary says its version", Verdict::Skipped(format!("it says {:?}", cargo.version)));
     }
-    report.add(
-        &subject,
-        "command lines",
-        Verdict::from_differences(commands::difference(&cargo.stderr, &bulkhead.stderr, cargo_roots, bulkhead_roots)),
-    );
+    report.add(&subject, "JSON messages", same_lines(&cargo.messages, &bulkhead.messages));
+    report.add(&subject, "status lines", same_lines(&cargo.status_lines, &bulkhead.status_lines));
+    let (left, right) = (&cargo.outcome.stderr, &bulkhead.outcome.stderr);
+    let differences = commands::difference(left, right, cargo_roots, bulkhead_roots);
+    report.add(&subject, "command lines", Verdict::from_differences(differences));
     Ok(())
+}
+
+/// Compares lines whatever their order.
+fn same_lines(cargo: &[String], bulkhead: &[String]) -> Verdict {
+    let (missing, extra) = multiset_difference(cargo, bulkhead);
+    let signed =
+        |sign: char, lines: &[String]| lines.iter().take(20).map(|line| format!("{sign}{line}\n")).collect::<String>();
+    Verdict::from_differences(format!("{}{}", signed('-', &missing), signed('+', &extra)))
 }
 
 /// What a user finds below `target/debug`: the files there, and those of `deps` without their hashes.

@@ -17,6 +17,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         if !options.wants(name) {
             continue;
         }
+        println!("-- {name}");
         let folder = options.folder.join("lock");
         compare_one(&folder, name, name, &format!("{name} = \"{requirement}\""), sides, report)?;
         match features_in_index(&sides.cargo, &folder.join("cargo"), name) {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// Lines of differences are cut after so many characters.
+const LONGEST: usize = 500;
+
 /// The result of one comparison.
 pub(crate) enum Verdict {
     Same,
@@ -41,7 +44,8 @@ impl Report {
             Verdict::Different(text) => {
                 println!("DIFFERENT {subject}: {check}");
                 for line in text.lines() {
-                    println!("    {line}");
+                    let shown: String = line.chars().take(LONGEST).collect();
+                    println!("    {shown}{}", if shown.len() < line.len() { "…" } else { "" });
                 }
                 "DIFFERENT"
             }
