@@ -47,8 +47,8 @@ pub fn metadata_json(package: &Package) -> Value {
         "default_run": package.default_run,
         "rust_version": details.rust_version,
     });
-    if let (Some(mostly_unused), Some(object)) = (details.mostly_unused, value.as_object_mut()) {
-        object.insert("hints".to_owned(), json!({ "mostly-unused": mostly_unused }));
+    if let (Some(hints), Some(object)) = (&details.hints, value.as_object_mut()) {
+        object.insert("hints".to_owned(), hints.clone());
     }
     value
 }

@@ -41,6 +41,10 @@ pub struct Profile {
 pub struct Profiles {
     /// Manifest and configuration merged, by name; the four built-in ones are always there.
     tables: BTreeMap<String, ProfileTable>,
+    /// The same with all that they inherit.
+    merged: BTreeMap<String, ProfileTable>,
+    /// What is wrong with an `inherits`: an error to whoever compiles, not to whoever only looks.
+    problem: Option<Diagnostic>,
     incremental: Option<bool>,
 }
 
@@ -89,7 +93,8 @@ impl Profiles {
     ///
     /// # Errors
     ///
-    /// A name that is reserved or malformed, an `inherits` that is missing, unknown or circular.
+    /// A name that is reserved or malformed. An `inherits` that is missing, unknown or circular is reported by
+    /// [`Profiles::resolve`], since Cargo minds it only when it compiles.
     pub fn new(
         manifest: BTreeMap<String, ProfileTable>,
         config: BTreeMap<String, ProfileTable>,
@@ -101,9 +106,16 @@ impl Profiles {
         for (name, table) in config {
             tables.entry(name).or_default().merge(&table);
         }
-        let profiles = Self { tables, incremental: None };
-        let errors: Vec<_> = profiles.tables.iter().filter_map(|(name, table)| profiles.problem(name, table)).collect();
-        if errors.is_empty() { Ok(profiles) } else { Err(errors) }
+        let errors: Vec<_> = tables.keys().filter_map(|name| name_problem(name)).collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut profiles = Self { tables, merged: BTreeMap::new(), problem: None, incremental: None };
+        profiles.problem = profiles.tables.iter().find_map(|(name, table)| profiles.problem(name, table));
+        if profiles.problem.is_none() {
+            profiles.merged = profiles.tables.keys().map(|name| (name.clone(), profiles.merge_chain(name))).collect();
+        }
+        Ok(profiles)
     }
 
     /// The same profiles, with incremental compilation forced on or off for all of them: `CARGO_INCREMENTAL`, or
@@ -168,7 +180,7 @@ impl Profiles {
 
     fn compute(&self, name: &str, request: &ProfileRequest) -> Result<Computed, Diagnostic> {
         let table = self.table(name)?;
-        let mut settings = Settings::new(&table, self.is_release_like(name));
+        let mut settings = Settings::new(table, self.is_release_like(name));
         let mut shared_debug = None;
         if request.for_host {
             settings.opt_level = "0".into();
@@ -210,22 +222,27 @@ impl Profiles {
     }
 
     /// The table of the profile `name` laid over those it inherits from.
-    fn table(&self, name: &str) -> Result<ProfileTable, Diagnostic> {
-        let Some(own) = self.tables.get(name) else {
-            return Err(Diagnostic::error("unknown-profile", format!("profile `{name}` is not defined")));
-        };
-        let mut chain = vec![own];
+    fn table(&self, name: &str) -> Result<&ProfileTable, Diagnostic> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        let undefined = || Diagnostic::error("unknown-profile", format!("profile `{name}` is not defined"));
+        self.merged.get(name).ok_or_else(undefined)
+    }
+
+    /// The same, worked out. Only called where [`Profiles::problem`] has found nothing, so that the chain ends.
+    fn merge_chain(&self, name: &str) -> ProfileTable {
+        let mut chain: Vec<&ProfileTable> = self.tables.get(name).into_iter().collect();
         let mut current = name;
-        // `problem` has refused circles, so this ends.
-        while let Some(parent) = self.parent(current).and_then(|parent| self.tables.get_key_value(parent)) {
-            current = parent.0;
-            chain.push(parent.1);
+        while let Some(parent) = self.parent(current) {
+            chain.extend(self.tables.get(parent));
+            current = parent;
         }
         let mut merged = ProfileTable::default();
         for table in chain.into_iter().rev() {
             merged.merge(table);
         }
-        Ok(merged)
+        merged
     }
 
     /// What the profile `name` inherits from.
@@ -247,7 +264,7 @@ impl Profiles {
         current == "release"
     }
 
-    /// Which rule the profile `name` breaks.
+    /// Which rule of inheritance the profile `name` breaks.
     fn problem(&self, name: &str, table: &ProfileTable) -> Option<Diagnostic> {
         let error = |message: String| Some(Diagnostic::error("profile", message));
         match name {
@@ -255,16 +272,7 @@ impl Profiles {
                 return error(format!("`inherits` must not be specified in root profile `{name}`"));
             }
             "dev" | "release" | "test" | "bench" => return None,
-            "debug" => {
-                return error("profile name `debug` is reserved; to configure the default development profile, use the name `dev` as in [profile.dev]".to_owned());
-            }
-            _ if RESERVED.contains(&name) || name.starts_with("cargo") => {
-                return error(format!("profile name `{name}` is reserved; please choose a different name"));
-            }
             _ => {}
-        }
-        if name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-')) {
-            return error(format!("invalid profile name `{name}`: only letters, digits, `_` and `-` are allowed"));
         }
         let mut seen = vec![name];
         loop {
@@ -287,6 +295,28 @@ impl Profiles {
             seen.push(parent);
         }
     }
+}
+
+/// Which rule the name of a profile breaks; it becomes the name of a folder.
+fn name_problem(name: &str) -> Option<Diagnostic> {
+    let message = match name {
+        "debug" => {
+            "profile name `debug` is reserved; to configure the default development profile, use the name `dev` as \
+                    in [profile.dev]"
+                .to_owned()
+        }
+        _ if RESERVED.contains(&name) || name.starts_with("cargo") => {
+            format!("profile name `{name}` is reserved; please choose a different name")
+        }
+        _ if name.is_empty()
+            || name.len() > 64
+            || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-')) =>
+        {
+            format!("invalid profile name `{name}`: only letters, digits, `_` and `-` are allowed")
+        }
+        _ => return None,
+    };
+    Some(Diagnostic::error("profile", message))
 }
 
 struct Computed {

@@ -140,7 +140,7 @@ impl Reader<'_> {
         table.package = section.string(self, "package");
         table.features = section.strings(self, "features").unwrap_or_default();
         table.optional = section.boolean(self, "optional");
-        let default_features = section.take_either("default-features");
+        let default_features = section.take_either(self, "default-features");
         table.default_features =
             default_features.and_then(|value| self.boolean(&section.child("default-features"), value));
         self.odd_dependency_keys(name, section);

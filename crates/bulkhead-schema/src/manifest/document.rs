@@ -30,6 +30,24 @@ const TOP_LEVEL_KEYS: &[&str] = &[
     "workspace",
 ];
 
+/// Sections that only a manifest with `[package]` may have.
+const PACKAGE_SECTIONS: &[&str] = &[
+    "badges",
+    "bench",
+    "bin",
+    "build-dependencies",
+    "build_dependencies",
+    "dependencies",
+    "dev-dependencies",
+    "dev_dependencies",
+    "example",
+    "features",
+    "lib",
+    "lints",
+    "target",
+    "test",
+];
+
 /// Features of `cargo-features` that have been stabilised: naming them does nothing.
 const STABLE_CARGO_FEATURES: &[&str] = &[
     "alternative-registries",
@@ -37,10 +55,8 @@ const STABLE_CARGO_FEATURES: &[&str] = &[
     "edition",
     "edition2021",
     "edition2024",
-    "lints",
     "named-profiles",
     "profile-overrides",
-    "publish-lockfile",
     "rename-dependency",
     "resolver",
     "rust-version",
@@ -56,6 +72,9 @@ impl Reader<'_> {
             self.cargo_features(value);
         }
         let package = self.package_section(&mut top);
+        if package.is_none() && document.contains_key("workspace") {
+            self.refuse_package_sections(&top);
+        }
         let library = top.take("lib").and_then(|value| self.target("lib", value));
         let mut targets = |key: &str| {
             let tables = top.take(key).map(|value| self.targets(key, value));
@@ -69,7 +88,7 @@ impl Reader<'_> {
         if let Some(value) = top.take("badges") {
             self.badges(value);
         }
-        let mostly_unused = top.take("hints").and_then(|value| self.hints(value));
+        let hints = top.take("hints").and_then(|value| self.hints(value));
         let mut manifest = Manifest {
             path: self.path().to_owned(),
             text: self.text().clone(),
@@ -85,12 +104,17 @@ impl Reader<'_> {
             profiles: BTreeMap::new(),
             patches: Vec::new(),
             replacements: Vec::new(),
-            mostly_unused,
+            hints,
+            legacy_keys: Vec::new(),
             lints,
         };
         if self.origin == Origin::Local {
             self.workspace_sections(&mut top, &mut manifest);
         }
+        if manifest.package.is_none() && manifest.workspace.is_none() && self.origin == Origin::Local {
+            self.error("manifest-empty", "manifest is missing either a `[package]` or a `[workspace]`", 0..0);
+        }
+        manifest.legacy_keys = std::mem::take(&mut self.legacy_keys);
         self.unknown_keys(&top, TOP_LEVEL_KEYS, Unknown::Warn);
         manifest
     }
@@ -121,13 +145,30 @@ impl Reader<'_> {
             return self.package("package", value);
         }
         let (span, value) = top.entries.remove("project")?;
-        self.warn("manifest-project-table", "`[project]` is deprecated in favor of `[package]`", span);
+        self.warn("manifest-project-table", "`[project]` is deprecated in favor of `[package]`", span.clone());
+        self.legacy_keys.push(Spanned::new(span, "package".to_owned()));
         self.package("project", value)
     }
 
+    /// Sections that describe a package have no place in a virtual manifest.
+    fn refuse_package_sections(&mut self, top: &Section<'_>) {
+        for key in PACKAGE_SECTIONS {
+            if let Some((span, _)) = top.entries.get(key) {
+                let message = format!("this virtual manifest specifies a `{key}` section, which is not allowed");
+                self.error("manifest-virtual-section", message, span.clone());
+            }
+        }
+    }
+
     fn cargo_features(&mut self, value: Value<'_>) {
+        let mut seen = Vec::new();
         for feature in self.strings("cargo-features", value).unwrap_or_default() {
             let name = feature.get_ref().as_str();
+            if seen.contains(&name.to_owned()) {
+                let message = format!("the cargo feature `{name}` has already been activated");
+                self.error("manifest-cargo-feature-twice", message, feature.span());
+            }
+            seen.push(name.to_owned());
             if STABLE_CARGO_FEATURES.contains(&name) {
                 let message = format!(
                     "the cargo feature `{name}` has been stabilized in the Rust toolchain and is no longer necessary \
@@ -173,7 +214,7 @@ impl Reader<'_> {
             DependencyKind::Development => "dev-dependencies",
             DependencyKind::Build => "build-dependencies",
         };
-        if let Some(value) = section.take_either(key) {
+        if let Some(value) = section.take_either(self, key) {
             all.extend(self.dependencies(&section.child(key), value, kind, platform));
         }
     }
@@ -218,10 +259,11 @@ impl Reader<'_> {
         }
     }
 
-    fn hints(&mut self, value: Value<'_>) -> Option<bool> {
+    /// The one hint that `cargo metadata` shows, whatever its type; others are passed over, as the Cargo Book demands.
+    fn hints(&mut self, value: Value<'_>) -> Option<serde_json::Value> {
         let mut section = self.section("hints", value)?;
-        // A hint of a type that this version doesn't know is passed over, as the Cargo Book demands.
-        section.take("mostly-unused").and_then(|value| value.get_ref().as_bool())
+        let mostly_unused = section.take("mostly-unused").map(|value| super::json(value.get_ref()));
+        Some(serde_json::json!({ "mostly-unused": mostly_unused }))
     }
 
     fn targets(&mut self, key: &str, value: Value<'_>) -> Option<Vec<TargetTable>> {

@@ -77,13 +77,17 @@ impl Reader<'_> {
                 self.warn("manifest-unknown-lint-tool", message, span.clone());
             }
             let Some(table) = self.section(section.child(tool), value) else { continue };
-            if matches!(*tool, "cargo") {
-                continue;
-            }
             for (lint, (span, value)) in &table.entries {
                 let tool = if *tool == "rust" { LintTool::Rust } else { LintTool::Other((*tool).to_owned()) };
                 let name = Spanned::new(span.clone(), (*lint).to_owned());
-                lints.extend(self.lint(&table.child(lint), value, tool, name));
+                if let Some((before, after)) = lint.split_once("::") {
+                    let message =
+                        format!("`{}` is not a valid lint name; try `lints.{before}.{after}`", table.child(lint));
+                    self.error("manifest-lint", message, span.clone());
+                }
+                let lint = self.lint(&table.child(lint), value, tool, name);
+                // Cargo's own lints are for Cargo, not for rustc.
+                lints.extend(lint.filter(|lint| lint.tool != LintTool::Other("cargo".to_owned())));
             }
         }
         Some(Lints { lints })

@@ -92,8 +92,11 @@ pub struct Manifest {
     pub patches: Vec<(Spanned<String>, Vec<DependencyTable>)>,
     /// `[replace]`: the key of each is a package id specification.
     pub replacements: Vec<DependencyTable>,
-    /// `hints.mostly-unused`, which Cargo only shows in `metadata` so far.
-    pub mostly_unused: Option<bool>,
+    /// `[hints]`, those of known name and type, which Cargo only shows in `metadata` so far.
+    pub hints: Option<serde_json::Value>,
+    /// Keys in an old spelling (`crate_type`, `[project]`), which edition 2024 refuses; the new spelling is the value's
+    /// text.
+    pub legacy_keys: Vec<Spanned<String>>,
     /// `[lints]`
     pub lints: Option<Spanned<Inheritable<Lints>>>,
 }

@@ -196,6 +196,10 @@ impl Reader<'_> {
     }
 
     fn unstable_fields(&mut self, section: &mut Section<'_>) {
+        if let Some((span, _)) = section.entries.remove("cargo-features") {
+            let message = "the field `cargo-features` should be set at the top of Cargo.toml before any tables";
+            self.error("manifest-cargo-features", message, span);
+        }
         for key in ["default-target", "forced-target", "im-a-teapot", "metabuild", "different-binary-name"] {
             if let Some((span, _)) = section.entries.remove(key)
                 && self.origin == Origin::Local

@@ -262,17 +262,22 @@ pub(super) enum Nesting {
 const NOT_IN_OVERRIDES: &[&str] = &["inherits", "lto", "panic", "rpath"];
 
 /// Settings that only nightly Cargo gives a meaning to.
-const UNSTABLE_SETTINGS: &[&str] = &["codegen-backend", "hint-mostly-unused", "rustflags", "trim-paths"];
+const UNSTABLE_SETTINGS: &[&str] = &["codegen-backend", "dir-name", "rustflags", "trim-paths"];
 
 impl Reader<'_> {
     pub(super) fn profile(&mut self, name: &str, value: Value<'_>, nesting: Nesting) -> Option<ProfileTable> {
         let mut section = self.section(name, value)?;
         let mut table = ProfileTable::default();
         for key in PROFILE_KEYS {
-            let Some(value) = section.take_either(key) else { continue };
+            let Some(value) = section.take(key) else { continue };
             let full = section.child(key);
             if nesting == Nesting::Override && NOT_IN_OVERRIDES.contains(key) {
                 let message = format!("`{key}` may not be specified in a `package` or `build-override` profile");
+                self.error("manifest-profile", message, value.span());
+            } else if let (true, Some(text)) = (matches!(*key, "opt-level" | "debug"), value.get_ref().as_str())
+                && text.starts_with(|c: char| c.is_ascii_digit())
+            {
+                let message = format!("`{full}` must not be a number in quotes: write {text}");
                 self.error("manifest-profile", message, value.span());
             } else if let Err(problem) = profile_value(value).and_then(|value| table.set(key, value)) {
                 self.error("manifest-profile", format!("`{full}`: {problem}"), value.span());
@@ -284,7 +289,17 @@ impl Reader<'_> {
                 self.error("manifest-unstable-key", message, span);
             }
         }
-        if nesting == Nesting::Profile {
+        if let Some((span, _)) = section.entries.remove("hint-mostly-unused") {
+            let message = format!("ignoring `{name}.hint-mostly-unused`, which needs nightly Cargo");
+            self.warn("manifest-unused-key", message, span);
+        }
+        if nesting == Nesting::Override {
+            for key in ["build-override", "package"] {
+                if let Some((span, _)) = section.entries.remove(key) {
+                    self.error("manifest-profile", format!("{key} profiles cannot be nested"), span);
+                }
+            }
+        } else {
             self.overrides(&mut section, &mut table);
         }
         self.unknown_keys(&section, PROFILE_KEYS, Unknown::Warn);

@@ -19,6 +19,7 @@ pub(super) struct Reader<'a> {
     text: &'a Arc<str>,
     pub(super) origin: Origin,
     findings: Vec<Diagnostic>,
+    pub(super) legacy_keys: Vec<Spanned<String>>,
 }
 
 /// One table that is being read: knows its name in full and which of its keys nobody has asked for yet.
@@ -40,7 +41,7 @@ pub(super) enum Unknown {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(path: &'a Path, text: &'a Arc<str>, origin: Origin) -> Self {
-        Self { path, text, origin, findings: Vec::new() }
+        Self { path, text, origin, findings: Vec::new(), legacy_keys: Vec::new() }
     }
 
     pub(super) fn path(&self) -> &'a Path {
@@ -186,9 +187,22 @@ impl<'t> Section<'t> {
         self.entries.remove(key).map(|(_, value)| value)
     }
 
-    /// Takes `key`, or else its old spelling with `_`. Where both stand the old one is left, and so reported.
-    pub(super) fn take_either(&mut self, key: &str) -> Option<Value<'t>> {
-        self.take(key).or_else(|| self.take(&key.replace('-', "_")))
+    /// Takes `key`, or else its old spelling with `_`, which is passed over where both stand.
+    pub(super) fn take_either(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<Value<'t>> {
+        let value = self.take(key);
+        let old_key = key.replace('-', "_");
+        let Some((span, old)) = Some(old_key).filter(|old| old != key).and_then(|old| self.entries.remove(&*old))
+        else {
+            return value;
+        };
+        reader.legacy_keys.push(Spanned::new(span.clone(), key.to_owned()));
+        let full = self.child(key);
+        let message = match value {
+            Some(_) => format!("the old spelling of `{full}` stands beside the new one, and is ignored"),
+            None => format!("the old spelling of `{full}` is deprecated and will not work in the 2024 edition"),
+        };
+        reader.warn("manifest-legacy-key", message, span);
+        value.or(Some(old))
     }
 
     pub(super) fn string(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<Spanned<String>> {

@@ -55,8 +55,8 @@ impl Reader<'_> {
     pub(super) fn target(&mut self, name: &str, value: Value<'_>) -> Option<TargetTable> {
         let mut section = self.section(name, value)?;
         let section = &mut section;
-        let crate_types = section.take_either("crate-type");
-        let proc_macro = section.take_either("proc-macro");
+        let crate_types = section.take_either(self, "crate-type");
+        let proc_macro = section.take_either(self, "proc-macro");
         let table = TargetTable {
             span: section.span.clone(),
             name: section.string(self, "name"),

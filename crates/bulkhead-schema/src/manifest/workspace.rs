@@ -52,6 +52,11 @@ impl Reader<'_> {
             lints,
             metadata: section.take("metadata").map(|value| super::json(value.get_ref())),
         };
+        for dependency in table.dependencies.iter().filter(|dependency| dependency.optional == Some(true)) {
+            let name = dependency.name.get_ref();
+            let message = format!("{name} is optional, but workspace dependencies cannot be optional");
+            self.error("manifest-workspace-dependency", message, dependency.span.clone());
+        }
         self.unknown_keys(section, WORKSPACE_KEYS, Unknown::Warn);
         Some(table)
     }

@@ -19,6 +19,10 @@ impl Loader<'_> {
         for entry in root.workspace.iter().flat_map(|table| &table.members) {
             for member in self.expand(root, folder, entry)? {
                 let manifest_path = member.join("Cargo.toml");
+                // A pattern passes over what is excluded; an entry that names a package outright wins over `exclude`.
+                if root.workspace.as_ref().is_some_and(|table| is_excluded(folder, table, &manifest_path)) {
+                    continue;
+                }
                 if !self.manifest_exists(&manifest_path) {
                     let via = if globs::is_pattern(entry.get_ref()) {
                         format!(" via `{}`", entry.get_ref())
@@ -154,7 +158,8 @@ impl Loader<'_> {
         if let Some(id) = current.filter(|_| current_path != root.path) {
             return Some(vec![id]);
         }
-        let Some(entries) = root.workspace.as_ref().and_then(|table| table.default_members.as_ref()) else {
+        let table = root.workspace.as_ref();
+        let Some(entries) = table.and_then(|table| table.default_members.as_ref()) else {
             return Some(current.map_or_else(|| members.iter().map(|member| member.id).collect(), |id| vec![id]));
         };
         let mut wanted = Vec::new();
@@ -163,7 +168,7 @@ impl Loader<'_> {
                 match members.iter().find(|member| member.root == path) {
                     Some(member) if !wanted.contains(&member.id) => wanted.push(member.id),
                     Some(_) => {}
-                    None if globs::is_pattern(entry.get_ref()) => {}
+                    None if table.is_some_and(|table| is_excluded(folder, table, &path)) => {}
                     None => {
                         let message =
                             format!("package `{}` is listed in default-members but is not a member", path.display());

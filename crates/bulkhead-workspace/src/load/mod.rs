@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bulkhead_schema::manifest::{self, DependencyTable, Manifest, Origin, ProfileTable};
 use bulkhead_schema::{Dependency, Diagnostic, Level, PackageId, SourceId};
 
-use crate::package::{Assembly, DependencyRules, Inheritance, assemble, has_errors};
+use crate::package::{Assembly, DependencyRules, Inheritance, MISSING_FILE, assemble, has_errors};
 use crate::{Edition, Files, Package, Profiles};
 
 /// What loading has to be told.
@@ -86,6 +86,9 @@ pub struct Workspace {
     /// Path dependencies outside the workspace's folder that could not be loaded. Whatever resolves dependencies must
     /// report them as its errors; what only shows the members need not.
     pub unloaded: Vec<Diagnostic>,
+    /// Examples, tests and benchmarks whose file is missing. Whatever compiles must report them as its errors; what only
+    /// looks or resolves need not.
+    pub missing_targets: Vec<Diagnostic>,
 }
 
 impl Workspace {
@@ -112,7 +115,11 @@ pub fn load(files: &dyn Files, options: &LoadOptions<'_>) -> Result<(Workspace, 
     let mut findings = loader.findings;
     remove_duplicates(&mut findings);
     match workspace {
-        Some(workspace) if !has_errors(&findings) => Ok((workspace, findings)),
+        Some(mut workspace) if !has_errors(&findings) => {
+            let missing = findings.extract_if(.., |finding| finding.code == MISSING_FILE);
+            workspace.missing_targets = missing.map(|finding| Diagnostic { level: Level::Error, ..finding }).collect();
+            Ok((workspace, findings))
+        }
         _ => Err(findings),
     }
 }
@@ -217,6 +224,7 @@ impl Loader<'_> {
             replacements,
             metadata: root.workspace.as_ref().and_then(|table| table.metadata.clone()),
             unloaded,
+            missing_targets: Vec::new(),
         })
     }
 
@@ -355,6 +363,15 @@ impl Loader<'_> {
             let spec = table.name.get_ref().clone();
             let tail = spec.rsplit('#').next().unwrap_or_default();
             let name = tail.split([':', '@']).next().unwrap_or_default().to_owned();
+            if !tail.contains([':', '@']) {
+                let message = format!("replacements must specify a version to replace, but `{spec}` does not");
+                self.findings.push(root.error("replace", message, table.name.span()));
+            }
+            if let Some(version) = &table.version {
+                let message = format!("replacements cannot specify a version requirement, but found one for `{spec}`");
+                self.findings.push(root.error("replace", message, version.span()));
+                continue;
+            }
             let mut table = table.clone();
             table.name = manifest::Spanned::new(table.name.span(), name);
             if let Some(dependency) = self.root_dependency(root, &table, folder) {

@@ -33,6 +33,7 @@ pub(crate) fn assemble(assembly: &Assembly<'_>, findings: &mut Vec<Diagnostic>) 
     let name = assembly.name(findings)?;
     let version = assembly.version(findings);
     let edition = assembly.edition(findings);
+    assembly.refuse_legacy_keys(edition, findings);
     let search = Search {
         files: assembly.files,
         manifest,
@@ -112,6 +113,18 @@ impl<'a> Assembly<'a> {
                 super::edition(self.manifest, text, span, findings)
             }
             None => Edition::E2015,
+        }
+    }
+
+    fn refuse_legacy_keys(&self, edition: Edition, findings: &mut Vec<Diagnostic>) {
+        if edition < Edition::E2024 {
+            return;
+        }
+        for key in &self.manifest.legacy_keys {
+            let new = key.get_ref();
+            let old = if new == "package" { "project".to_owned() } else { new.replace('-', "_") };
+            let message = format!("`{old}` is unsupported as of the 2024 edition; instead use `{new}`");
+            findings.push(self.manifest.error("manifest-legacy-key", message, key.span()));
         }
     }
 
@@ -206,7 +219,7 @@ impl<'a> Assembly<'a> {
             links: package.links.as_ref().map(|links| links.get_ref().clone()),
             publish: self.publish(findings),
             metadata: package.metadata.clone(),
-            mostly_unused: self.manifest.mostly_unused,
+            hints: self.manifest.hints.clone(),
             exclude,
             include,
             features: written_features(self.manifest, features),

@@ -109,9 +109,7 @@ fn check_reachable(
         .values()
         .flatten()
         .filter_map(|value| match value {
-            FeatureValue::Dependency(name) | FeatureValue::DependencyFeature { dependency: name, weak: false, .. } => {
-                Some(*name)
-            }
+            FeatureValue::Dependency(name) | FeatureValue::DependencyFeature { dependency: name, .. } => Some(*name),
             _ => None,
         })
         .collect();

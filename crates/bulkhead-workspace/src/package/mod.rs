@@ -19,6 +19,7 @@ use bulkhead_schema::{Diagnostic, PackageId, Summary, Symbol};
 pub(crate) use assemble::{Assembly, assemble};
 pub(crate) use dependencies::DependencyRules;
 pub(crate) use inherit::{Inheritance, has_errors};
+pub(crate) use targets::MISSING_FILE;
 
 use crate::{Edition, Target};
 
@@ -78,8 +79,8 @@ pub struct PackageDetails {
     pub publish: Option<Vec<String>>,
     /// `package.metadata`, as JSON.
     pub metadata: Option<serde_json::Value>,
-    /// `hints.mostly-unused`
-    pub mostly_unused: Option<bool>,
+    /// `[hints]`, as JSON.
+    pub hints: Option<serde_json::Value>,
     /// `package.exclude`, for packaging.
     pub exclude: Vec<String>,
     /// `package.include`, for packaging.

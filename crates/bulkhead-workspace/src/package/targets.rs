@@ -61,6 +61,9 @@ impl Many {
     }
 }
 
+/// The code of warnings that are errors to whoever compiles the package as part of his workspace.
+pub(crate) const MISSING_FILE: &str = "target-file-missing";
+
 /// Names of folders below `target/debug`, which a program of that name would clash with.
 const RESERVED_BINARIES: &[&str] = &["build", "deps", "examples", "incremental"];
 
@@ -124,11 +127,8 @@ impl Search<'_> {
     }
 
     fn library_types(&self, table: &TargetTable, findings: &mut Vec<Diagnostic>) -> Vec<CrateType> {
-        if table.proc_macro == Some(true) {
+        if table.proc_macro == Some(true) && table.crate_types.is_none() {
             return vec![CrateType::ProcMacro];
-        }
-        if table.plugin == Some(true) {
-            return vec![CrateType::Dylib];
         }
         let types = self.crate_types(table, findings);
         if types.len() > 1 && types.contains(&CrateType::ProcMacro) {
@@ -240,8 +240,16 @@ impl Search<'_> {
                 )
             }
         };
-        findings.push(self.manifest.error("target-missing", message, name.span()));
+        findings.push(match kind {
+            Many::Binary => self.manifest.error("target-missing", message, name.span()),
+            // Published packages often leave these files out: only compiling the package itself fails.
+            _ => self.manifest.warning(MISSING_FILE, message, name.span()),
+        });
         None
+    }
+
+    fn has_library(&self) -> bool {
+        self.manifest.library.is_some() || self.files.is_file(&self.root.join("src/lib.rs"))
     }
 
     /// Places in which edition 2015 looks too.
@@ -250,6 +258,7 @@ impl Search<'_> {
             return None;
         }
         let candidates = match kind {
+            Many::Binary if self.has_library() => vec!["src/main.rs".to_owned(), "src/bin/main.rs".to_owned()],
             Many::Binary => vec![format!("src/{name}.rs"), "src/main.rs".to_owned(), "src/bin/main.rs".to_owned()],
             Many::Bench => vec!["src/bench.rs".to_owned()],
             Many::Example | Many::Test => Vec::new(),
