@@ -63,7 +63,6 @@ fn execute(
 ) -> Result<Outcome> {
     let Prepared { project, toolchain, graph, build_options, checksums, .. } = prepared;
     let permissions = permissions::load(&global.place, project, checksums.clone(), events)?;
-    check_confinement(&permissions)?;
     let context = Context::new(graph, toolchain, build_options);
     let reporter = Reporter::new(graph, &permissions, options, global.verbose, events);
     let owner = owner(global, &build_options.target_dir)?;
@@ -97,17 +96,6 @@ fn execute(
 fn out_dir(context: &Context<'_>, unit: &Unit) -> PathBuf {
     let index = context.graph.iter().find(|(_, candidate)| std::ptr::eq(*candidate, unit)).map(|(index, _)| index);
     index.map(|index| script_folder(context, index).join("out")).unwrap_or_default()
-}
-
-/// Build code runs confined or not at all.
-fn check_confinement(permissions: &Permissions) -> Result<()> {
-    let support = bulkhead_sandbox::support();
-    let Some(missing) = support.missing(permissions.level()) else { return Ok(()) };
-    Err(Error::new(ErrorKind::Sandbox, "this machine cannot confine build scripts and compilers")
-        .because(missing)
-        .help(
-            "where only user namespaces are missing, `[sandbox] level = \"landlock\"` in your own policy accepts less",
-        ))
 }
 
 fn build_error(error: BuildError) -> Error {

@@ -58,8 +58,9 @@ pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configurat
     Ok(Configuration { config, ignored })
 }
 
+/// An alias harms nobody who does not call it, and the command line names it then.
 fn report_ignored(ignored: &[IgnoredKey], events: &dyn Fn(Event)) {
-    for key in ignored {
+    for key in ignored.iter().filter(|key| !key.key.starts_with("alias.")) {
         let message = format!("`{}` in {} is ignored: {}", key.key, key.definition, key.reason);
         let warning = Diagnostic::warning("config-untrusted", message).help(key.how_to_trust.clone());
         events(Event::Diagnostic(warning));
