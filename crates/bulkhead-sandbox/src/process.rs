@@ -151,7 +151,8 @@ pub enum Level {
     #[default]
     Full,
     /// Landlock and seccomp alone, for hosts that refuse user namespaces, when policy accepts it. What is lost: names and
-    /// metadata of hidden files can be seen, `/proc` shows other processes of the user, and metadata (mode, times) of the
-    /// user's own files can be changed.
+    /// metadata of hidden files can be seen, `/proc` shows other processes of the user, metadata (mode, times) of the user's
+    /// own files can be changed, a refused socket is not recorded as a denial, and `TMPDIR` and `HOME` are set to a private
+    /// folder, whatever the description says. No socket of any kind can be made, except by [`Network::Host`] those of IP.
     LandlockOnly,
 }

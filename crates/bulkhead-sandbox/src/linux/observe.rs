@@ -157,21 +157,26 @@ impl Observer {
     /// Whether the view refuses this, although the host has it.
     fn refused(&self, pid: u32, intent: Intent, path: &Path) -> Option<DenialKind> {
         let place = self.shown.follow_links(path.to_path_buf());
-        match (self.shown.access(&place), intent) {
-            (Some(Access::Write | Access::Device), _) | (Some(Access::Read), Intent::Read | Intent::Execute) => None,
-            (Some(Access::Private), Intent::Change | Intent::Create | Intent::ChangeOrCreate) => None,
-            (Some(Access::Private), _) if exists_inside(pid, &place) => None,
+        let reads = matches!(intent, Intent::Read | Intent::Execute);
+        let makes = matches!(intent, Intent::Create | Intent::ChangeOrCreate);
+        let allowed = match self.shown.access(&place) {
+            Some(Access::Write | Access::Device) => true,
             // What exists cannot be made: the answer is that it exists, inside as outside.
-            (Some(Access::Read), Intent::Create) if fs::symlink_metadata(&place).is_ok() => None,
-            (_, Intent::Create | Intent::ChangeOrCreate) => {
-                (!is_noise(&place) && place.parent().is_some_and(exists)).then_some(DenialKind::Write)
+            Some(Access::Read) => reads || intent == Intent::Create && exists(&place),
+            Some(Access::Private) => {
+                exists_inside(pid, &place) || makes && place.parent().is_some_and(|parent| exists_inside(pid, parent))
             }
-            (None, Intent::Read | Intent::Execute) if self.shown.is_shell(&place) => None,
-            _ if is_noise(&place) || !exists(&place) => None,
-            (_, Intent::Read) => Some(DenialKind::Read),
-            (_, Intent::Execute) => Some(DenialKind::Execute),
-            (_, Intent::Change) => Some(DenialKind::Write),
+            None => (reads || intent == Intent::Create) && self.shown.is_shell(&place),
+        };
+        if allowed || is_noise(&place) {
+            return None;
         }
+        let on_the_host = if makes { place.parent().is_some_and(exists) } else { exists(&place) };
+        on_the_host.then_some(match intent {
+            Intent::Read => DenialKind::Read,
+            Intent::Execute => DenialKind::Execute,
+            Intent::Change | Intent::Create | Intent::ChangeOrCreate => DenialKind::Write,
+        })
     }
 }
 
@@ -220,7 +225,7 @@ fn request(notice: &Notice) -> Option<Request> {
     #[cfg(target_arch = "x86_64")]
     match notice.call.into() {
         libc::SYS_open => return plain(opening(argument(1))),
-        libc::SYS_stat | libc::SYS_lstat | libc::SYS_access | libc::SYS_readlink => return plain(Intent::Read),
+        libc::SYS_stat | libc::SYS_lstat | libc::SYS_access => return plain(Intent::Read),
         libc::SYS_creat | libc::SYS_mkdir => return plain(Intent::Create),
         libc::SYS_rmdir | libc::SYS_unlink | libc::SYS_rename => return plain(Intent::Change),
         libc::SYS_chmod | libc::SYS_chown | libc::SYS_lchown => return plain(Intent::Change),
@@ -233,7 +238,6 @@ fn request(notice: &Notice) -> Option<Request> {
         libc::SYS_openat => at(0, opening(argument(2))),
         libc::SYS_openat2 => at(0, opening(read_word(notice.pid, argument(2))?)),
         libc::SYS_newfstatat | libc::SYS_statx | libc::SYS_faccessat | libc::SYS_faccessat2 => at(0, Intent::Read),
-        libc::SYS_readlinkat => at(0, Intent::Read),
         libc::SYS_chdir => plain(Intent::Read),
         libc::SYS_execve => plain(Intent::Execute),
         libc::SYS_execveat => at(0, Intent::Execute),

@@ -257,11 +257,14 @@ fn start(entry: &mut Entry) -> Result<(), Failure> {
 }
 
 /// Waits for a child that is about to end.
-fn reap(process: i32) {
-    // SAFETY: the child is ours and not waited for elsewhere; no status is asked for.
-    while let Err(Errno(libc::EINTR)) =
-        check(unsafe { libc::waitpid(process, std::ptr::null_mut(), libc::__WALL) }.into())
-    {}
+pub(super) fn reap(process: i32) {
+    loop {
+        // SAFETY: the child is ours and not waited for elsewhere; no status is asked for.
+        let result = unsafe { libc::waitpid(process, std::ptr::null_mut(), libc::__WALL) };
+        if check(result.into()) != Err(Errno(libc::EINTR)) {
+            return;
+        }
+    }
 }
 
 /// A stack for a child that runs in this process's memory.

@@ -190,14 +190,8 @@ impl Child {
         // Nobody is left who could be notified of.
         let deaf = polls[3].revents != 0 && !notice;
         let passed = started.deadline.is_some_and(|deadline| !killed && Instant::now() >= deadline);
-        Ok(Ready {
-            ended: process,
-            stdout,
-            stderr,
-            notice,
-            deaf,
-            late: count == 0 && (ended || passed) || !ended && passed,
-        })
+        let late = if ended { count == 0 } else { passed };
+        Ok(Ready { ended: process, stdout, stderr, notice, deaf, late })
     }
 
     fn reap(&mut self) -> Result<(i32, Usage), SandboxError> {

@@ -1,0 +1,103 @@
+//! Limits, and how an end is reported.
+
+use std::time::{Duration, Instant};
+
+use bulkhead_sandbox::{LimitHit, SandboxError, Status, spawn, support};
+
+use crate::{Place, at_both_levels, confined, has, text};
+
+#[test]
+fn this_host_offers_confinement() {
+    let support = support();
+    assert_eq!((support.full, support.landlock_only), (None, None));
+}
+
+#[test]
+fn exit_codes_and_signals() {
+    let place = Place::new();
+    at_both_levels(&place.shell("exit 7"), |output| assert_eq!(output.exit.status, Status::Code(7)));
+    for (name, number) in [("ABRT", 6), ("TERM", 15), ("KILL", 9), ("SEGV", 11)] {
+        at_both_levels(&place.shell(&format!("kill -{name} $$")), |output| {
+            assert_eq!(output.exit.status, Status::Signal(number));
+        });
+    }
+}
+
+#[test]
+fn time_on_the_clock() {
+    let place = Place::new();
+    let mut process = place.shell("echo first; sleep 60 & sleep 60");
+    process.limits.wall_time = Some(Duration::from_millis(300));
+    let start = Instant::now();
+    at_both_levels(&process, |output| {
+        assert_eq!((output.exit.limit, output.exit.status), (Some(LimitHit::WallTime), Status::Signal(9)));
+        assert_eq!(text(&output.stdout), "first\n");
+    });
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn endless_output() {
+    let place = Place::new();
+    let mut process = place.shell("yes");
+    process.limits.output_bytes = Some(100_000);
+    at_both_levels(&process, |output| {
+        assert_eq!(output.exit.limit, Some(LimitHit::Output));
+        assert_eq!(output.stdout.len(), 100_000);
+    });
+}
+
+#[test]
+fn too_many_processes() {
+    let place = Place::new();
+    let mut process = place.shell("for i in $(seq 600); do sleep 5 & done; echo all");
+    process.limits.processes = Some(40);
+    let output = confined(&process);
+    assert_ne!(text(&output.stdout), "all\n");
+    assert!(text(&output.stderr).to_lowercase().contains("fork"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn processor_time_file_size_and_memory() {
+    let place = Place::new();
+    let mut process = place.shell("while :; do :; done");
+    process.limits.cpu_time = Some(Duration::from_secs(1));
+    assert_eq!(confined(&process).exit.limit, Some(LimitHit::CpuTime));
+    let mut process = place.shell("exec dd if=/dev/zero of=\"$OUT/big\" bs=64k count=100");
+    process.limits.file_size = Some(1 << 20);
+    assert_eq!(confined(&process).exit.limit, Some(LimitHit::FileSize));
+    assert!(std::fs::metadata(place.path("out/big")).unwrap().len() <= 1 << 20);
+    if has("/usr/bin/python3") {
+        let mut process = place.run("/usr/bin/python3", &["-c", "b = bytearray(1 << 30); print('had it')"]);
+        process.limits.memory_bytes = Some(256 << 20);
+        assert!(text(&confined(&process).stderr).contains("MemoryError"));
+    }
+}
+
+#[test]
+fn killing_from_another_thread() {
+    let place = Place::new();
+    let child = spawn(&place.shell("sleep 60")).unwrap();
+    let killer = child.killer().unwrap();
+    std::thread::spawn(move || killer.kill());
+    assert_eq!(child.wait().unwrap().status, Status::Signal(9));
+}
+
+#[test]
+fn usage_counts_what_the_program_started() {
+    let place = Place::new();
+    let usage = confined(&place.shell("sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'")).exit.usage;
+    assert!(usage.user + usage.system > Duration::from_millis(10), "{usage:?}");
+    assert!(usage.max_rss_bytes > 100_000, "{usage:?}");
+}
+
+#[test]
+fn a_program_that_cannot_be_executed() {
+    let place = Place::new();
+    let mut process = place.shell("true");
+    process.program = place.path("package/lib.rs");
+    assert!(matches!(spawn(&process), Err(SandboxError::Execute { .. })));
+    process.program = "/usr/bin/true".into();
+    process.current_dir = place.path("other");
+    assert!(matches!(spawn(&process), Err(SandboxError::Path { .. })));
+}
