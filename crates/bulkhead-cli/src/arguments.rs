@@ -195,6 +195,9 @@ impl SharedArguments for Command {
     }
 }
 
+/// Position in `--help`: behind a command's own flags.
+pub(crate) const COMMON: usize = 900;
+
 /// What every command takes, before or after its name.
 pub(crate) fn global(command: Command) -> Command {
     let quiet = Arg::new("quiet").long("quiet").short('q').help("Do not print cargo log messages");
@@ -205,20 +208,25 @@ pub(crate) fn global(command: Command) -> Command {
                 .short('v')
                 .help("Use verbose output (-vv very verbose/build.rs output)")
                 .action(ArgAction::Count)
+                .display_order(COMMON + 1)
                 .global(true),
         )
-        .arg(quiet.action(ArgAction::SetTrue).global(true))
+        .arg(quiet.action(ArgAction::SetTrue).display_order(COMMON + 2).global(true))
         .arg(
             option("color", "WHEN", "Coloring")
+                .display_order(COMMON + 3)
                 .global(true)
                 .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
                 .ignore_case(true),
         )
-        .arg(lock("locked", "Assert that `Cargo.lock` will remain unchanged"))
-        .arg(lock("offline", "Run without accessing the network"))
-        .arg(lock("frozen", "Equivalent to specifying both --locked and --offline"))
+        .arg(lock(5, "locked", "Assert that `Cargo.lock` will remain unchanged"))
+        .arg(lock(6, "offline", "Run without accessing the network"))
+        .arg(lock(7, "frozen", "Equivalent to specifying both --locked and --offline"))
         .arg(
-            option("config", "KEY=VALUE|PATH", "Override a configuration value").action(ArgAction::Append).global(true),
+            option("config", "KEY=VALUE|PATH", "Override a configuration value")
+                .action(ArgAction::Append)
+                .display_order(COMMON + 4)
+                .global(true),
         )
         .arg(
             Arg::new("unstable")
@@ -231,6 +239,6 @@ pub(crate) fn global(command: Command) -> Command {
         )
 }
 
-fn lock(name: &'static str, help: &'static str) -> Arg {
-    flag(name, help).help_heading(heading::MANIFEST).global(true)
+fn lock(order: usize, name: &'static str, help: &'static str) -> Arg {
+    flag(name, help).help_heading(heading::MANIFEST).display_order(COMMON + order).global(true)
 }

@@ -3,7 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
 
-use crate::arguments::{SharedArguments as _, Words, flag, global, heading, option, optional_option};
+use crate::arguments::{COMMON, SharedArguments as _, Words, flag, global, heading, option, optional_option};
 
 /// The whole command line, for the program name `program` (`bulkhead` or `cargo`).
 pub(crate) fn command_line(program: &'static str) -> Command {
@@ -15,7 +15,7 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .disable_version_flag(true)
         .allow_external_subcommands(true)
         .arg_required_else_help(false)
-        .help_template("{about-with-newline}\n{usage-heading} {usage}\n\nOptions:\n{options}\n\n{after-help}")
+        .help_template("{about-with-newline}\n{usage-heading} {usage}\n\nOptions:\n{options}{after-help}")
         .override_usage(format!("{program} [OPTIONS] [COMMAND]"))
         .after_help(summary(program))
         .arg(
@@ -183,6 +183,7 @@ fn test() -> Command {
         )
         .arg(flag("no-run", "Compile, but don't run tests"))
         .arg(flag("no-fail-fast", "Run all tests regardless of failure"))
+        .arg(flag("quiet", "Display one character per test instead of one line").short('q').display_order(COMMON))
         .future_incompat_report()
         .message_format()
         .packages(words)
@@ -319,6 +320,7 @@ fn new_options(command: Command) -> Command {
                 .value_parser(PossibleValuesParser::new(editions)),
         )
         .arg(option("name", "NAME", "Set the resulting package name, defaults to the directory name"))
+        .arg(option("registry", "REGISTRY", "Registry to use"))
 }
 
 fn new() -> Command {

@@ -194,7 +194,7 @@ fn project_command(name: &str, arguments: &ArgMatches, global: &GlobalOptions, s
     let renderer = Renderer::new(shell);
     let events = |event| renderer.event(event);
     match name {
-        "new" | "init" => bulkhead_ops::new::new(global, &options::new(arguments, name == "init"), &events),
+        "new" | "init" => bulkhead_ops::new::new(global, &options::new(arguments, name == "init")?, &events),
         "fetch" => bulkhead_ops::fetch::fetch(global, &options::platforms(arguments)?, &events),
         "generate-lockfile" => bulkhead_ops::update::generate_lockfile(global, &events),
         "update" => bulkhead_ops::update::update(global, &options::update(arguments)?, &events),
@@ -370,5 +370,9 @@ fn completions(program: &'static str, arguments: &ArgMatches, shell: &Shell) -> 
 }
 
 fn print(shell: &Shell, text: &str) -> Result<(), Error> {
-    shell.print(text).map_err(|error| Error::failure("failed to write to standard output").because(error))
+    match shell.print(text) {
+        // Whoever read our output has enough of it, as with `… | head`.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| Error::failure("failed to write to standard output").because(error)),
+    }
 }

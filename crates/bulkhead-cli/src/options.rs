@@ -304,15 +304,18 @@ pub(crate) fn tree(matches: &ArgMatches) -> Result<TreeOptions> {
 }
 
 /// `new` and `init`
-pub(crate) fn new(matches: &ArgMatches, init: bool) -> NewOptions {
-    NewOptions {
+pub(crate) fn new(matches: &ArgMatches, init: bool) -> Result<NewOptions> {
+    if string(matches, "registry").is_some() {
+        return Err(Error::failure("`--registry` is not supported yet"));
+    }
+    Ok(NewOptions {
         path: matches.get_one::<PathBuf>("path").cloned().unwrap_or_default(),
         name: string(matches, "name"),
         lib: flag(matches, "lib"),
         edition: string(matches, "edition"),
         vcs: string(matches, "vcs"),
         init,
-    }
+    })
 }
 
 #[cfg(test)]

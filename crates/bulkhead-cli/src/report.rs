@@ -24,6 +24,9 @@ pub(crate) fn error(shell: &Shell, error: &Error) {
             shell.line(&format!("{separator}  {cause}"));
         }
     }
+    if !error.help.is_empty() {
+        shell.line("");
+    }
     for advice in &error.help {
         shell.help(advice);
     }
@@ -111,7 +114,10 @@ mod tests {
 
     #[test]
     fn findings_point_at_the_place_without_obeying_the_file() {
-        check("[package]\nname = \"\u{1b}]0;x\u{7}é\" # \r\nx = 1\n", 17..26, &expect![[r#"
+        check(
+            "[package]\nname = \"\u{1b}]0;x\u{7}é\" # \r\nx = 1\n",
+            17..26,
+            &expect![[r#"
             error: something\u{1b}[2J
                      error: forged
              --> a/\u{202e}Cargo.toml:2:8
@@ -119,8 +125,12 @@ mod tests {
             2 | name = "\u{1b}]0;x\u{7}é" # \r
               |        ^^^^^^^^^^^^^^^^^
               |
-              = help: do this"#]]);
-        check("a = 1", 5..5, &expect![[r#"
+              = help: do this"#]],
+        );
+        check(
+            "a = 1",
+            5..5,
+            &expect![[r#"
             error: something\u{1b}[2J
                      error: forged
              --> a/\u{202e}Cargo.toml:1:6
@@ -128,12 +138,16 @@ mod tests {
             1 | a = 1
               |      ^
               |
-              = help: do this"#]]);
+              = help: do this"#]],
+        );
     }
 
     #[test]
     fn spans_out_of_range_do_no_harm() {
-        check("é", 1..900, &expect![[r#"
+        check(
+            "é",
+            1..900,
+            &expect![[r#"
             error: something\u{1b}[2J
                      error: forged
              --> a/\u{202e}Cargo.toml:1:1
@@ -141,8 +155,12 @@ mod tests {
             1 | é
               | ^
               |
-              = help: do this"#]]);
-        check("", 5..9, &expect![[r#"
+              = help: do this"#]],
+        );
+        check(
+            "",
+            5..9,
+            &expect![[r#"
             error: something\u{1b}[2J
                      error: forged
              --> a/\u{202e}Cargo.toml:1:1
@@ -150,7 +168,8 @@ mod tests {
             1 |
               | ^
               |
-              = help: do this"#]]);
+              = help: do this"#]],
+        );
         let long = "x".repeat(100_000);
         let diagnostic = Diagnostic::error("x", "long").at("Cargo.toml", &Arc::from(long), 50_000..50_001);
         assert!(snippet(&diagnostic, diagnostic.location.as_ref().unwrap(), false).len() < 4_000);

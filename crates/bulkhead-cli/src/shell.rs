@@ -123,7 +123,7 @@ impl Shell {
     }
 
     fn labelled(&self, label: &str, style: Style, message: &str) {
-        self.line(&format!("{}: {}", self.paint(style, label), escaped_indented(message)));
+        self.line(&format!("{}: {}", self.paint(style, label), escaped_indented(message.trim_end())));
     }
 
     /// Text of Bulkhead's own, already escaped where it holds something else; a line feed is added.
