@@ -205,6 +205,11 @@ fn project_command(name: &str, arguments: &ArgMatches, global: &GlobalOptions, s
             let metadata = bulkhead_ops::metadata::metadata(global, &options::metadata(arguments), &events)?;
             print(shell, &metadata.to_string())
         }
+        "tree" => {
+            let lines = bulkhead_ops::tree::tree(global, &options::tree(arguments)?, &events)?;
+            let lines: Vec<_> = lines.iter().map(|line| escaped_line(line)).collect();
+            print(shell, &lines.join("\n"))
+        }
         "build" => build(Intent::Build, arguments, global, shell, &events),
         "check" => build(Intent::Check { test: false }, arguments, global, shell, &events),
         "run" => run_program(arguments, global, shell, &events),
