@@ -2,8 +2,9 @@
 //!
 //! A program that runs as process 1 itself is not quite the same program: signals without a handler do not end it (so
 //! `abort` ends otherwise than outside), and it inherits every orphan. So process 1 is this: a complete ELF executable of a
-//! few hundred bytes, which waits for all children, writes the wait status of process 2 (the program) to descriptor 3, and
-//! exits, at which the kernel kills whatever is left. It is executed from a sealed memory file while the program already
+//! few hundred bytes, which waits for all children, writes how process 2 (the program) ended to descriptor 3, and exits, at
+//! which the kernel kills whatever is left. It also says whether anything *was* left: if not, the parent need not wait until
+//! the kernel has taken the namespaces apart. It is executed from a sealed memory file while the program already
 //! runs, so it costs little and exists in no file system.
 
 use std::io;
@@ -30,13 +31,13 @@ std::arch::global_asm!(
     ".4byte 0x6474e551, 6", // PT_GNU_STACK, not executable
     ".8byte 0, 0, 0, 0, 0, 16",
     "bulkhead_init_entry:",
-    "sub rsp, 16",
+    "sub rsp, 160",
     "20:",
-    "mov eax, 61", // wait4(-1, status, __WALL, NULL)
+    "mov eax, 61", // wait4(-1, &status, __WALL, &usage)
     "mov rdi, -1",
     "mov rsi, rsp",
     "mov edx, 0x40000000",
-    "xor r10d, r10d",
+    "lea r10, [rsp + 8]",
     "syscall",
     "cmp rax, 2",
     "je 21f",
@@ -45,10 +46,20 @@ std::arch::global_asm!(
     "mov edi, 1",
     "jmp 22f",
     "21:",
-    "mov eax, 1", // write(3, status, 4)
+    "mov eax, 61", // wait4(-1, NULL, WNOHANG | __WALL, NULL)
+    "mov rdi, -1",
+    "xor esi, esi",
+    "mov edx, 0x40000001",
+    "xor r10d, r10d",
+    "syscall",
+    "xor ecx, ecx",
+    "cmp rax, -10",
+    "sete cl", // alone
+    "mov [rsp + 4], ecx",
+    "mov eax, 1", // write(3, message, 152)
     "mov edi, 3",
     "mov rsi, rsp",
-    "mov edx, 4",
+    "mov edx, 152",
     "syscall",
     "xor edi, edi",
     "22:",
@@ -77,12 +88,12 @@ std::arch::global_asm!(
     ".4byte 0x6474e551, 6", // PT_GNU_STACK, not executable
     ".8byte 0, 0, 0, 0, 0, 16",
     "bulkhead_init_entry:",
-    "sub sp, sp, #16",
+    "sub sp, sp, #160",
     "20:",
-    "mov x0, #-1", // wait4(-1, status, __WALL, NULL)
+    "mov x0, #-1", // wait4(-1, &status, __WALL, &usage)
     "mov x1, sp",
     "mov x2, #0x40000000",
-    "mov x3, #0",
+    "add x3, sp, #8",
     "mov x8, #260",
     "svc #0",
     "cmp x0, #2",
@@ -92,9 +103,19 @@ std::arch::global_asm!(
     "mov x0, #1",
     "b 22f",
     "21:",
-    "mov x0, #3", // write(3, status, 4)
+    "mov x0, #-1", // wait4(-1, NULL, WNOHANG | __WALL, NULL)
+    "mov x1, #0",
+    "mov x2, #1",
+    "movk x2, #0x4000, lsl #16",
+    "mov x3, #0",
+    "mov x8, #260",
+    "svc #0",
+    "cmn x0, #10",
+    "cset w1, eq", // alone
+    "str w1, [sp, #4]",
+    "mov x0, #3", // write(3, message, 152)
     "mov x1, sp",
-    "mov x2, #4",
+    "mov x2, #152",
     "mov x8, #64",
     "svc #0",
     "mov x0, #0",
@@ -111,8 +132,31 @@ unsafe extern "C" {
     static bulkhead_init_end: u8;
 }
 
-/// The descriptor to which process 1 writes the program's wait status.
+/// The descriptor to which process 1 writes its [`Message`].
 pub(super) const STATUS_FD: i32 = 3;
+
+/// How the program ended, as process 1 reports it.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct Message {
+    /// The wait status.
+    pub(super) status: i32,
+    /// 1 when no other process was left.
+    pub(super) alone: i32,
+    /// What the program used, with all that it waited for.
+    pub(super) usage: libc::rusage,
+}
+
+/// What is read from the pipe. (The C library's `rusage` has the kernel's size on 64-bit systems.)
+pub(super) type MessageBytes = [u8; size_of::<Message>()];
+const _: () = assert!(size_of::<Message>() == 152);
+
+impl Message {
+    pub(super) fn from_bytes(bytes: MessageBytes) -> Message {
+        // SAFETY: the struct is plain numbers, for which every pattern of bits is valid, and has this size.
+        unsafe { std::mem::transmute(bytes) }
+    }
+}
 
 /// A sealed memory file with the executable, made at the first call.
 ///

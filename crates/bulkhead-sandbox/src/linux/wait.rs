@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::init::{Message, MessageBytes};
 use super::observe::Observer;
 use super::syscall::check;
 use crate::child::{Exit, LimitHit, Status, Stream, Usage};
@@ -39,6 +41,7 @@ pub(super) struct Readers {
 #[derive(Debug)]
 pub(crate) struct Child {
     started: Started,
+    message: Option<Message>,
     reaped: bool,
 }
 
@@ -60,7 +63,7 @@ fn kill(pidfd: &OwnedFd) {
 
 impl Child {
     pub(super) fn new(started: Started) -> Child {
-        Child { started, reaped: false }
+        Child { started, message: None, reaped: false }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -81,10 +84,23 @@ impl Child {
 
     pub(crate) fn wait_with(mut self, on_output: impl FnMut(Stream, &[u8])) -> Result<Exit, SandboxError> {
         let limit = self.attend(on_output)?;
-        let (wait_status, usage) = self.reap()?;
-        let status = match self.started.level {
-            Level::Full => self.program_status(wait_status),
-            Level::LandlockOnly => decode(wait_status),
+        let (status, usage) = match self.message.take() {
+            Some(message) if message.alone == 1 => {
+                // Nothing runs any more; init's own end is not waited for.
+                self.reaped = true;
+                reap_later(self.started.process);
+                (decode(message.status), usage(&message.usage))
+            }
+            message => {
+                let (init_status, init_usage) = self.reap()?;
+                let status = match (self.started.level, message.or_else(|| self.read_message())) {
+                    (Level::LandlockOnly, _) => decode(init_status),
+                    (Level::Full, Some(message)) => decode(message.status),
+                    // Init could not report: it was killed.
+                    (Level::Full, None) => Status::Signal(libc::SIGKILL),
+                };
+                (status, usage(&init_usage))
+            }
         };
         let limit = limit.or(match status {
             Status::Signal(libc::SIGXCPU) => Some(LimitHit::CpuTime),
@@ -131,10 +147,16 @@ impl Child {
                     self.kill();
                 }
             }
-            if ready.ended && !ended {
+            if ready.message && self.message.is_none() {
+                self.message = self.read_message();
+            }
+            let alone = self.message.as_ref().is_some_and(|message| message.alone == 1);
+            if (ready.ended || alone) && !ended {
                 ended = true;
-                // At the weaker level this ends what the program left behind; with namespaces the kernel has done so.
-                self.kill();
+                if self.started.level == Level::LandlockOnly {
+                    // This ends what the program left behind. With namespaces the kernel has done so.
+                    self.kill();
+                }
                 self.started.observer.iter_mut().for_each(Observer::close);
             }
         }
@@ -161,6 +183,7 @@ impl Child {
 
     fn poll(&self, ended: bool, killed: bool) -> Result<Ready, SandboxError> {
         let started = &self.started;
+        let reports = started.level == Level::Full && self.message.is_none();
         let number = |fd: Option<&OwnedFd>| fd.map_or(-1, AsRawFd::as_raw_fd);
         let listener = started.observer.as_ref().and_then(Observer::listener);
         let fds = [
@@ -168,6 +191,7 @@ impl Child {
             number(started.readers.stdout.as_ref()),
             number(started.readers.stderr.as_ref()),
             number(listener),
+            number(Some(&started.status).filter(|_| !ended && reports)),
         ];
         let mut polls = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         let timeout = match started.deadline {
@@ -185,16 +209,17 @@ impl Child {
                 Err(SandboxError::Wait(error))
             };
         }
-        let [process, stdout, stderr, _] = polls.map(|poll| poll.revents != 0);
+        let [process, stdout, stderr, _, _] = polls.map(|poll| poll.revents != 0);
         let notice = polls[3].revents & libc::POLLIN != 0;
+        let message = polls[4].revents & libc::POLLIN != 0;
         // Nobody is left who could be notified of.
         let deaf = polls[3].revents != 0 && !notice;
         let passed = started.deadline.is_some_and(|deadline| !killed && Instant::now() >= deadline);
         let late = if ended { count == 0 } else { passed };
-        Ok(Ready { ended: process, stdout, stderr, notice, deaf, late })
+        Ok(Ready { ended: process, stdout, stderr, notice, deaf, message, late })
     }
 
-    fn reap(&mut self) -> Result<(i32, Usage), SandboxError> {
+    fn reap(&mut self) -> Result<(i32, libc::rusage), SandboxError> {
         let mut status = 0;
         // SAFETY: an all-zero struct is valid; both are valid for writing.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -202,27 +227,31 @@ impl Child {
         check(unsafe { libc::wait4(self.started.process, &raw mut status, libc::__WALL, &raw mut usage) }.into())
             .map_err(|errno| SandboxError::Wait(errno.into()))?;
         self.reaped = true;
-        let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
-        let usage = Usage {
-            user: time(usage.ru_utime),
-            system: time(usage.ru_stime),
-            max_rss_bytes: usage.ru_maxrss as u64 * 1024,
-        };
         Ok((status, usage))
     }
 
-    /// The status that init reported; init's own when it could not (it was killed).
-    fn program_status(&mut self, init_status: i32) -> Status {
-        let mut bytes = [0; 4];
-        let read = self.started.status.try_clone().map(File::from).and_then(|mut pipe| pipe.read_exact(&mut bytes));
-        match read {
-            Ok(()) => decode(i32::from_ne_bytes(bytes)),
-            Err(_) => match decode(init_status) {
-                Status::Code(_) => Status::Signal(libc::SIGKILL),
-                signal => signal,
-            },
-        }
+    /// What init reported. Its write is a single one, shorter than what a pipe takes at once.
+    fn read_message(&self) -> Option<Message> {
+        let mut bytes = [0; size_of::<MessageBytes>()];
+        let mut pipe = self.started.status.try_clone().map(File::from).ok()?;
+        pipe.read_exact(&mut bytes).ok().map(|()| Message::from_bytes(bytes))
     }
+}
+
+/// Notes a process that is ending, and collects those noted earlier that have ended.
+fn reap_later(process: i32) {
+    static ENDING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+    let mut ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    ending.push(process);
+    ending.retain(|process| {
+        // SAFETY: the process is ours; no status is asked for. Zero means that it has not ended.
+        unsafe { libc::waitpid(*process, std::ptr::null_mut(), libc::__WALL | libc::WNOHANG) == 0 }
+    });
+}
+
+fn usage(usage: &libc::rusage) -> Usage {
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    Usage { user: time(usage.ru_utime), system: time(usage.ru_stime), max_rss_bytes: usage.ru_maxrss as u64 * 1024 }
 }
 
 impl Drop for Child {
@@ -243,6 +272,7 @@ struct Ready {
     stderr: bool,
     notice: bool,
     deaf: bool,
+    message: bool,
     late: bool,
 }
 
