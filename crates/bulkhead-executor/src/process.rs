@@ -15,10 +15,6 @@ use crate::{Event, Options};
 /// Where processes find an empty home: no such folder exists, so the sandbox makes one for each.
 const HOME: &str = "/home/bulkhead";
 
-/// Whether refused accesses are recorded. Off until the sandbox can observe the start of a process without waiting for
-/// itself; enforcement does not depend on it.
-const OBSERVE: bool = false;
-
 /// The jobserver, as children are told of it.
 #[derive(Debug)]
 pub(crate) struct Jobserver {
@@ -116,7 +112,7 @@ fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach
     process.write.extend(grants.write.into_iter().filter(|path| path.exists()));
     process.network = if grants.network { Network::Host } else { Network::None };
     process.limits = options.limits.clone();
-    process.observe = OBSERVE;
+    process.observe = true;
     process.inherit.clone_from(&build.jobserver.descriptors);
     process.level = options.level;
     process
