@@ -86,6 +86,11 @@ impl From<&str> for KeyPath {
         Self(dotted.split('.').map(str::to_owned).collect())
     }
 }
+impl From<&[&str]> for KeyPath {
+    fn from(parts: &[&str]) -> Self {
+        Self(parts.iter().map(|&part| part.to_owned()).collect())
+    }
+}
 impl<const N: usize> From<[&str; N]> for KeyPath {
     fn from(parts: [&str; N]) -> Self {
         Self(parts.iter().map(|&part| part.to_owned()).collect())

@@ -302,7 +302,19 @@ fn build_options(
     build.members = members;
     build.jobs = jobs(options.jobs, project)?;
     build.show_dependency_warnings = global.verbose >= 2;
+    build.environment = configured_environment(global, project)?;
     Ok(build)
+}
+
+/// `[env]` of trusted configuration: a variable that the user has set wins unless the entry says `force`.
+fn configured_environment(global: &GlobalOptions, project: &Project) -> Result<BTreeMap<String, String>> {
+    let mut variables = BTreeMap::new();
+    for variable in project.configuration.config.env_table()? {
+        if variable.force || global.place.variable(&variable.name).is_none() {
+            variables.insert(variable.name, variable.value.value);
+        }
+    }
+    Ok(variables)
 }
 
 /// `--target-dir`, else the configured folder, else `target` at the workspace's root.

@@ -23,6 +23,7 @@ pub mod options;
 pub mod packages;
 pub mod permissions;
 pub mod probe;
+pub mod profiles;
 pub mod project;
 pub mod reporter;
 pub mod run;

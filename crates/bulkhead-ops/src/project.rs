@@ -1,6 +1,5 @@
 //! The project that a command works on: its configuration and its workspace.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use bulkhead_workspace::{FileType, Files, LoadOptions, Workspace};
 use crate::configuration::{self, Configuration};
 use crate::error::Result;
 use crate::options::GlobalOptions;
-use crate::{Error, Event, disk};
+use crate::{Error, Event, disk, profiles};
 
 /// Configuration and workspace of one command.
 pub struct Project {
@@ -31,9 +30,11 @@ pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
         manifest_path: manifest_path.clone(),
         ceilings: ceilings(&manifest_path),
         registry: &|name| registry_named(&configuration, name),
-        profiles: configured_profiles(&configuration)?,
+        profiles: profiles::configured(&configuration.config)?,
     };
-    let (workspace, warnings) = bulkhead_workspace::load(&Disk, &options)?;
+    let (mut workspace, warnings) = bulkhead_workspace::load(&Disk, &options)?;
+    let incremental = configuration.config.incremental()?;
+    workspace.profiles = workspace.profiles.with_incremental(incremental);
     if !global.quiet {
         warnings.into_iter().for_each(|warning| events(Event::Diagnostic(warning)));
     }
@@ -76,13 +77,6 @@ fn registry_named(configuration: &Configuration, name: &str) -> Option<SourceId>
     let index = configuration.config.registry(name).ok()?.index?;
     let index = index.value;
     SourceId::parse(&index).or_else(|_| SourceId::parse(&format!("registry+{index}"))).ok()
-}
-
-fn configured_profiles(
-    configuration: &Configuration,
-) -> Result<BTreeMap<String, bulkhead_schema::manifest::ProfileTable>> {
-    let _ = configuration;
-    Ok(BTreeMap::new())
 }
 
 /// The real file system, as `workspace` wants to see it.

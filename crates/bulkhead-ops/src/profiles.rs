@@ -1,0 +1,69 @@
+//! `[profile.*]` of the configuration, read by the rules that manifests follow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bulkhead_config::{Config, Item, Tree};
+use bulkhead_schema::manifest::{PROFILE_KEYS, ProfileTable, ProfileValue};
+
+use crate::error::Result;
+
+const BUILT_IN: [&str; 4] = ["dev", "release", "test", "bench"];
+
+/// The profile tables of files, `--config` and `CARGO_PROFILE_<NAME>_<KEY>`, by name.
+///
+/// The environment cannot be asked which profiles it speaks of, so it is heard about the built-in ones and those that a
+/// file names.
+///
+/// # Errors
+/// A value that no profile setting can have.
+pub fn configured(config: &Config) -> Result<BTreeMap<String, ProfileTable>> {
+    let in_files = config.item("profile").and_then(Item::as_table);
+    let named = in_files.into_iter().flatten().map(|(name, _)| name.as_str());
+    let names: BTreeSet<&str> = named.chain(BUILT_IN).collect();
+    let mut tables = BTreeMap::new();
+    for name in names {
+        let path = vec!["profile", name];
+        let mut table = settings(config, &path)?;
+        if let Some(packages) = item_at(config, &path, "package") {
+            for spec in packages.keys() {
+                table.packages.insert(spec.clone(), settings(config, &["profile", name, "package", spec])?);
+            }
+        }
+        let build_override = settings(config, &["profile", name, "build-override"])?;
+        if build_override != ProfileTable::default() {
+            table.build_override = Some(Box::new(build_override));
+        }
+        if table != ProfileTable::default() {
+            tables.insert(name.to_owned(), table);
+        }
+    }
+    Ok(tables)
+}
+
+fn item_at<'a>(config: &'a Config, path: &[&str], key: &str) -> Option<&'a BTreeMap<String, Item>> {
+    let parts: Vec<&str> = path.iter().copied().chain([key]).collect();
+    config.item(parts.as_slice()).and_then(Item::as_table)
+}
+
+fn settings(config: &Config, path: &[&str]) -> Result<ProfileTable> {
+    let mut table = ProfileTable::default();
+    for &key in PROFILE_KEYS {
+        let parts: Vec<&str> = path.iter().copied().chain([key]).collect();
+        let Some(item) = config.any(parts.as_slice()) else { continue };
+        let value = match &item.tree {
+            Tree::String(text) => ProfileValue::String(text),
+            Tree::Integer(number) => ProfileValue::Integer(*number),
+            Tree::Boolean(flag) => ProfileValue::Boolean(*flag),
+            Tree::List(_) | Tree::Table(_) => {
+                return Err(item
+                    .definition
+                    .error("config-profile", format!("`{}` must be a single value", parts.join(".")))
+                    .into());
+            }
+        };
+        table.set(key, value).map_err(|reason| {
+            item.definition.error("config-profile", format!("`{}` in {}: {reason}", parts.join("."), item.definition))
+        })?;
+    }
+    Ok(table)
+}
