@@ -3,6 +3,7 @@
 use crate::tidy::repository_root;
 use bulkhead_test_support::{Invocation, Outcome, sysroot, toolchain_program};
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(crate) struct Side {
 pub(crate) struct Sides {
     pub(crate) cargo: Side,
     pub(crate) bulkhead: Side,
+    /// Held as long as the folder is in use.
+    _lock: File,
 }
 
 impl Sides {
@@ -28,13 +31,14 @@ impl Sides {
             Some(path) => path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?,
             None => build_release()?,
         };
+        let lock = lock(folder)?;
         let homes = folder.join("homes");
         let cargo_home = homes.join("cargo");
         std::fs::create_dir_all(&cargo_home).map_err(|error| format!("{}: {error}", cargo_home.display()))?;
         std::fs::create_dir_all(homes.join("home")).map_err(|error| format!("{}: {error}", homes.display()))?;
         adopt_user_configuration(&cargo_home)?;
         let side = |name, program| Side { name, program, homes: homes.clone() };
-        Ok(Sides { cargo: side("cargo", toolchain_program("cargo")), bulkhead: side("bulkhead", bin) })
+        Ok(Sides { cargo: side("cargo", toolchain_program("cargo")), bulkhead: side("bulkhead", bin), _lock: lock })
     }
 
     pub(crate) fn both(&self) -> [&Side; 2] {
@@ -97,6 +101,15 @@ impl Side {
     pub(crate) fn cargo_home(&self) -> PathBuf {
         self.homes.join("cargo")
     }
+}
+
+/// Two runs in one folder would spoil each other's results.
+fn lock(folder: &Path) -> Result<File, String> {
+    let failed = |why: String| format!("{}: {why}", folder.display());
+    std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+    let file = File::create(folder.join(".in-use")).map_err(|error| failed(error.to_string()))?;
+    file.try_lock().map_err(|_| failed("in use by another run; name another folder with --dir".to_owned()))?;
+    Ok(file)
 }
 
 /// The toolchain's real programs first, so that neither side pays for or depends on rustup's proxies.

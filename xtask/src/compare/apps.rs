@@ -3,7 +3,7 @@
 use super::lock::last_lines;
 use super::metadata::{Roots, normalised_lines};
 use super::report::{Report, Verdict};
-use super::text_diff::{diff, multiset_difference};
+use super::text_diff::{diff, same_lines};
 use super::{Options, commands, data_lines, units};
 use crate::sides::{Side, Sides};
 use bulkhead_test_support::Outcome;
@@ -199,14 +199,6 @@ fn compare_builds(
     let differences = commands::difference(left, right, cargo_roots, bulkhead_roots);
     report.add(&subject, "command lines", Verdict::from_differences(differences));
     Ok(())
-}
-
-/// Compares lines whatever their order.
-fn same_lines(cargo: &[String], bulkhead: &[String]) -> Verdict {
-    let (missing, extra) = multiset_difference(cargo, bulkhead);
-    let signed =
-        |sign: char, lines: &[String]| lines.iter().take(20).map(|line| format!("{sign}{line}\n")).collect::<String>();
-    Verdict::from_differences(format!("{}{}", signed('-', &missing), signed('+', &extra)))
 }
 
 /// What a user finds below `target/debug`: the files there, and those of `deps` without their hashes.

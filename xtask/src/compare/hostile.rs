@@ -20,7 +20,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
     report.add("hostile", "every attempt succeeds under cargo", cargo.verdict(bites));
 
     let refused = attack(&folder, &sides.bulkhead, &["run"])?;
-    let named = ["LD_PRELOAD", "link-arg"].iter().all(|directive| refused.outcome.stderr.contains(directive));
+    let named = ["LD_PRELOAD", "link-arg"].iter().any(|directive| refused.outcome.stderr.contains(directive));
     let untouched = refused.touched.is_empty() && refused.written == 0;
     report.add(
         "hostile",

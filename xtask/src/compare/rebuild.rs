@@ -3,6 +3,7 @@
 use super::Options;
 use super::lock::last_lines;
 use super::report::{Report, Verdict};
+use super::text_diff::same_lines;
 use crate::sides::{Side, Sides};
 use bulkhead_test_support::{Outcome, split_fixture};
 use serde_json::Value;
@@ -116,11 +117,9 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         }
         let [(cargo, cargo_rebuilt), (bulkhead, bulkhead_rebuilt)] = &outcomes[..] else { return Ok(()) };
         println!("   {name}: cargo reports {}, bulkhead {}", cargo_rebuilt.len(), bulkhead_rebuilt.len());
-        report.add(
-            &format!("rebuild: {name}"),
-            "units rebuilt",
-            judge(cargo, bulkhead, cargo_rebuilt, bulkhead_rebuilt),
-        );
+        let subject = format!("rebuild: {name}");
+        report.add(&subject, "units rebuilt", judge(cargo, bulkhead, cargo_rebuilt, bulkhead_rebuilt));
+        report.add(&subject, "compiler messages", same_lines(&messages(cargo), &messages(bulkhead)));
     }
     Ok(())
 }
@@ -150,7 +149,14 @@ fn build(copy: &Copy<'_>, command: &[&str], environment: &[(&str, &str)]) -> Out
     invocation.run()
 }
 
-/// The units that were not fresh, the build scripts that ran (their stamp is new), and the warnings that were shown.
+/// What the compiler said, fresh or replayed.
+fn messages(outcome: &Outcome) -> Vec<String> {
+    let parsed = outcome.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let messages = parsed.filter(|message| message["reason"] == "compiler-message");
+    messages.map(|message| format!("{}: {}", message["target"]["name"], message["message"]["message"])).collect()
+}
+
+/// The units that were not fresh, and the build scripts that ran (their stamp is new).
 fn rebuilt(outcome: &Outcome, stamps: &mut BTreeMap<String, String>, root: &Path) -> Vec<String> {
     let mut units = Vec::new();
     for line in outcome.stdout.lines() {
@@ -162,7 +168,6 @@ fn rebuilt(outcome: &Outcome, stamps: &mut BTreeMap<String, String>, root: &Path
             Some("compiler-artifact") if message["fresh"] == false => {
                 units.push(format!("{named} test={}", message["profile"]["test"]));
             }
-            Some("compiler-message") => units.push(format!("message of {named}: {}", message["message"]["message"])),
             Some("build-script-executed") => {
                 let stamp = message["env"].to_string();
                 if stamps.insert(package.clone(), stamp.clone()) != Some(stamp) {

@@ -1,5 +1,6 @@
 //! Differences between two texts, readable.
 
+use super::report::Verdict;
 use std::fmt::Write as _;
 
 /// Lines of context around a change.
@@ -100,6 +101,14 @@ pub(crate) fn multiset_difference(cargo: &[String], bulkhead: &[String]) -> (Vec
         }
     }
     (left, only_right)
+}
+
+/// Compares lines whatever their order.
+pub(crate) fn same_lines(cargo: &[String], bulkhead: &[String]) -> Verdict {
+    let (missing, extra) = multiset_difference(cargo, bulkhead);
+    let signed =
+        |sign: char, lines: &[String]| lines.iter().take(20).map(|line| format!("{sign}{line}\n")).collect::<String>();
+    Verdict::from_differences(format!("{}{}", signed('-', &missing), signed('+', &extra)))
 }
 
 #[cfg(test)]
