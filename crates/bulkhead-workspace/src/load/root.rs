@@ -29,20 +29,26 @@ impl Loader<'_> {
     fn search_upwards(&mut self, manifest_path: &Path) -> Option<PathBuf> {
         // The manifest's own folder is looked at too, but its own manifest is known to have no `[workspace]`.
         for folder in manifest_path.parent()?.ancestors().skip(1) {
+            if let Some(root) = self.root_at(folder, manifest_path) {
+                return Some(root);
+            }
+            // A ceiling is the last folder that is looked at.
             if self.options.ceilings.iter().any(|ceiling| ceiling == folder) {
                 return None;
             }
-            let candidate = folder.join("Cargo.toml");
-            let Some(manifest) = self.candidate(&candidate) else { continue };
-            if let Some(table) = &manifest.workspace {
-                if !is_excluded(folder, table, manifest_path) {
-                    return Some(candidate);
-                }
-            } else if let Some(root) = manifest.package.as_ref().and_then(|package| package.workspace.as_ref()) {
-                return Some(path::join(folder, root.get_ref()).join("Cargo.toml"));
-            }
         }
         None
+    }
+
+    /// The root that the manifest in `folder` is, or names, if `manifest_path` belongs to it.
+    fn root_at(&mut self, folder: &Path, manifest_path: &Path) -> Option<PathBuf> {
+        let candidate = folder.join("Cargo.toml");
+        let manifest = self.candidate(&candidate)?;
+        if let Some(table) = &manifest.workspace {
+            return (!is_excluded(folder, table, manifest_path)).then_some(candidate);
+        }
+        let root = manifest.package.as_ref().and_then(|package| package.workspace.as_ref())?;
+        Some(path::join(folder, root.get_ref()).join("Cargo.toml"))
     }
 
     /// The manifest at `path`, if there is one.
