@@ -132,7 +132,7 @@ pub(super) fn prepare(process: &Process, abi: u32) -> Result<View, SandboxError>
     }
     for path in &process.read_if_present {
         match show(&mut shown, path, Access::Read) {
-            Err(SandboxError::Path { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(SandboxError::Path { source, .. }) if is_missing(&source) => {}
             other => other?,
         }
     }
@@ -154,6 +154,10 @@ pub(super) fn prepare(process: &Process, abi: u32) -> Result<View, SandboxError>
     shown.insert(PathBuf::from("/proc"), Access::Read, true);
     let landlock = rules(process, abi, &shown);
     Ok(View { steps, landlock, shown })
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// The system's part, looked up once: it does not change while this process runs.
@@ -387,4 +391,39 @@ fn below_root(path: &Path) -> CString {
     bytes.extend_from_slice(ROOT.as_bytes());
     bytes.extend_from_slice(path.as_os_str().as_bytes());
     CString::new(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{Access, Shown, drop_covered, normalize};
+
+    #[test]
+    fn paths_are_normalised_by_their_spelling() {
+        for (path, expected) in [("/a/./b//c/../d", "/a/b/d"), ("/../..", "/"), ("/a/..", "/")] {
+            assert_eq!(normalize(Path::new(path)), Path::new(expected));
+        }
+    }
+
+    #[test]
+    fn the_nearest_entry_above_decides() {
+        let mut shown = Shown::default();
+        for (path, access) in [
+            ("/ws", Access::Read),
+            ("/ws/src", Access::Read),
+            ("/ws/target/out", Access::Write),
+            ("/ws/target/out/inner", Access::Read),
+        ] {
+            shown.insert(path.into(), access, true);
+        }
+        shown.links.insert("/lib".into(), "/usr/lib".into());
+        drop_covered(&mut shown);
+        assert_eq!(shown.entries.keys().collect::<Vec<_>>(), [Path::new("/ws"), Path::new("/ws/target/out")]);
+        assert_eq!(shown.access(Path::new("/ws/src/lib.rs")), Some(Access::Read));
+        assert_eq!(shown.access(Path::new("/ws/target/out/inner/x")), Some(Access::Write));
+        assert_eq!(shown.access(Path::new("/wsx")), None);
+        assert!(shown.is_shell(Path::new("/")) && !shown.is_shell(Path::new("/w")));
+        assert_eq!(shown.follow_links("/lib/x".into()), PathBuf::from("/usr/lib/x"));
+    }
 }

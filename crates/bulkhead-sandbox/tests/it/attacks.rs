@@ -232,6 +232,14 @@ fn gaining_privileges_and_namespaces() {
 }
 
 #[test]
+fn no_capability_is_left_at_the_weaker_level() {
+    let place = Place::new();
+    at_both_levels(&place.shell("grep -E '^Cap(Inh|Prm|Eff|Amb):' /proc/self/status | sort -u -k2"), |output| {
+        assert_eq!(text(&output.stdout), "CapInh:\t0000000000000000\n");
+    });
+}
+
+#[test]
 fn refused_system_calls() {
     if !has("/usr/bin/python3") {
         return;
