@@ -1,8 +1,11 @@
 //! The one place that speaks HTTP.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+use url::Url;
 
 use crate::{ErrorKind, SourceError, url_rules};
 
@@ -81,6 +84,17 @@ pub(crate) struct Connected {
     runtime: Option<tokio::runtime::Runtime>,
     pub(crate) handle: tokio::runtime::Handle,
     pub(crate) http: reqwest::Client,
+    /// Servers that a request was sent to.
+    contacted: Mutex<BTreeSet<String>>,
+}
+
+impl Connected {
+    /// Whether `url` is on a server that no request has been sent to. The first request to it should go alone until it is
+    /// answered: only then is it known whether the others can share its connection, instead of opening one each.
+    pub(crate) fn is_first_contact(&self, url: &Url) -> bool {
+        let origin = url.origin().ascii_serialization();
+        self.contacted.lock().unwrap_or_else(PoisonError::into_inner).insert(origin)
+    }
 }
 
 impl Drop for Connected {
@@ -124,7 +138,7 @@ fn connect(options: &ClientOptions) -> Result<Connected, SourceError> {
         .build()
         .map_err(|error| failed(format!("cannot start its threads: {error}")))?;
     let http = http_client(options)?.build().map_err(|error| failed(crate::request::describe(&error)))?;
-    Ok(Connected { handle: runtime.handle().clone(), runtime: Some(runtime), http })
+    Ok(Connected { handle: runtime.handle().clone(), runtime: Some(runtime), http, contacted: Mutex::default() })
 }
 
 fn http_client(options: &ClientOptions) -> Result<reqwest::ClientBuilder, SourceError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bulkhead_schema::PackageId;
 use bulkhead_schema::index::Validators;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::request::{Answer, Get, get};
@@ -56,7 +56,8 @@ impl Client {
         match self.connected(&first.url) {
             Ok(connected) => {
                 let options = Arc::new(self.options().clone());
-                let driving = drive(connected.http.clone(), options, requests, Arc::clone(progress), sender);
+                let alone = url::Url::parse(&first.url).is_ok_and(|url| connected.is_first_contact(&url));
+                let driving = drive(connected.http.clone(), alone, options, requests, Arc::clone(progress), sender);
                 let driver = connected.handle.spawn(driving).abort_handle();
                 Downloads { receiver, driver: Some(driver) }
             }
@@ -93,6 +94,7 @@ impl Drop for Downloads {
 
 async fn drive(
     http: reqwest::Client,
+    mut alone: bool,
     options: Arc<ClientOptions>,
     requests: Vec<DownloadRequest>,
     progress: Arc<Progress>,
@@ -104,11 +106,17 @@ async fn drive(
         while running.len() < options.parallel_downloads.max(1) {
             let Some(request) = waiting.next() else { break };
             let (http, options, progress) = (http.clone(), Arc::clone(&options), Arc::clone(&progress));
+            let begun = Arc::new(Notify::new());
+            let tell = Arc::clone(&begun);
             running.spawn(async move {
-                let result = archive(&http, &options, &request.url, &progress).await;
+                let result = archive(&http, &options, &request.url, &progress, &tell).await;
                 progress.finished.fetch_add(1, Ordering::Relaxed);
+                tell.notify_one();
                 (request.id, result)
             });
+            if std::mem::take(&mut alone) {
+                begun.notified().await;
+            }
         }
         match running.join_next().await {
             None => return,
@@ -128,6 +136,7 @@ async fn archive(
     options: &ClientOptions,
     url: &str,
     progress: &Progress,
+    begun: &Notify,
 ) -> Result<Vec<u8>, SourceError> {
     let parsed = url_rules::check(url, options.allow_http_loopback)?;
     let request = Get {
@@ -137,6 +146,7 @@ async fn archive(
         limit: options.max_crate_size,
         deadline: DEADLINE,
         progress: Some(progress),
+        begun: Some(begun),
     };
     match get(http, options, request).await? {
         Answer::Body { bytes, .. } => Ok(bytes),

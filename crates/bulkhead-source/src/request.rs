@@ -10,6 +10,7 @@ use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
     LOCATION, RETRY_AFTER,
 };
+use tokio::sync::Notify;
 use url::Url;
 
 use bulkhead_schema::index::Validators;
@@ -30,6 +31,8 @@ pub(crate) struct Get<'a> {
     pub(crate) deadline: Duration,
     /// Where arriving bytes are counted.
     pub(crate) progress: Option<&'a Progress>,
+    /// Told when the server has begun to answer, or has failed to.
+    pub(crate) begun: Option<&'a Notify>,
 }
 
 /// What came back.
@@ -90,8 +93,11 @@ fn back_off(first: Duration, tried: u32) -> Duration {
 
 async fn attempt(http: &reqwest::Client, options: &ClientOptions, get: &Get<'_>) -> Result<Answer, Attempt> {
     let url = || url_rules::printable(get.url);
-    let response =
-        http.get(get.url.clone()).headers(headers(get)).send().await.map_err(|error| send_failure(&error, url()))?;
+    let sent = http.get(get.url.clone()).headers(headers(get)).send().await;
+    if let Some(begun) = get.begun {
+        begun.notify_one();
+    }
+    let response = sent.map_err(|error| send_failure(&error, url()))?;
     let status = response.status();
     match status {
         StatusCode::OK => {}

@@ -10,6 +10,7 @@ use bulkhead_schema::index::{self, IndexFile, MAX_INDEX_FILE, Validators};
 use bulkhead_schema::{PackageId, PackageName, SourceId};
 use semver::Version;
 use serde::Deserialize;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use url::Url;
 
@@ -165,6 +166,7 @@ impl SparseIndex {
             }
         };
         let options = Arc::new(client.options().clone());
+        let mut alone = connected.is_first_contact(&self.root);
         connected.handle.block_on(async {
             let total = ask.len();
             let mut waiting = ask.into_iter();
@@ -180,7 +182,11 @@ impl SparseIndex {
                         path: self.cache_path(name),
                         cached,
                     };
-                    running.spawn(ask_one(connected.http.clone(), Arc::clone(&options), question));
+                    let begun = Arc::new(Notify::new());
+                    running.spawn(ask_one(connected.http.clone(), Arc::clone(&options), question, Arc::clone(&begun)));
+                    if std::mem::take(&mut alone) {
+                        begun.notified().await;
+                    }
                 }
                 match running.join_next().await {
                     Some(Ok(fetched)) => results.push(fetched),
@@ -248,6 +254,7 @@ fn fingerprint(text: &str) -> u64 {
 fn fetch_config(client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
     let parsed = url_rules::check(url, client.options().allow_http_loopback)?;
     let connected = client.connected(url)?;
+    connected.is_first_contact(&parsed);
     let request = Get {
         url: &parsed,
         validators: Validators::default(),
@@ -255,6 +262,7 @@ fn fetch_config(client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
         limit: MAX_CONFIG,
         deadline: DEADLINE,
         progress: None,
+        begun: None,
     };
     match connected.handle.block_on(get(&connected.http, client.options(), request))? {
         Answer::Body { bytes, .. } => Ok(bytes),
@@ -272,10 +280,16 @@ struct Question {
     cached: Option<IndexFile>,
 }
 
-async fn ask_one(http: reqwest::Client, options: Arc<ClientOptions>, question: Question) -> Fetched {
+async fn ask_one(
+    http: reqwest::Client,
+    options: Arc<ClientOptions>,
+    question: Question,
+    begun: Arc<Notify>,
+) -> Fetched {
     let name = question.name;
     let mut vanished = Vec::new();
-    let index = answer(&http, &options, question, &mut vanished).await;
+    let index = answer(&http, &options, question, &begun, &mut vanished).await;
+    begun.notify_one();
     Fetched { name, index, vanished }
 }
 
@@ -283,6 +297,7 @@ async fn answer(
     http: &reqwest::Client,
     options: &ClientOptions,
     question: Question,
+    begun: &Notify,
     vanished: &mut Vec<Version>,
 ) -> Result<Option<Arc<IndexFile>>, SourceError> {
     let Question { name, source, url, path, cached } = question;
@@ -295,6 +310,7 @@ async fn answer(
         limit: MAX_INDEX_FILE as u64,
         deadline: DEADLINE,
         progress: None,
+        begun: Some(begun),
     };
     match get(http, options, request).await? {
         Answer::NotModified => Ok(cached.map(Arc::new)),
