@@ -370,3 +370,45 @@ fn content_and_modes_come_out_right() {
     );
     assert_eq!(archive.folders(), ["empty"]);
 }
+
+#[test]
+fn no_flipped_byte_makes_it_panic_or_leave_its_folder() {
+    let whole = Tar::new()
+        .pax(&[("path", "aa-1.0.0/long/name"), ("size", "3")])
+        .file("short", b"abc")
+        .long_name(b"aa-1.0.0/other")
+        .edited(b"run", |_| {})
+        .entry(b'5', b"aa-1.0.0/d/", b"")
+        .end();
+    let mut accepted = 0;
+    for at in 0..whole.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= flip;
+            // So that the walk gets past the header's checksum.
+            let start = at / 512 * 512;
+            let mut block = damaged[start..start + 512].to_vec();
+            if !(148..156).contains(&(at - start)) && block[257..262] == *b"ustar" {
+                block[148..156].fill(b' ');
+                let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
+                damaged[start + 148..start + 156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+            if let Ok(archive) = check(id(), &stored(&damaged), &SMALL) {
+                accepted += 1;
+                for file in archive.files() {
+                    assert!(!file.path.starts_with('/') && !file.path.split('/').any(|part| part == ".."), "{at}");
+                    assert!(archive.content(file).len() < whole.len(), "{at}");
+                }
+            }
+        }
+    }
+    assert!(accepted > 100, "{accepted}");
+}
+
+/// A gzip file without compression, which is quick to make.
+fn stored(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
