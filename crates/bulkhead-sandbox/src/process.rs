@@ -83,7 +83,8 @@ pub enum Network {
     /// An empty network namespace: no interface is up, not even loopback; the host's abstract sockets are out of reach.
     #[default]
     None,
-    /// The host's network, because it was granted. Abstract sockets stay out of reach.
+    /// The host's network, because it was granted, with the files of `/etc` for look-ups of names and for certificates.
+    /// Abstract sockets stay out of reach.
     Host,
 }
 

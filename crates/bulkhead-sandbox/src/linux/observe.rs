@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::view::{Access, Shown, normalize};
 use crate::denial::{Denial, DenialKind, Target};
+use crate::process::Network;
 
 /// More different denials than this are not recorded, so that a child cannot fill the parent's memory.
 const MOST_DENIALS: usize = 1000;
@@ -45,6 +46,7 @@ const NOISE: &[&str] = &[
 pub(super) struct Observer {
     listener: Option<OwnedFd>,
     shown: Shown,
+    network: Network,
     denials: BTreeMap<(DenialKind, Target), u32>,
 }
 
@@ -79,10 +81,10 @@ const SYNCHRONOUS_WAKE_UP: libc::c_ulong = 1;
 const CONTINUE: u32 = 1;
 
 impl Observer {
-    pub(super) fn new(listener: OwnedFd, shown: Shown) -> Observer {
+    pub(super) fn new(listener: OwnedFd, shown: Shown, network: Network) -> Observer {
         // SAFETY: numbers only. Kernels before 6.6 refuse, and are merely slower.
         unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNCHRONOUS_WAKE_UP) };
-        Observer { listener: Some(listener), shown, denials: BTreeMap::new() }
+        Observer { listener: Some(listener), shown, network, denials: BTreeMap::new() }
     }
 
     pub(super) fn listener(&self) -> Option<&OwnedFd> {
@@ -141,6 +143,7 @@ impl Observer {
                     // Listening on an abstract name is possible and reaches nobody.
                     Address::Abstract(_) if kind == DenialKind::Bind => {}
                     Address::Abstract(name) => self.record(kind, Target::Address(format!("unix:@{name}"))),
+                    Address::Internet(_) if self.network == Network::Host => {}
                     Address::Internet(address) => self.record(kind, Target::Address(address)),
                 }
             }

@@ -47,7 +47,7 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
     // SAFETY: numbers only. The process is not waited for before its number is turned into a descriptor here.
     let pidfd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, answer.process, 0) })
         .map_err(|errno| SandboxError::Setup { step: "opening the process".into(), source: errno.into() })?;
-    let observer = answer.listener.map(|listener| Observer::new(owned(listener.into()), shown));
+    let observer = answer.listener.map(|listener| Observer::new(owned(listener.into()), shown, process.network));
     let Pipes { stdout, stderr, status, .. } = pipes;
     Ok(Child(wait::Child::new(wait::Started {
         process: answer.process,

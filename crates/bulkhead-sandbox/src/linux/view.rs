@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use super::landlock::{self, Ruleset};
 use crate::error::SandboxError;
-use crate::process::{BaseView, Level, Process};
+use crate::process::{BaseView, Level, Network, Process};
 
 /// The files of `/etc` that loaders, compilers and look-ups of the own user name need. Those that are missing are passed over.
 const ETC: &[&str] = &[
@@ -23,6 +23,16 @@ const ETC: &[&str] = &[
     "/etc/passwd",
     "/etc/group",
     "/etc/localtime",
+];
+/// What look-ups of host names and the check of certificates need besides, where the network was granted.
+const ETC_FOR_NETWORK: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/services",
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
 ];
 /// System folders; on most systems all but `/usr` are links into it. `/nix/store` is where NixOS and Guix keep theirs.
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
@@ -126,16 +136,14 @@ pub(super) fn prepare(process: &Process, abi: u32) -> Result<View, SandboxError>
         let base = system_base();
         shown.links.clone_from(&base.links);
         shown.entries.clone_from(&base.entries);
+        if process.network == Network::Host {
+            show_if_present(&mut shown, ETC_FOR_NETWORK.iter().map(Path::new))?;
+        }
     }
     for path in &process.read {
         show(&mut shown, path, Access::Read)?;
     }
-    for path in &process.read_if_present {
-        match show(&mut shown, path, Access::Read) {
-            Err(SandboxError::Path { source, .. }) if is_missing(&source) => {}
-            other => other?,
-        }
-    }
+    show_if_present(&mut shown, process.read_if_present.iter().map(PathBuf::as_path))?;
     for path in &process.write {
         show(&mut shown, path, Access::Write)?;
     }
@@ -154,6 +162,16 @@ pub(super) fn prepare(process: &Process, abi: u32) -> Result<View, SandboxError>
     shown.insert(PathBuf::from("/proc"), Access::Read, true);
     let landlock = rules(process, abi, &shown);
     Ok(View { steps, landlock, shown })
+}
+
+fn show_if_present<'a>(shown: &mut Shown, paths: impl Iterator<Item = &'a Path>) -> Result<(), SandboxError> {
+    for path in paths {
+        match show(shown, path, Access::Read) {
+            Err(SandboxError::Path { source, .. }) if is_missing(&source) => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 fn is_missing(error: &std::io::Error) -> bool {

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
-use bulkhead_sandbox::{DenialKind, Output, Process, Target};
+use bulkhead_sandbox::{DenialKind, Network, Output, Process, Target};
 
 use crate::{Place, at_both_levels, confined, has, plain, text};
 
@@ -158,6 +158,32 @@ fn connecting() {
         let target = Target::Address(address);
         assert!(denied(&output, DenialKind::Connect, &target), "{target:?} {:?}", output.exit.denials);
     }
+}
+
+#[test]
+fn a_granted_network_is_reached_and_abstract_sockets_are_not() {
+    if !has("/usr/bin/python3") {
+        return;
+    }
+    let place = Place::new();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let name = format!("bulkhead-granted-{}", tcp.local_addr().unwrap().port());
+    let _abstract_socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    let ports = [tcp.local_addr().unwrap().port().to_string(), udp.local_addr().unwrap().port().to_string()];
+    let mut granted =
+        place.run("/usr/bin/python3", &["-c", CONNECT, &ports[0], &ports[1], &name, "/nonexistent/socket"]);
+    granted.network = Network::Host;
+    at_both_levels(&granted, |output| {
+        let stdout = text(&output.stdout);
+        assert_eq!((stdout.matches("reached").count(), stdout.matches("refused [").count()), (2, 2), "{stdout}");
+        let internet = output
+            .exit
+            .denials
+            .iter()
+            .any(|denial| matches!(&denial.target, Target::Address(address) if address.starts_with("127.")));
+        assert!(!internet, "{:?}", output.exit.denials);
+    });
 }
 
 #[test]
