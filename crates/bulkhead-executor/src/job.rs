@@ -12,7 +12,7 @@ use crate::files::{self, failed};
 use crate::messages::{self, Counts, Line, Lines};
 use crate::process::{self, Reach};
 use crate::record::{OutputStamp, Record};
-use crate::run::Build;
+use crate::run::{Build, is_planned_variable, planned_variable};
 use crate::{Event, Failure, FailureKind, Stream, dep_info, uplift};
 
 /// Largest file of stored messages that is replayed, and largest dep-info file.
@@ -76,8 +76,14 @@ fn settle(
         let bytes = files::read(&path, MAX_TEXT).map_err(|error| failed("read", &path, &error))?;
         let dep_info = dep_info::parse(&String::from_utf8_lossy(&bytes));
         let is_set = |name: &str| command.environment.iter().any(|(key, _)| key == name);
-        let variables = dep_info.variables.into_iter().filter(|name| !is_set(name));
-        record.variables = variables.map(|name| (build.variable(unit, &name), name)).map(|(v, n)| (n, v)).collect();
+        for name in dep_info.variables {
+            if is_planned_variable(&name) {
+                record.variables.push((name.clone(), planned_variable(command, &name)));
+            } else if !is_set(&name) {
+                // What a build script set is the business of its own run.
+                record.variables.push((name.clone(), build.variable(unit, &name)));
+            }
+        }
         if unit.is_local {
             record.sources = dep_info.sources.iter().map(|source| command.current_dir.join(source)).collect();
         }
@@ -216,6 +222,7 @@ pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) -> Resul
         }
         if let Some(uplifted) = output.uplifted
             && output.kind != OutputKind::DebugInfo
+            && !build.unit(index).target.is_build_script()
         {
             write_rule(build, index, &uplifted)?;
         }

@@ -1,5 +1,6 @@
 //! One build from beginning to end: lock, survey what is fresh, schedule the rest, say what came out.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,8 @@ use std::time::SystemTime;
 
 use bulkhead_sandbox::Killer;
 use bulkhead_schema::Diagnostic;
-use bulkhead_unit_graph::{CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
+use bulkhead_unit_graph::{Command, CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
+use bulkhead_workspace::TargetKind;
 
 use crate::freshness::{self, Freshness, Now};
 use crate::process::Jobserver;
@@ -35,6 +37,9 @@ pub fn run(
     events(Event::Planned { total: build.graph.units.len(), dirty: dirty.len() });
     for (index, _) in build.graph.iter().filter(|(index, _)| !dirty.contains(index)) {
         report_fresh(&build, index).map_err(BuildError::Fatal)?;
+    }
+    if !dirty.is_empty() {
+        make_folders(planner).map_err(BuildError::Fatal)?;
     }
     schedule::run(&build, &dirty)?;
     let outcome = outcome::gather(&build, dirty.len());
@@ -152,7 +157,10 @@ impl<'a> Build<'a> {
         let files = self.files(index);
         let started = files.invalidate().map_err(|error| crate::files::failed("prepare", &files.folder, &error))?;
         let unit = self.unit(index);
-        let builds = unit.dependencies.iter().map(|dependency| self.builds[dependency.unit.0 as usize]);
+        let builds = unit.dependencies.iter().map(|dependency| match is_tracked(unit, self.unit(dependency.unit)) {
+            true => self.builds[dependency.unit.0 as usize],
+            false => 0,
+        });
         let position = index.0 as usize;
         Ok(Record {
             fingerprint: self.fingerprints[position].to_text(),
@@ -168,6 +176,25 @@ fn profile_folders(planner: &dyn Planner) -> BTreeSet<PathBuf> {
     let platforms: BTreeSet<_> = planner.graph().units.iter().map(|unit| unit.platform).collect();
     let layouts = platforms.into_iter().map(|platform| planner.layout(platform));
     layouts.flat_map(|layout| [layout.artifacts, layout.intermediate]).collect()
+}
+
+/// Makes the folders that Cargo makes, needed or not.
+fn make_folders(planner: &dyn Planner) -> Result<(), Diagnostic> {
+    let platforms: BTreeSet<_> = planner.graph().units.iter().map(|unit| unit.platform).collect();
+    for layout in platforms.into_iter().map(|platform| planner.layout(platform)) {
+        let folders = [
+            layout.dependencies(),
+            layout.build(),
+            layout.examples(),
+            layout.intermediate_examples(),
+            layout.incremental(),
+            layout.fingerprints(),
+        ];
+        for folder in folders {
+            std::fs::create_dir_all(&folder).map_err(|error| crate::files::failed("create", &folder, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Finds out which units must be built, and why.
@@ -204,10 +231,14 @@ fn check(
     dirty: &BTreeSet<UnitIndex>,
 ) -> Freshness {
     let dependencies = unit.dependencies.iter().map(|dependency| {
-        let current = (!dirty.contains(&dependency.unit)).then(|| build.builds[dependency.unit.0 as usize]);
+        let current = match is_tracked(unit, build.unit(dependency.unit)) {
+            true => (!dirty.contains(&dependency.unit)).then(|| build.builds[dependency.unit.0 as usize]),
+            false => Some(0),
+        };
         (dependency.extern_crate_name.as_str(), current)
     });
     let options = build.options;
+    let planned = OnceCell::new();
     let now = Now {
         owner: options.owner,
         grants: &format!("{:?}", (options.grants)(unit)),
@@ -215,7 +246,10 @@ fn check(
         dependencies: &dependencies.collect::<Vec<_>>(),
         outputs: &job::required_outputs(build, index),
         immutable: (!unit.is_local).then_some(unit.package.root.as_path()),
-        variable: &|name| build.variable(unit, name),
+        variable: &|name| match is_planned_variable(name) {
+            true => planned_variable(planned.get_or_init(|| build.planner.command(index, &build.scripts())), name),
+            false => build.variable(unit, name),
+        },
         package_files: &|| match (options.package_files)(&unit.package) {
             Some(files) => Ok(files),
             None => crate::files::package_files(&unit.package.root, &options.target_dir),
@@ -223,6 +257,22 @@ fn check(
         workspace_root: &options.workspace_root,
     };
     freshness::check(record, &now)
+}
+
+/// Whether a rebuild of `dependency` makes `unit` stale. Integration tests depend on programs, which they start and do not
+/// contain.
+fn is_tracked(unit: &Unit, dependency: &Unit) -> bool {
+    dependency.target.kind != TargetKind::Bin || unit.mode == CompileMode::RunBuildScript
+}
+
+/// Whether a variable that the code asked for is the planner's: fields of the manifest, mostly.
+pub(crate) fn is_planned_variable(name: &str) -> bool {
+    name.starts_with("CARGO")
+}
+
+/// The value that the planner gives to a variable.
+pub(crate) fn planned_variable(command: &Command, name: &str) -> Option<String> {
+    command.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
 }
 
 /// Says what a fresh unit said when it was built, and makes sure that its files are where users look for them.

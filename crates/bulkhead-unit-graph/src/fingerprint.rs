@@ -52,7 +52,6 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         ("platform", platform),
         ("RUSTFLAGS", text_hash(flags.rustflags.iter().map(String::as_str))),
         ("lints", text_hash(unit.package.lint_flags.iter().map(String::as_str))),
-        ("package metadata", text_hash(package_metadata(context, index).iter().map(String::as_str))),
     ];
     if unit.mode == CompileMode::Doc {
         parts.push(("RUSTDOCFLAGS", text_hash(flags.rustdocflags.iter().map(String::as_str))));
@@ -61,14 +60,6 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         parts.push(("command line", command_line_hash(&compile_command(context, index, &ScriptOutputs::new()))));
     }
     parts
-}
-
-/// What the environment says of the package (`CARGO_PKG_*`), which crates may compile in.
-fn package_metadata(context: &Context<'_>, index: UnitIndex) -> Vec<String> {
-    let package = &context.unit(index).package;
-    let mut variables = crate::environment::Variables::new();
-    crate::environment::package_variables(package, std::path::Path::new(""), &mut variables);
-    variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// The arguments, except how messages look.
