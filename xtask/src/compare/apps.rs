@@ -154,9 +154,19 @@ fn build(application: &Application, profile: &str, side: &Side, roots: &Roots) -
     let version = Command::new(output.join(application.binary)).arg("--version").output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let again = side.run(root, &["build", "--locked", "--profile", profile, "--message-format=json"]);
-    let messages = again.stdout.lines().map(|line| commands::hashless(&roots.normalise(line))).collect();
+    let messages = again.stdout.lines().flat_map(|line| fields(&commands::hashless(&roots.normalise(line)))).collect();
     let status_lines = outcome.stderr.lines().filter_map(|line| status_line(&roots.normalise(line))).collect();
     Ok(Build { outcome, lockfile_kept, artifacts, version, messages, status_lines })
+}
+
+/// A message as one line per field, so that a difference names the field.
+fn fields(line: &str) -> Vec<String> {
+    let Ok(Value::Object(message)) = serde_json::from_str(line) else { return vec![line.to_owned()] };
+    let package = message.get("package_id").and_then(Value::as_str).and_then(|id| id.rsplit('/').next());
+    let kind =
+        message.get("target").map(|target| format!(" {} {}", target["kind"][0], target["name"])).unwrap_or_default();
+    let about = format!("{} {}{kind}", message.get("reason").unwrap_or(&Value::Null), package.unwrap_or_default());
+    message.iter().map(|(key, value)| format!("{about}: {key} = {value}")).collect()
 }
 
 /// A status line without what may differ: times, commands (compared apart), and what is said of downloads.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// Lines of context around a change.
 const CONTEXT: usize = 2;
 /// The most lines to print; the rest is counted.
-const MOST: usize = 60;
+const MOST: usize = 30;
 /// Above this many differing lines on either side the middle is not aligned line by line.
 const ALIGNABLE: usize = 3000;
 
@@ -103,12 +103,17 @@ pub(crate) fn multiset_difference(cargo: &[String], bulkhead: &[String]) -> (Vec
     (left, only_right)
 }
 
-/// Compares lines whatever their order.
+/// Compares lines whatever their order; a line that differs several times is shown once.
 pub(crate) fn same_lines(cargo: &[String], bulkhead: &[String]) -> Verdict {
     let (missing, extra) = multiset_difference(cargo, bulkhead);
-    let signed =
-        |sign: char, lines: &[String]| lines.iter().take(20).map(|line| format!("{sign}{line}\n")).collect::<String>();
-    Verdict::from_differences(format!("{}{}", signed('-', &missing), signed('+', &extra)))
+    let mut text = String::new();
+    for (sign, lines) in [('-', &missing), ('+', &extra)] {
+        for group in lines.chunk_by(|left, right| left == right).take(MOST) {
+            let times = if group.len() > 1 { format!("  (×{})", group.len()) } else { String::new() };
+            let _ = writeln!(text, "{sign}{}{times}", group[0]);
+        }
+    }
+    Verdict::from_differences(text)
 }
 
 #[cfg(test)]
