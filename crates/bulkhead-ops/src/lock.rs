@@ -91,7 +91,8 @@ pub fn resolve<'a>(
     check_checksums(previous.as_ref(), &resolve)?;
     let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
     let new = lock::updated(&resolve, on_disk.as_ref().map(|(text, lockfile)| (lockfile, text.as_str())), lowest);
-    let changes = lock::changes(previous.as_ref(), &resolve, &indexes);
+    let changes =
+        lock::changes(previous.as_ref(), &resolve, &indexes, rust_version.as_ref().or(request.rustc.as_ref()));
     let changed = new.is_some();
     if let Some(text) = new {
         refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve)?;

@@ -34,7 +34,5 @@ fn report(change: &PackageChange, events: &dyn Fn(Event)) {
         Change::Downgraded(old, new) => ("Downgrading", format!("{old} -> v{}", new.version())),
         Change::Unchanged(id) => ("Unchanged", id.to_string()),
     };
-    let available = change.available.as_ref().map(|version| format!(" (available: v{version})")).unwrap_or_default();
-    let rust = change.requires_rust.as_ref().map(|version| format!(" (requires Rust {version})")).unwrap_or_default();
-    events(Event::Status { verb, message: format!("{what}{available}{rust}") });
+    events(Event::Status { verb, message: format!("{what}{}", change.note()) });
 }

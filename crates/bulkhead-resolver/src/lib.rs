@@ -7,6 +7,7 @@
 //!
 //! Start with [`resolve()`], then [`features`] and [`lock`].
 
+mod changes;
 pub mod features;
 mod keep;
 pub mod lock;

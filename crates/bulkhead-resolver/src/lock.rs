@@ -7,7 +7,9 @@ use bulkhead_schema::lockfile::{LockedDependency, LockedPackage, Lockfile};
 use bulkhead_schema::{PackageId, PackageName, SourceId, Summary};
 use semver::Version;
 
-use crate::{Registry, Resolve};
+use crate::Resolve;
+
+pub use crate::changes::{Change, Changes, PackageChange, changes};
 
 /// A lockfile whose packages have been identified: what the resolver prefers and keeps.
 #[derive(Debug, Clone, Default)]
@@ -219,46 +221,6 @@ pub fn difference(old: &Lockfile, new: &Lockfile, limit: usize) -> Vec<String> {
 
 fn names(package: &LockedPackage) -> BTreeSet<(PackageName, Option<Version>)> {
     package.dependencies.iter().map(|dependency| (dependency.name, dependency.version.clone())).collect()
-}
-
-/// What became of one package between two resolutions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// New.
-    Added(PackageId),
-    /// Gone.
-    Removed(PackageId),
-    /// `Updating name v1 -> v2`
-    Updated(PackageId, PackageId),
-    /// `Downgrading name v2 -> v1`
-    Downgraded(PackageId, PackageId),
-    /// The same, though a newer version exists; only shown with a note or `--verbose`.
-    Unchanged(PackageId),
-}
-
-/// A status line about one package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageChange {
-    /// What became of it.
-    pub change: Change,
-    /// The newest compatible or newest of all versions that could not be taken: `(available: v2.0.0)`.
-    pub available: Option<Version>,
-    /// `(requires Rust 1.80)`, where the chosen version is too new for the workspace.
-    pub requires_rust: Option<Version>,
-}
-
-/// What a new resolution changes, in the order of Cargo's status lines.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// One entry per package that is reported.
-    pub packages: Vec<PackageChange>,
-    /// How many registry or git packages were locked anew: `Locking N packages to latest compatible versions`.
-    pub locked: usize,
-}
-
-/// Compares two resolutions. `old` is `None` for a new lockfile.
-pub fn changes(_old: Option<&Previous>, _new: &Resolve, _registry: &dyn Registry) -> Changes {
-    Changes::default()
 }
 
 /// The packages of `previous` with this name, for package specs of `update`.

@@ -1,0 +1,167 @@
+//! What a new resolution changes, for status lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bulkhead_schema::{PackageId, PackageName, SourceId};
+use semver::Version;
+
+use crate::lock::Previous;
+use crate::{Registry, Resolve, VersionEntry};
+
+/// What became of one package between two resolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// New.
+    Added(PackageId),
+    /// Gone.
+    Removed(PackageId),
+    /// `Updating name v1 -> v2`
+    Updated(PackageId, PackageId),
+    /// `Downgrading name v2 -> v1`
+    Downgraded(PackageId, PackageId),
+    /// The same, though a newer version exists.
+    Unchanged(PackageId),
+}
+
+/// A status line about one package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageChange {
+    /// What became of it.
+    pub change: Change,
+    /// The newest compatible version, or for a direct dependency the newest of all, that was not taken:
+    /// `(available: v2.0.0)`.
+    pub available: Option<Version>,
+    /// What that version, or if there is none the chosen one, needs and the workspace does not promise:
+    /// `(available: v2.0.0, requires Rust 1.80)`, `(requires Rust 1.80)`.
+    pub requires_rust: Option<Version>,
+}
+
+impl PackageChange {
+    /// The note behind the status line, with its leading space; empty if there is nothing to note.
+    pub fn note(&self) -> String {
+        let rust = self.requires_rust.as_ref().map(|rust| match rust.patch {
+            0 => format!("requires Rust {}.{}", rust.major, rust.minor),
+            _ => format!("requires Rust {rust}"),
+        });
+        match (&self.available, rust) {
+            (Some(version), Some(rust)) => format!(" (available: v{version}, {rust})"),
+            (Some(version), None) => format!(" (available: v{version})"),
+            (None, Some(rust)) => format!(" ({rust})"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// What a new resolution changes, in the order of Cargo's status lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// One entry per package that Cargo reports: for a new lockfile those with a note, otherwise all that changed.
+    /// Removals are shown by `update` only.
+    pub packages: Vec<PackageChange>,
+    /// Unchanged packages of which a newer version exists; only `update` tells their number, with `--verbose` all.
+    pub behind: Vec<PackageChange>,
+    /// How many registry or git packages were locked anew: `Locking N packages to latest compatible versions`.
+    pub locked: usize,
+}
+
+/// Compares two resolutions. `old` is `None` for a new lockfile; `rust_version` is the lowest that the workspace
+/// supports, or rustc's.
+pub fn changes(
+    old: Option<&Previous>,
+    new: &Resolve,
+    registry: &dyn Registry,
+    rust_version: Option<&Version>,
+) -> Changes {
+    let notes = Notes { registry, rust_version, direct: direct_dependencies(new) };
+    let mut packages: BTreeMap<(PackageName, SourceId), (Vec<PackageId>, Vec<PackageId>)> = BTreeMap::new();
+    let key = |id: PackageId| (id.name(), id.source());
+    let is_remote = |id: &&PackageId| !id.source().is_path();
+    for &id in old.iter().flat_map(|old| old.packages.keys()).filter(is_remote) {
+        packages.entry(key(id)).or_default().0.push(id);
+    }
+    for &id in new.nodes.keys().filter(is_remote) {
+        packages.entry(key(id)).or_default().1.push(id);
+    }
+    let mut changes = Changes::default();
+    for (before, after) in packages.into_values() {
+        let removed: Vec<PackageId> = before.iter().copied().filter(|id| !after.contains(id)).collect();
+        let (unchanged, added): (Vec<_>, Vec<_>) = after.into_iter().partition(|id| before.contains(id));
+        match (removed.as_slice(), added.as_slice()) {
+            (&[from], &[to]) if from.version() > to.version() => {
+                changes.packages.push(notes.on(Change::Downgraded(from, to), to))
+            }
+            (&[from], &[to]) => changes.packages.push(notes.on(Change::Updated(from, to), to)),
+            _ => {
+                let bare = |change| PackageChange { change, available: None, requires_rust: None };
+                changes.packages.extend(removed.iter().map(|&id| bare(Change::Removed(id))));
+                changes.packages.extend(added.iter().map(|&id| notes.on(Change::Added(id), id)));
+            }
+        }
+        changes.locked += added.len();
+        let behind = unchanged.into_iter().map(|id| notes.on(Change::Unchanged(id), id));
+        changes.behind.extend(behind.filter(|change| change.available.is_some()));
+    }
+    if old.is_none() {
+        changes.packages.retain(|change| change.available.is_some() || change.requires_rust.is_some());
+    }
+    changes
+}
+
+/// What local packages depend on.
+fn direct_dependencies(resolve: &Resolve) -> BTreeSet<PackageId> {
+    let local = resolve.nodes.iter().filter(|(id, _)| id.source().is_path());
+    local.flat_map(|(_, node)| node.dependencies.iter().map(|dependency| dependency.id)).collect()
+}
+
+struct Notes<'a> {
+    registry: &'a dyn Registry,
+    rust_version: Option<&'a Version>,
+    direct: BTreeSet<PackageId>,
+}
+
+impl Notes<'_> {
+    fn on(&self, change: Change, id: PackageId) -> PackageChange {
+        let published = self.registry.versions(id.source(), id.name()).unwrap_or_default();
+        let own = published.iter().find(|entry| entry.version == *id.version());
+        if let Some(needed) = own.filter(|entry| !self.compiles(entry)).and_then(|entry| entry.rust_version.clone()) {
+            return PackageChange { change, available: None, requires_rust: Some(needed) };
+        }
+        let newest = self.newest(published, id);
+        let available = newest.map(|entry| entry.version.clone());
+        let requires_rust = newest.filter(|entry| !self.compiles(entry)).and_then(|entry| entry.rust_version.clone());
+        PackageChange { change, available, requires_rust }
+    }
+
+    /// The newest version that could have been wished for: compatible ones before others, of which only direct
+    /// dependencies hear; and those that compile before those that do not.
+    fn newest<'e>(&self, published: &'e [VersionEntry], id: PackageId) -> Option<&'e VersionEntry> {
+        let current = id.version();
+        let of = |wanted: &dyn Fn(&VersionEntry) -> bool| {
+            published.iter().rev().find(|entry| !entry.yanked && entry.version > *current && wanted(entry))
+        };
+        let compatible = |entry: &VersionEntry| entry.version.pre.is_empty() && is_compatible(current, &entry.version);
+        let same_release =
+            |other: &Version| (other.major, other.minor, other.patch) == (current.major, current.minor, current.patch);
+        let latest = |entry: &VersionEntry| {
+            self.direct.contains(&id) && (entry.version.pre.is_empty() || same_release(&entry.version))
+        };
+        of(&|entry| compatible(entry) && self.compiles(entry))
+            .or_else(|| of(&|entry| latest(entry) && self.compiles(entry)))
+            .or_else(|| of(&compatible))
+            .or_else(|| of(&latest))
+    }
+
+    fn compiles(&self, entry: &VersionEntry) -> bool {
+        let (Some(rust), Some(needed)) = (self.rust_version, &entry.rust_version) else { return true };
+        (needed.major, needed.minor, needed.patch) <= (rust.major, rust.minor, rust.patch)
+    }
+}
+
+/// Whether a caret requirement on `a` accepts `b`, which is higher.
+fn is_compatible(a: &Version, b: &Version) -> bool {
+    match (a.major, a.minor) {
+        (0, 0) => (b.major, b.minor, b.patch) == (0, 0, a.patch),
+        (0, minor) => (b.major, b.minor) == (0, minor),
+        (major, _) => b.major == major,
+    }
+}
