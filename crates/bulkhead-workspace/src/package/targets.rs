@@ -164,8 +164,7 @@ impl Search<'_> {
             targets.extend(self.declared_target(kind, table, &found, findings));
         }
         // Edition 2015 stops looking as soon as one target of the kind is named.
-        let auto = auto.unwrap_or(self.edition != Edition::E2015 || tables.is_none());
-        if auto {
+        if auto.unwrap_or(self.edition != Edition::E2015 || tables.is_none()) {
             let claimed: BTreeSet<_> = targets.iter().flat_map(|t| [t.path.clone(), PathBuf::from(&*t.name)]).collect();
             for Found { name, path } in found {
                 if !claimed.contains(Path::new(&name)) && !claimed.contains(&self.root.join(&path)) {
@@ -174,9 +173,14 @@ impl Search<'_> {
                 }
             }
         }
-        targets.sort_by_key(|target| target.name);
-        for pair in targets.windows(2).filter(|pair| pair[0].name == pair[1].name) {
-            let (word, name) = (kind.word(), pair[0].name);
+        // A manifest that leaves nothing to find, as `cargo publish` writes it, keeps its order.
+        let complete = |table: &TargetTable| table.name.is_some() && table.path.is_some();
+        if auto != Some(false) || !tables.unwrap_or_default().iter().all(complete) {
+            targets.sort_by_key(|target| target.name);
+        }
+        let mut names = BTreeSet::new();
+        for name in targets.iter().map(|target| target.name).filter(|name| !names.insert(*name)) {
+            let word = kind.word();
             let message = format!("found duplicate {word} name {name}, but all {word} targets must have a unique name");
             findings.push(self.manifest.error("target-duplicate", message, self.package.span.clone()));
         }
