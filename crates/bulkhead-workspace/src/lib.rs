@@ -21,3 +21,6 @@ pub use metadata::{metadata_json, package_id_spec};
 pub use package::{Package, PackageDetails};
 pub use profile::{DebugInfo, Lto, PanicStrategy, Profile, ProfileRequest, Profiles, Strip};
 pub use target::{CrateType, Edition, Target, TargetKind};
+
+#[cfg(test)]
+mod tests;

@@ -287,7 +287,7 @@ impl Profiles {
                 ));
             };
             if seen.contains(&parent) {
-                return error(format!("profile inheritance loop detected with profile `{name}` inheriting `{parent}`"));
+                return error(format!("profile inheritance loop detected with profile `{last}` inheriting `{parent}`"));
             }
             if !self.tables.contains_key(parent) {
                 return error(format!("profile `{last}` inherits from `{parent}`, but that profile is not defined"));

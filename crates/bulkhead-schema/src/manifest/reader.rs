@@ -13,12 +13,20 @@ use crate::Diagnostic;
 /// A spanned value of the tree.
 pub(super) type Value<'t> = &'t Spanned<DeValue<'t>>;
 
+/// How many findings are kept; whoever has more has no use for them, and each holds a message.
+const MAX_FINDINGS: usize = 1_000;
+
+/// How many findings may come with a suggestion of what was meant.
+const MAX_SUGGESTIONS: usize = 100;
+
 /// Collects what is wrong with one manifest.
 pub(super) struct Reader<'a> {
     path: &'a Path,
     text: &'a Arc<str>,
     pub(super) origin: Origin,
     findings: Vec<Diagnostic>,
+    /// Whether an error is among the findings.
+    failed: bool,
     pub(super) legacy_keys: Vec<Spanned<String>>,
 }
 
@@ -41,7 +49,7 @@ pub(super) enum Unknown {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(path: &'a Path, text: &'a Arc<str>, origin: Origin) -> Self {
-        Self { path, text, origin, findings: Vec::new(), legacy_keys: Vec::new() }
+        Self { path, text, origin, findings: Vec::new(), failed: false, legacy_keys: Vec::new() }
     }
 
     pub(super) fn path(&self) -> &'a Path {
@@ -72,20 +80,24 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn finish(self, manifest: Manifest) -> Result<(Manifest, Vec<Diagnostic>), Vec<Diagnostic>> {
-        if self.findings.iter().any(|finding| finding.level == crate::Level::Error) {
-            Err(self.findings)
-        } else {
-            Ok((manifest, self.findings))
+        if self.failed { Err(self.findings) } else { Ok((manifest, self.findings)) }
+    }
+
+    fn push(&mut self, finding: Diagnostic, span: Range<usize>) {
+        // Warnings make room for nothing, but an error must never get lost among them.
+        if self.findings.len() < MAX_FINDINGS || (finding.level == crate::Level::Error && !self.failed) {
+            self.failed |= finding.level == crate::Level::Error;
+            self.findings.push(finding.at(self.path, self.text, span));
         }
     }
 
     pub(super) fn error(&mut self, code: &'static str, message: impl Into<String>, span: Range<usize>) {
-        self.findings.push(Diagnostic::error(code, message).at(self.path, self.text, span));
+        self.push(Diagnostic::error(code, message), span);
     }
 
     pub(super) fn warn(&mut self, code: &'static str, message: impl Into<String>, span: Range<usize>) {
         if self.origin == Origin::Local {
-            self.findings.push(Diagnostic::warning(code, message).at(self.path, self.text, span));
+            self.push(Diagnostic::warning(code, message), span);
         }
     }
 
@@ -156,11 +168,14 @@ impl<'a> Reader<'a> {
                 }
                 _ => (false, Diagnostic::warning("manifest-unused-key", format!("unused manifest key: {full}"))),
             };
-            if let Some(nearest) = nearest(key, known) {
+            // A suggestion costs a comparison with every known key; a hundred of them are enough for anyone.
+            if self.findings.len() < MAX_SUGGESTIONS
+                && let Some(nearest) = nearest(key, known)
+            {
                 finding = finding.help(format!("did you mean `{nearest}`?"));
             }
             if level_error || self.origin == Origin::Local {
-                self.findings.push(finding.at(self.path, self.text, span.clone()));
+                self.push(finding, span.clone());
             }
         }
     }
