@@ -91,7 +91,7 @@ pub(super) fn check_downloaded(fixture: &str, expect: &expect_test::Expect) {
 pub(super) fn downloaded(fixture: &str) -> String {
     match load_package(&Tree::parse(fixture), Path::new("/store/x/Cargo.toml"), SourceId::crates_io()) {
         Ok(package) => {
-            let mut text = String::new();
+            let mut text = "downloaded\n".to_owned();
             show_package(&mut text, &package);
             text
         }

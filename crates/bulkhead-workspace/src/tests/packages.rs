@@ -315,10 +315,12 @@ fn a_downloaded_package_cannot_act_as_a_workspace() {
     let lib = "//- /store/x/src/lib.rs\n";
     let clean = downloaded(&format!("//- /store/x/Cargo.toml\n{plain}{lib}"));
     expect![[r#"
+        downloaded
           x v1.0.0 edition 2015
             lib [Lib] x src/lib.rs [test doctest bench doc]
             Normal y ^1 registry+https://github.com/rust-lang/crates.io-index
-    "#]].assert_eq(&clean);
+    "#]]
+    .assert_eq(&clean);
     let armed = format!("//- /store/x/Cargo.toml\ncargo-features = ['metabuild']\n{plain}{more}{lib}");
     assert_eq!(downloaded(&armed), clean);
 }
