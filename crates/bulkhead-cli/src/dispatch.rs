@@ -208,7 +208,7 @@ fn project_command(name: &str, arguments: &ArgMatches, global: &GlobalOptions, s
         "tree" => {
             let lines = bulkhead_ops::tree::tree(global, &options::tree(arguments)?, &events)?;
             let lines: Vec<_> = lines.iter().map(|line| escaped_line(line)).collect();
-            print(shell, &lines.join("\n"))
+            if lines.is_empty() { Ok(()) } else { print(shell, &lines.join("\n")) }
         }
         "build" => build(Intent::Build, arguments, global, shell, &events),
         "check" => build(Intent::Check { test: false }, arguments, global, shell, &events),

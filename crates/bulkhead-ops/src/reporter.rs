@@ -172,7 +172,7 @@ impl<'a> Reporter<'a> {
         }
         if fixable > 0 && unit.is_local {
             let suggestions = counted(fixable, "suggestion");
-            line.push_str(&format!(" (run `bulkhead fix {} -p {name}` to apply {suggestions})", fix_flag(unit)));
+            line.push_str(&format!(" (run `cargo fix {} -p {name}` to apply {suggestions})", fix_flag(unit)));
         }
         self.emit(Event::Warning(line));
     }

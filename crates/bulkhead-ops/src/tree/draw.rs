@@ -54,6 +54,20 @@ enum Piece {
     Library,
 }
 
+/// What is to be done next.
+enum Step {
+    /// Draw a node and what is below it.
+    Node(NodeIndex),
+    /// Draw the title of a section.
+    Title(&'static str),
+    /// Go one level down; whether more siblings follow.
+    In(bool),
+    /// Go one level up.
+    Out,
+    /// All below a node is drawn.
+    Leave,
+}
+
 /// What is carried down the tree.
 struct Pen<'a> {
     graph: &'a Graph<'a>,
@@ -85,50 +99,61 @@ impl Drawing {
         pen.lines
     }
 
-    fn node(&self, index: NodeIndex, pen: &mut Pen<'_>) {
+    /// Draws a node and all below it. The steps to come stand on a stack of their own: a graph may be deeper than the
+    /// thread's stack.
+    fn node(&self, root: NodeIndex, pen: &mut Pen<'_>) {
+        let mut steps = vec![Step::Node(root)];
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Node(index) => {
+                    if self.one(index, pen) {
+                        pen.path.push(index);
+                        steps.push(Step::Leave);
+                        steps.extend(self.below(index, pen).into_iter().rev());
+                    }
+                }
+                Step::Title(title) => {
+                    let start: String = pen.levels.iter().map(|more| self.column(*more)).collect();
+                    pen.lines.push(format!("{start}{title}"));
+                }
+                Step::In(more) => pen.levels.push(more),
+                Step::Out => drop(pen.levels.pop()),
+                Step::Leave => drop(pen.path.pop()),
+            }
+        }
+    }
+
+    /// Draws the line of one node; says whether what it depends on follows.
+    fn one(&self, index: NodeIndex, pen: &mut Pen<'_>) -> bool {
         let node = pen.graph.get(index);
-        let first = self.no_dedupe || pen.drawn.insert(index);
         // A cycle (through development dependencies) is cut even without deduplication.
-        let in_cycle = pen.path.contains(&index);
-        let repeated = (!first || in_cycle) && !node.edges.is_empty();
+        let again = pen.path.contains(&index) || (!pen.drawn.insert(index) && !self.no_dedupe);
         let mut line = self.line_start(&pen.levels);
         line.push_str(&self.text(node));
-        if repeated {
+        if again && !node.edges.is_empty() {
             line.push_str(" (*)");
         }
         pen.lines.push(line);
-        if !first || in_cycle {
-            return;
-        }
-        pen.path.push(index);
-        for kind in [DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development] {
-            self.section(index, kind, pen);
-        }
-        pen.path.pop();
+        !again
     }
 
-    fn section(&self, index: NodeIndex, kind: DependencyKind, pen: &mut Pen<'_>) {
-        let graph = pen.graph;
-        let below: Vec<_> = graph
-            .get(index)
-            .edges
-            .iter()
-            .filter(|(edge, to)| *edge == kind && self.shows(*to, pen))
-            .map(|(_, to)| *to)
-            .collect();
-        if below.is_empty() {
-            return;
+    fn below(&self, index: NodeIndex, pen: &Pen<'_>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for kind in [DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development] {
+            let edges = pen.graph.get(index).edges.iter();
+            let all: Vec<_> = edges.filter(|(edge, _)| *edge == kind).map(|(_, to)| *to).collect();
+            let below: Vec<_> = all.iter().copied().filter(|to| self.shows(*to, pen)).collect();
+            // `--depth workspace` keeps the title of a section that it empties, as `cargo tree` does.
+            let titled = !below.is_empty() || (self.depth == Depth::Workspace && !all.is_empty());
+            if let (Some(title), Prefix::Indent, true) = (title(kind), self.prefix, titled) {
+                steps.push(Step::Title(title));
+            }
+            let last = below.len().saturating_sub(1);
+            for (position, to) in below.into_iter().enumerate() {
+                steps.extend([Step::In(position < last), Step::Node(to), Step::Out]);
+            }
         }
-        if let (Some(title), Prefix::Indent) = (title(kind), self.prefix) {
-            let start: String = pen.levels.iter().map(|more| self.column(*more)).collect();
-            pen.lines.push(format!("{start}{title}"));
-        }
-        let last = below.len() - 1;
-        for (position, to) in below.into_iter().enumerate() {
-            pen.levels.push(position < last);
-            self.node(to, pen);
-            pen.levels.pop();
-        }
+        steps
     }
 
     fn shows(&self, to: NodeIndex, pen: &Pen<'_>) -> bool {
