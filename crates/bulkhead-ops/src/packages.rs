@@ -41,9 +41,15 @@ pub fn load(
             packages.insert(id, Arc::clone(package));
         } else if id.source().is_registry() {
             let digest = digest_of(locked, id)?;
-            match store.get(id, digest).map_err(verification)? {
-                Some(tree) => trees.push(tree),
-                None => absent.push(id),
+            match store.get(id, digest) {
+                Ok(Some(tree)) => trees.push(tree),
+                Ok(None) => absent.push(id),
+                // A tree that was changed is replaced by a fresh one, and the user hears of it.
+                Err(damage) if damage.code == "store-damaged" && !client.options().offline => {
+                    events(Event::Warning(format!("{damage}; it is downloaded and unpacked again")));
+                    absent.push(id);
+                }
+                Err(damage) => return Err(verification(damage)),
             }
         } else {
             return Err(Error::failure(format!(
