@@ -1,7 +1,9 @@
 //! What makes a unit stale, except files and dependencies, which the executor looks at.
 
+use std::path::PathBuf;
+
 use crate::hash::text_hash;
-use crate::{Command, CompileKind, CompileMode, Context, ScriptOutputs, UnitIndex, compile_command};
+use crate::{CompileKind, CompileMode, Context, UnitIndex};
 
 /// What a unit depends on besides files and other units, in named parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +43,6 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         CompileKind::Host => "host".to_owned(),
         CompileKind::Target(triple) => triple.to_string(),
     };
-    let is_run = unit.mode == CompileMode::RunBuildScript;
     let mut parts = vec![
         ("rustc", text_hash([context.toolchain.verbose_version.as_str(), &context.toolchain.rustc.to_string_lossy()])),
         ("features", features.join(",")),
@@ -51,21 +52,26 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         ("mode", format!("{:?}", unit.mode)),
         ("platform", platform),
         ("RUSTFLAGS", text_hash(flags.rustflags.iter().map(String::as_str))),
-        ("lints", text_hash(unit.package.lint_flags.iter().map(String::as_str))),
+        ("lints", text_hash(unit.package.lint_flags.iter().chain(&unit.package.check_cfg).map(String::as_str))),
+        ("configuration", configuration(context, index)),
     ];
     if unit.mode == CompileMode::Doc {
         parts.push(("RUSTDOCFLAGS", text_hash(flags.rustdocflags.iter().map(String::as_str))));
     }
-    if !is_run {
-        parts.push(("command line", command_line_hash(&compile_command(context, index, &ScriptOutputs::new()))));
-    }
     parts
 }
 
-/// The arguments, except how messages look.
-fn command_line_hash(command: &Command) -> String {
-    let about_messages = |argument: &&str| {
-        ["--error-format", "--json", "--diagnostic-width"].iter().any(|option| argument.starts_with(option))
-    };
-    text_hash(command.arguments.iter().map(String::as_str).filter(|argument| !about_messages(argument)))
+/// Choices of the configuration and the command line that reach the process.
+fn configuration(context: &Context<'_>, index: UnitIndex) -> String {
+    let (unit, options) = (context.unit(index), context.options);
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let linker = options.flags.get(&unit.platform).map(|flags| path(&flags.linker)).unwrap_or_default();
+    let mut texts = vec![linker];
+    if options.members.contains(&unit.package.id) {
+        texts.push(path(&options.rustc_workspace_wrapper));
+    }
+    if context.graph.roots.contains(&index) {
+        texts.extend(options.extra_arguments.iter().cloned());
+    }
+    text_hash(texts.iter().map(String::as_str))
 }

@@ -79,7 +79,7 @@ fn arguments(context: &Context<'_>, index: UnitIndex, scripts: &ScriptOutputs, s
     messages(context, &mut args);
     what_to_emit(context, index, &mut args);
     codegen(context, index, &mut args);
-    args.0.extend(unit.package.lint_flags.iter().cloned());
+    lints(unit, &mut args);
     checks(&unit.profile, &mut args);
     if unit.mode.is_test() {
         if unit.target.harness {
@@ -98,6 +98,14 @@ fn arguments(context: &Context<'_>, index: UnitIndex, scripts: &ScriptOutputs, s
     args.0.extend(flags(context, unit).rustflags.iter().cloned());
     said_by_scripts(context, index, scripts, &mut args);
     args.0
+}
+
+/// `[lints]`, and the conditions that it declares for `unexpected_cfgs`.
+pub(crate) fn lints(unit: &Unit, args: &mut Arguments) {
+    args.0.extend(unit.package.lint_flags.iter().cloned());
+    for condition in &unit.package.check_cfg {
+        args.pair("--check-cfg", condition.clone());
+    }
 }
 
 static NO_FLAGS: PlatformFlags = PlatformFlags { rustflags: Vec::new(), rustdocflags: Vec::new(), linker: None };
@@ -343,7 +351,9 @@ fn environment(context: &Context<'_>, index: UnitIndex, scripts: &ScriptOutputs)
         let root = layout.intermediate.parent().unwrap_or(&layout.intermediate);
         set("CARGO_TARGET_TMPDIR", text(&root.join("tmp")));
         for (name, path) in programs(context, unit) {
-            set(&format!("CARGO_BIN_EXE_{name}"), text(&path));
+            // Nothing is there to be started after a check; Cargo says so in these words.
+            let value = if unit.mode.is_check() { format!("placeholder:{name}") } else { text(&path) };
+            set(&format!("CARGO_BIN_EXE_{name}"), value);
         }
     }
     variables

@@ -2,7 +2,7 @@
 
 use bulkhead_workspace::CrateType;
 
-use crate::rustc::{Arguments, cap_lints, configuration, dependencies, features, flags, messages};
+use crate::rustc::{Arguments, cap_lints, configuration, dependencies, features, flags, lints, messages};
 use crate::{CompileKind, Context, ScriptOutputs, UnitIndex, output_folder};
 
 pub(crate) fn arguments(
@@ -25,7 +25,7 @@ pub(crate) fn arguments(
     }
     args.pair("-o", output_folder(context, index).display().to_string());
     features(unit, &mut args);
-    args.0.extend(unit.package.lint_flags.iter().cloned());
+    lints(unit, &mut args);
     messages(context, &mut args);
     args.pair("-C", format!("metadata={}", context.symbol_hash(index)));
     if unit.target.crate_types() == [CrateType::Bin] {

@@ -54,6 +54,11 @@ fn platform_variables(context: &Context<'_>, unit: &Unit, variables: &mut Variab
     }
     let features: Vec<String> = unit.features.iter().map(|feature| feature.to_string()).collect();
     values.insert("feature".to_owned(), features);
+    // What `--print cfg` says of assertions is the compiler's default, not the profile's choice.
+    values.remove("debug_assertions");
+    if unit.profile.debug_assertions {
+        values.insert("debug_assertions".to_owned(), Vec::new());
+    }
     for (name, values) in values {
         variables.insert(format!("CARGO_CFG_{}", screaming(&name)), values.join(","));
     }
@@ -68,7 +73,13 @@ fn build_variables(context: &Context<'_>, index: UnitIndex, variables: &mut Vari
     let debug = unit.profile.debug != bulkhead_workspace::DebugInfo::None;
     let host = context.layout(CompileKind::Host);
     let libdir = context.platform(CompileKind::Host).map(|platform| platform.target_libdir.clone());
-    let mut search = vec![host.intermediate.clone(), host.dependencies()];
+    // A check leaves nothing there.
+    let links = |root: &UnitIndex| !context.unit(*root).mode.is_check();
+    let mut search = Vec::new();
+    if context.graph.roots.iter().any(links) {
+        search.push(host.artifacts.clone());
+    }
+    search.push(host.dependencies());
     search.extend(libdir);
     search.push(toolchain.sysroot.join("lib"));
     let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
