@@ -11,6 +11,7 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 
+use super::handover::Handover;
 use super::landlock::Ruleset;
 use super::namespaces::Maps;
 use super::seccomp::Filter;
@@ -32,7 +33,8 @@ pub(super) struct Entry {
     pub(super) limits: Vec<(u32, libc::rlimit)>,
     pub(super) landlock: Ruleset,
     pub(super) filter: Filter,
-    pub(super) observe: bool,
+    /// How the parent gets the filter's notices, when it wants them.
+    pub(super) handover: Option<Handover>,
     pub(super) current_dir: CString,
     pub(super) program: CString,
     /// Null-terminated, as `execve` takes them; they point into strings that the parent keeps.
@@ -55,8 +57,6 @@ pub(super) struct Entry {
 pub(super) struct Answer {
     /// Process 1 (or the program itself, at the weaker level), as the parent sees it.
     pub(super) process: i32,
-    /// The descriptor, in the parent's table, on which seccomp notifies.
-    pub(super) listener: Option<i32>,
     pub(super) failure: Option<Failure>,
 }
 
@@ -119,8 +119,7 @@ fn start_first(entry: &mut Entry) -> Result<(), Failure> {
         // SAFETY: numbers only.
         check(unsafe { libc::setns(network, libc::CLONE_NEWNET) }.into()).at(Stage::Join)?;
     }
-    let files = if entry.observe { libc::CLONE_FILES } else { 0 };
-    let flags = entry.namespaces | libc::CLONE_PARENT | libc::CLONE_VM | libc::CLONE_VFORK | files;
+    let flags = entry.namespaces | libc::CLONE_PARENT | libc::CLONE_VM | libc::CLONE_VFORK;
     let stack = entry.stacks[0].top();
     // SAFETY: the stack is large enough for `first` and used by nothing else; the entry outlives the suspended parents.
     let child = check(unsafe { libc::clone(first, stack, flags, (&raw mut *entry).cast()) }.into());
@@ -165,13 +164,13 @@ fn confine(entry: &mut Entry) -> Result<(), Failure> {
     }
     drop_privileges(entry.namespaces != 0).at(Stage::Privileges)?;
     entry.landlock.restrict().at(Stage::Landlock)?;
-    entry.answer.listener = entry.filter.install().at(Stage::Seccomp)?;
-    // From here the descriptors are this process's own, and all of them end with exec.
-    const UNSHARE: u32 = 1 << 1;
+    let listener = entry.filter.install().at(Stage::Seccomp)?;
+    if let (Some(listener), Some(handover)) = (listener, &mut entry.handover) {
+        handover.send(listener).at(Stage::Seccomp)?;
+    }
     const CLOEXEC: u32 = 1 << 2;
     // SAFETY: numbers only.
-    check(unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, UNSHARE | CLOEXEC) })
-        .at(Stage::Descriptors)?;
+    check(unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, CLOEXEC) }).at(Stage::Descriptors)?;
     parent_is_alive(entry.status).at(Stage::Session)
 }
 
@@ -198,7 +197,7 @@ fn build_view(entry: &Entry) -> Result<(), Failure> {
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     mount(none, c"/proc/proc", Some(c"proc"), flags, None).at(Stage::Proc)?;
     if let Some(maximum) = &entry.pid_max {
-        // Only kernels from 6.14 keep this per pid namespace; on others the file is the host's and refuses.
+        // The limits on user namespaces remain where this is refused.
         let _ = write_file(c"/proc/proc/sys/kernel/pid_max", maximum.to_bytes());
     }
     mount_setattr(c"/proc/proc", libc::MOUNT_ATTR_RDONLY).at(Stage::Proc)?;

@@ -5,6 +5,7 @@
 //! answers and records what seccomp notifies of.
 
 mod enter;
+mod handover;
 mod init;
 mod landlock;
 mod namespaces;

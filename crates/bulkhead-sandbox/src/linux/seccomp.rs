@@ -29,6 +29,8 @@ pub(super) struct Options {
     /// The address of the program's path in the parent's memory, whose `execve` by the child is not notified: the parent
     /// cannot answer yet. The child knows no such address, and only a notice depends on it.
     pub(super) first_path: u64,
+    /// Likewise, the address of the message with which the child hands over the notices.
+    pub(super) first_message: u64,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -147,7 +149,6 @@ const OBSERVED: &[c_long] = &[
     libc::SYS_lsetxattr,
     libc::SYS_connect,
     libc::SYS_bind,
-    libc::SYS_sendmsg,
 ];
 #[cfg(target_arch = "x86_64")]
 const OBSERVED_HERE: &[c_long] = &[
@@ -193,7 +194,7 @@ pub(super) fn compile(options: Options) -> Filter {
     rules.terminal();
     rules.sockets(options);
     if options.observe {
-        rules.observed(options.first_path);
+        rules.observed(options);
     }
     Filter { program: rules.compile(), observe: options.observe }
 }
@@ -336,7 +337,7 @@ impl Rules {
         });
     }
 
-    fn observed(&mut self, first_path: u64) {
+    fn observed(&mut self, options: Options) {
         const AT_EMPTY_PATH: u32 = 0x1000;
         for (call, flags) in OBSERVED_BY_PATH {
             self.decide(*call, |body| {
@@ -346,13 +347,17 @@ impl Rules {
                 body.finish(NOTIFY);
             });
         }
-        self.decide(libc::SYS_execve, |body| {
-            body.push(LOAD, low(0), 0, 0);
-            body.push(EQUAL, first_path as u32, 0, 3);
-            body.push(LOAD, low(0) + 4, 0, 0);
-            body.finish_on((first_path >> 32) as i32, ALLOW);
-            body.finish(NOTIFY);
-        });
+        for (call, argument, address) in
+            [(libc::SYS_execve, 0, options.first_path), (libc::SYS_sendmsg, 1, options.first_message)]
+        {
+            self.decide(call, |body| {
+                body.push(LOAD, low(argument), 0, 0);
+                body.push(EQUAL, address as u32, 0, 3);
+                body.push(LOAD, low(argument) + 4, 0, 0);
+                body.finish_on((address >> 32) as i32, ALLOW);
+                body.finish(NOTIFY);
+            });
+        }
         // Without an address (send) there is nothing to see.
         self.decide(libc::SYS_sendto, |body| {
             body.push(LOAD, low(4), 0, 0);

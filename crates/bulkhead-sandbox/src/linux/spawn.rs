@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::enter::{self, Answer, Entry, Failure, Stage};
+use super::handover::Handover;
 use super::namespaces::{self, Maps};
 use super::observe::Observer;
 use super::syscall::{Errno, check, owned, pipe};
@@ -47,11 +48,20 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
     // SAFETY: numbers only. The process is not waited for before its number is turned into a descriptor here.
     let pidfd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, answer.process, 0) })
         .map_err(|errno| SandboxError::Setup { step: "opening the process".into(), source: errno.into() })?;
-    let observer = answer.listener.map(|listener| Observer::new(owned(listener.into()), shown, process.network));
+    let pidfd = owned(pidfd);
+    let listener = match entry.handover.take().map(Handover::receive).transpose() {
+        Ok(listener) => listener,
+        Err(source) => {
+            wait::kill(&pidfd);
+            reap(entry.answer.process);
+            return Err(SandboxError::Setup { step: "receiving the notices".into(), source });
+        }
+    };
+    let observer = listener.map(|listener| Observer::new(listener, shown, process.network));
     let Pipes { stdout, stderr, status, .. } = pipes;
     Ok(Child(wait::Child::new(wait::Started {
         process: answer.process,
-        pidfd: owned(pidfd),
+        pidfd,
         level: process.level,
         readers: Readers { stdout: stdout.map(|(read, _)| read), stderr: stderr.map(|(read, _)| read) },
         status: status.0,
@@ -161,11 +171,15 @@ fn entry(
     let init = init::executable()
         .map_err(|source| SandboxError::Setup { step: "making an executable memory file for init".into(), source })?;
     let program = strings.program.clone();
+    let handover = process.observe.then(Handover::new).transpose();
+    let handover =
+        handover.map_err(|source| SandboxError::Setup { step: "making a socket for notices".into(), source })?;
     let filter = seccomp::compile(seccomp::Options {
         level: process.level,
         network: process.network,
         observe: process.observe,
         first_path: program.as_ptr() as u64,
+        first_message: handover.as_ref().map_or(0, Handover::message_address),
     });
     let writer = |ends: &Option<(OwnedFd, OwnedFd)>, inherited: i32| {
         ends.as_ref().map_or(inherited, |(_, write)| write.as_raw_fd())
@@ -180,7 +194,7 @@ fn entry(
         limits: limits(&process.limits, full)?,
         landlock: view.landlock,
         filter,
-        observe: process.observe,
+        handover,
         current_dir: strings.current_dir.clone(),
         program,
         arguments: pointers(&strings.arguments),
@@ -197,9 +211,16 @@ fn entry(
     Ok((entry, view.shown))
 }
 
-/// The highest process number in the child's pid namespace. Numbers below 300 are not used a second time.
+/// The highest process number in the child's pid namespace. Numbers below 300 are not used a second time. `None` before
+/// Linux 6.14, where the number is the *host's*, and root's child might change it.
 fn pid_max(limits: &Limits) -> Option<CString> {
-    let processes = limits.processes?;
+    static PER_NAMESPACE: OnceLock<bool> = OnceLock::new();
+    let per_namespace = *PER_NAMESPACE.get_or_init(|| {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|text| text.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0_u32), numbers.next().unwrap_or(0_u32)) >= (6, 14)
+    });
+    let processes = limits.processes.filter(|_| per_namespace)?;
     CString::new((processes.saturating_add(301)).min(4_194_304).to_string()).ok()
 }
 
@@ -232,24 +253,19 @@ fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, Sandb
 
 /// Starts the processes, and returns when the program was executed or something failed.
 fn start(entry: &mut Entry) -> Result<(), Failure> {
-    let files = if entry.observe { libc::CLONE_FILES } else { 0 };
     let at_start = |Errno(errno)| Failure { stage: Stage::Namespaces, errno };
     let pointer: *mut Entry = entry;
     if entry.join.is_some() {
-        let usher = on_a_new_stack(files, enter::usher, pointer.cast()).map_err(at_start)?;
+        let usher = on_a_new_stack(0, enter::usher, pointer.cast()).map_err(at_start)?;
         reap(usher);
     } else {
-        entry.answer.process =
-            on_a_new_stack(entry.namespaces | files, enter::first, pointer.cast()).map_err(at_start)?;
+        entry.answer.process = on_a_new_stack(entry.namespaces, enter::first, pointer.cast()).map_err(at_start)?;
     }
     match entry.answer.failure {
         None => Ok(()),
         Some(failure) => {
             if entry.answer.process > 0 {
                 reap(entry.answer.process);
-            }
-            if let Some(listener) = entry.answer.listener {
-                super::syscall::close(listener);
             }
             Err(failure)
         }
@@ -312,7 +328,8 @@ fn explain(failure: Failure, process: &Process, entry: &Entry) -> SandboxError {
     let setup = |step: &str, source| SandboxError::Setup { step: step.into(), source };
     match failure.stage {
         Stage::Join | Stage::Namespaces | Stage::Maps | Stage::Root => support::namespaces_refused(source),
-        Stage::Proc => support::proc_refused(&source),
+        Stage::Proc if failure.errno == libc::EPERM => support::proc_refused(&source),
+        Stage::Proc => setup("mounting /proc", source),
         Stage::View(index) => match entry.steps.get(index) {
             Some(Step::Bind { source: path, .. }) => SandboxError::Path { path: path_of(path), source },
             Some(Step::Folder(path) | Step::File(path) | Step::Link { path, .. }) => {

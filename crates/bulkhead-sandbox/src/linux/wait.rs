@@ -55,7 +55,7 @@ impl Killer {
     }
 }
 
-fn kill(pidfd: &OwnedFd) {
+pub(super) fn kill(pidfd: &OwnedFd) {
     let none = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: numbers and a null pointer. That the process has ended already is no error.
     unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, none, 0) };
