@@ -302,6 +302,7 @@ fn build_options(
     build.members = members;
     build.jobs = jobs(options.jobs, project)?;
     build.show_dependency_warnings = global.verbose >= 2;
+    build.shared_sources = vec![global.place.bulkhead_home.join("store")];
     build.environment = configured_environment(global, project)?;
     Ok(build)
 }

@@ -74,6 +74,8 @@ pub struct BuildOptions {
     pub primary_packages: BTreeSet<PackageId>,
     /// The workspace's members, to which the workspace wrapper applies.
     pub members: BTreeSet<PackageId>,
+    /// Folders with the verified sources of all downloaded packages, which compilers (not build scripts) may read.
+    pub shared_sources: Vec<PathBuf>,
     /// `NUM_JOBS`
     pub jobs: u32,
     /// `-vv`: warnings of dependencies are shown.
@@ -100,6 +102,7 @@ impl BuildOptions {
             diagnostic_width: None,
             primary_packages: BTreeSet::new(),
             members: BTreeSet::new(),
+            shared_sources: Vec::new(),
             jobs: 1,
             show_dependency_warnings: false,
             extra_arguments: Vec::new(),

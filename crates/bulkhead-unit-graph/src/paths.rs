@@ -215,6 +215,10 @@ pub fn readable_paths(context: &Context<'_>, index: UnitIndex) -> Vec<PathBuf> {
         }
         return paths;
     }
+    // rustc quotes the code of dependencies in its messages.
+    paths.extend(context.options.shared_sources.iter().cloned());
+    let dependencies = unit.dependencies.iter().map(|dependency| context.unit(dependency.unit));
+    paths.extend(dependencies.filter(|unit| unit.is_local).map(|unit| unit.package.root.clone()));
     paths.push(context.layout(unit.platform).dependencies());
     let host = context.layout(crate::CompileKind::Host).dependencies();
     if !paths.contains(&host) {
