@@ -88,7 +88,7 @@ pub fn changes(
         let (unchanged, added): (Vec<_>, Vec<_>) = after.into_iter().partition(|id| before.contains(id));
         match (removed.as_slice(), added.as_slice()) {
             (&[from], &[to]) if from.version() > to.version() => {
-                changes.packages.push(notes.on(Change::Downgraded(from, to), to))
+                changes.packages.push(notes.on(Change::Downgraded(from, to), to));
             }
             (&[from], &[to]) => changes.packages.push(notes.on(Change::Updated(from, to), to)),
             _ => {

@@ -16,6 +16,8 @@ pub mod registry;
 pub mod request;
 pub mod resolve;
 mod select;
+#[cfg(test)]
+mod tests;
 
 pub use features::{ActivatedFeatures, FeaturesFor};
 pub use registry::{Registry, VersionEntry};

@@ -194,10 +194,10 @@ pub fn difference(old: &Lockfile, new: &Lockfile, limit: usize) -> Vec<String> {
         match after.get(key) {
             None => lines.push(format!("{} would be removed", label(package))),
             Some(now) if now.checksum != package.checksum => {
-                lines.push(format!("{} would get another checksum", label(package)))
+                lines.push(format!("{} would get another checksum", label(package)));
             }
             Some(now) if names(now) != names(package) => {
-                lines.push(format!("{} would depend on other packages", label(package)))
+                lines.push(format!("{} would depend on other packages", label(package)));
             }
             Some(_) => {}
         }

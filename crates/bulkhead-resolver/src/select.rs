@@ -288,7 +288,7 @@ impl<'a> Search<'a> {
     /// Called when a dependency has no candidate left: undoes the latest activation that had a part in that and had an
     /// alternative.
     fn go_back(&mut self, attempt: Attempt) -> Result<Attempt, ResolveError> {
-        self.failures.exhausted(&attempt, &self.universe, &self.activations);
+        self.failures.exhausted(&attempt, &self.activations);
         self.nogoods.learn(&attempt, |event| self.activations[event as usize].version);
         let mut reasons = attempt.reasons;
         reasons.add(attempt.event, Reason::Asked);

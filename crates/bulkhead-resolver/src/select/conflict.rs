@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bulkhead_schema::Symbol;
 
 use super::state::{Event, Wish};
-use super::universe::{FastMap, Universe, VersionIndex};
+use super::universe::{FastMap, Target, VersionIndex};
 use super::{Activation, Attempt};
 
 /// In which way an event has a part in a failure.
@@ -124,6 +124,8 @@ pub(super) struct Failures {
 pub(super) struct Exhausted {
     pub(super) parent: VersionIndex,
     pub(super) place: u32,
+    /// What it could have led to.
+    pub(super) target: Target,
     /// The chain of versions that led there, from a member down to the parent, with the place of the dependency in
     /// the previous one.
     pub(super) path: Vec<(VersionIndex, Option<u32>)>,
@@ -139,14 +141,20 @@ impl Failures {
         }
     }
 
-    pub(super) fn exhausted(&mut self, attempt: &Attempt, _universe: &Universe<'_>, activations: &[Activation]) {
+    pub(super) fn exhausted(&mut self, attempt: &Attempt, activations: &[Activation]) {
         if self.first.is_some() {
             return;
         }
         let path = chain(attempt.event, activations);
         let blockers = attempt.reasons.iter().filter(|&(_, reason)| reason == Reason::Active);
         let blockers = blockers.map(|(event, _)| chain(event, activations)).collect();
-        self.first = Some(Exhausted { parent: attempt.parent, place: attempt.wish().place, path, blockers });
+        self.first = Some(Exhausted {
+            parent: attempt.parent,
+            place: attempt.wish().place,
+            target: attempt.wish().target.clone(),
+            path,
+            blockers,
+        });
     }
 }
 

@@ -1,9 +1,13 @@
 //! Failures in words.
 
-use bulkhead_schema::{PackageId, Symbol};
+use bulkhead_schema::ids::CRATES_IO_DOMAIN;
+use bulkhead_schema::{Dependency, PackageId, Symbol};
+use semver::Version;
 
 use super::Search;
+use super::conflict::Exhausted;
 use super::universe::VersionIndex;
+use crate::nearest::nearest;
 use crate::{Resolve, ResolveError, ResolveErrorKind};
 
 fn error(kind: ResolveErrorKind, message: String) -> ResolveError {
@@ -32,16 +36,22 @@ pub(super) fn members_share_links(
 }
 
 pub(super) fn member_feature(search: &Search<'_>, version: VersionIndex, feature: Symbol) -> ResolveError {
-    let id = search.universe.id(version);
-    error(ResolveErrorKind::MissingFeature, format!("package `{id}` has no feature `{feature}`"))
+    let summary = &search.universe.candidate(version).summary;
+    let known = summary.features.keys().map(|known| known.as_str());
+    let help = nearest(&feature, known).map(|near| format!("A feature with a similar name exists: `{near}`."));
+    let message = format!("package `{}` does not have feature `{feature}`", summary.id);
+    ResolveError { help: help.into_iter().collect(), ..error(ResolveErrorKind::MissingFeature, message) }
 }
 
-pub(super) fn cycle(_resolve: &Resolve, cycle: Vec<PackageId>) -> ResolveError {
+pub(super) fn cycle(resolve: &Resolve, cycle: &[PackageId]) -> ResolveError {
     let first = cycle.first().map(ToString::to_string).unwrap_or_default();
-    let mut because: Vec<String> = cycle.windows(2).map(|pair| format!("{} depends on {}", pair[0], pair[1])).collect();
-    if let (Some(first), Some(last)) = (cycle.first(), cycle.last()) {
-        because.push(format!("{last} depends on {first}"));
-    }
+    let next = cycle.iter().cycle().skip(1);
+    let because = cycle.iter().zip(next).map(|(one, other)| {
+        let declared = resolve.nodes.get(one).and_then(|node| node.dependencies.iter().find(|it| it.id == *other));
+        let requirement = declared.and_then(|it| it.declared.first()).map(|it| it.requirement.to_string());
+        format!("{one} depends on {other} (`{} = \"{}\"`)", other.name(), requirement.unwrap_or_default())
+    });
+    let because = because.collect();
     ResolveError {
         because,
         ..error(ResolveErrorKind::Cycle, format!("cyclic package dependency: package `{first}` depends on itself"))
@@ -56,12 +66,197 @@ pub(super) fn checksum_changed(id: PackageId, old: &str, new: &str) -> ResolveEr
     }
 }
 
+/// No versions fit together: tells of the first dependency that could not be met, which is the one that the preferred
+/// versions lead to.
 pub(super) fn unsolvable(search: &Search<'_>) -> ResolveError {
-    let Some(first) = &search.failures.first else {
+    let Some(failure) = &search.failures.first else {
         return error(ResolveErrorKind::Conflict, "no versions fit together".to_owned());
     };
-    let parent = &search.universe.candidate(first.parent).summary;
-    let dependency = &parent.dependencies[first.place as usize];
-    let message = format!("failed to select a version for `{}`", dependency.package);
-    error(ResolveErrorKind::Conflict, message)
+    let parent = &search.universe.candidate(failure.parent).summary;
+    let dependency = &parent.dependencies[failure.place as usize];
+    let failed = Failed { search, failure, parent: parent.id, dependency };
+    let missing = search
+        .failures
+        .missing_features
+        .iter()
+        .find(|(asker, of, _)| *asker == failure.parent && search.universe.id(*of).name() == dependency.package);
+    let existing = failed.existing();
+    let mut error = match missing {
+        _ if existing.is_empty() => failed.unknown_package(),
+        _ if failed.matching().next().is_none() => failed.no_matching_version(&existing),
+        Some(&(_, of, feature)) if failure.blockers.is_empty() => failed.missing_feature(of, feature),
+        _ => failed.conflict(),
+    };
+    if error.kind != ResolveErrorKind::Conflict {
+        error.because.extend(required_by(search, &failure.path));
+    }
+    error
+}
+
+/// A dependency that could not be met.
+struct Failed<'a> {
+    search: &'a Search<'a>,
+    failure: &'a Exhausted,
+    parent: PackageId,
+    dependency: &'a Dependency,
+}
+
+impl Failed<'_> {
+    /// All versions of the package: each with whether it was yanked, highest first.
+    fn existing(&self) -> Vec<(Version, bool)> {
+        let (source, name) = (self.dependency.source, self.dependency.package);
+        let published = self.search.universe.published(source, name).iter().map(|it| (it.version.clone(), it.yanked));
+        let local = self.search.universe.local(source, name).into_iter().map(|it| (it.id.version().clone(), false));
+        let mut all: Vec<_> = published.chain(local).collect();
+        all.sort_by(|a, b| b.0.cmp(&a.0));
+        all
+    }
+
+    /// The versions that could have been taken, best first.
+    fn matching(&self) -> impl Iterator<Item = &Version> {
+        let target = &self.failure.target;
+        target.candidates.iter().map(|&position| self.search.universe.version_at(target.package, position))
+    }
+
+    fn wanted(&self) -> String {
+        format!("{} = \"{}\"", self.dependency.package, self.dependency.requirement)
+    }
+
+    fn searched(&self) -> String {
+        let source = self.dependency.source;
+        match source.local_path() {
+            Some(path) => format!("location searched: {}", path.display()),
+            None if source.is_crates_io() => format!("location searched: {CRATES_IO_DOMAIN} index"),
+            None => format!("location searched: {source}"),
+        }
+    }
+
+    fn unknown_package(&self) -> ResolveError {
+        let name = self.dependency.package;
+        let similar = self.search.universe.similar(self.dependency.source, name);
+        let help = similar.first().map(|near| format!("A package with a similar name exists: `{near}`."));
+        ResolveError {
+            because: vec![self.searched()],
+            help: help.into_iter().collect(),
+            ..error(ResolveErrorKind::UnknownPackage, format!("no matching package named `{name}` found"))
+        }
+    }
+
+    fn no_matching_version(&self, existing: &[(Version, bool)]) -> ResolveError {
+        let mut error = error(
+            ResolveErrorKind::NoMatchingVersion,
+            format!("failed to select a version for the requirement `{}`", self.wanted()),
+        );
+        let fits =
+            |version: &Version| !self.dependency.specified_requirement || self.dependency.requirement.matches(version);
+        if let Some(locked) = self.search.universe.lock_of(self.parent, self.dependency) {
+            error.because.push(format!("Cargo.lock locks it to {}, which cannot be used", locked.version()));
+            error.help.push(format!("Run `update -p {}` to choose another version.", self.dependency.package));
+        }
+        let yanked: Vec<&Version> =
+            existing.iter().filter(|(it, yanked)| *yanked && fits(it)).map(|(it, _)| it).collect();
+        if !yanked.is_empty() {
+            error.because.push(format!("versions that match were yanked: {}", list(yanked)));
+        }
+        let usable = || existing.iter().filter(|(_, yanked)| !yanked).map(|(version, _)| version);
+        let others: Vec<&Version> = usable().collect();
+        if !others.is_empty() {
+            error.because.push(format!("candidate versions found which didn't match: {}", list(others)));
+        }
+        let release = |it: &Version| Version::new(it.major, it.minor, it.patch);
+        if let Some(pre) = usable().find(|it| !it.pre.is_empty() && fits(&release(it))) {
+            let name = self.dependency.package;
+            error.help.push(format!("A pre-release has to be asked for explicitly: `{name} = \"{pre}\"`."));
+        }
+        error.because.push(self.searched());
+        error
+    }
+
+    fn missing_feature(&self, of: VersionIndex, feature: Symbol) -> ResolveError {
+        let summary = &self.search.universe.candidate(of).summary;
+        let name = self.dependency.package;
+        let message = format!(
+            "package `{}` depends on `{name}` with feature `{feature}` but `{name}` does not have that feature",
+            self.parent.name()
+        );
+        let mut error = error(ResolveErrorKind::MissingFeature, message);
+        match summary.dependencies.iter().find(|it| it.name_in_manifest() == feature) {
+            Some(it) if it.optional => error.because.push(format!(
+                "{} has an optional dependency of that name, but it is only reachable through `dep:{feature}`",
+                summary.id
+            )),
+            Some(_) => error.because.push(format!(
+                "{} has a required dependency of that name, but only optional dependencies can be used as features",
+                summary.id
+            )),
+            None => error.because.push(format!(
+                "versions that meet the requirement `{}`: {}",
+                self.dependency.requirement,
+                list(self.matching())
+            )),
+        }
+        let known = summary.features.keys().map(|known| known.as_str());
+        error
+            .help
+            .extend(nearest(&feature, known).map(|near| format!("A feature with a similar name exists: `{near}`.")));
+        error
+    }
+
+    fn conflict(&self) -> ResolveError {
+        let mut error =
+            error(ResolveErrorKind::Conflict, format!("failed to select a version for `{}`", self.dependency.package));
+        error.because.push(format!(
+            "versions that meet the requirement `{}`: {}",
+            self.wanted(),
+            list(self.matching())
+        ));
+        error.because.extend(required_by(self.search, &self.failure.path));
+        for blocker in &self.failure.blockers {
+            let Some(&(version, _)) = blocker.last() else { continue };
+            let chosen = &self.search.universe.candidate(version).summary;
+            if chosen.id.name() == self.dependency.package {
+                error.because.push(format!(
+                    "{} is already selected, and only one of several compatible versions can be:",
+                    chosen.id
+                ));
+            } else {
+                let links = chosen.links.map(|links| links.to_string()).unwrap_or_default();
+                error.because.push(format!(
+                    "{} is already selected, and only one package may link to the native library `{links}`:",
+                    chosen.id
+                ));
+                error
+                    .help
+                    .push(format!("Bring all packages that link `{links}` to requirements that one version meets."));
+            }
+            error.because.extend(way_to(self.search, blocker));
+        }
+        error
+    }
+}
+
+/// Lines that lead from the package which has the failing dependency up to a member.
+fn required_by(search: &Search<'_>, path: &[(VersionIndex, Option<u32>)]) -> Vec<String> {
+    let parent = path.last().map(|&(last, _)| format!("    required by package `{}`", search.universe.id(last)));
+    parent.into_iter().chain(way_to(search, path)).collect()
+}
+
+/// Lines that tell which dependencies led to the last package of `path`.
+fn way_to(search: &Search<'_>, path: &[(VersionIndex, Option<u32>)]) -> Vec<String> {
+    let line = |pair: &[(VersionIndex, Option<u32>)]| {
+        let &[(parent, _), (_, Some(place))] = pair else { return None };
+        let summary = &search.universe.candidate(parent).summary;
+        let it = summary.dependencies.get(place as usize)?;
+        let wanted = format!("{} = \"{}\"", it.package, it.requirement);
+        Some(format!("    ... which satisfies dependency `{wanted}` of package `{}`", summary.id))
+    };
+    path.windows(2).rev().filter_map(line).collect()
+}
+
+/// The first few versions.
+fn list<'v>(versions: impl IntoIterator<Item = &'v Version>) -> String {
+    let mut versions = versions.into_iter().map(ToString::to_string);
+    let shown: Vec<String> = versions.by_ref().take(5).collect();
+    let more = versions.count();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

@@ -59,8 +59,8 @@ fn check_cycles(resolve: &Resolve) -> Result<(), ResolveError> {
         while let Some((id, waiting)) = path.last_mut() {
             match waiting.pop() {
                 Some(next) if on_path.contains(&next) => {
-                    let cycle = path.iter().map(|(id, _)| *id).skip_while(|&id| id != next).collect();
-                    return Err(explain::cycle(resolve, cycle));
+                    let cycle: Vec<_> = path.iter().map(|(id, _)| *id).skip_while(|&id| id != next).collect();
+                    return Err(explain::cycle(resolve, &cycle));
                 }
                 Some(next) if done.contains(&next) => {}
                 Some(next) => {

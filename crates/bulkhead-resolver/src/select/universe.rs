@@ -156,11 +156,6 @@ impl<'a> Universe<'a> {
         }
     }
 
-    /// How many ranges have been numbered.
-    pub(super) fn bucket_count(&self) -> usize {
-        self.buckets.len()
-    }
-
     pub(super) fn candidate(&self, version: VersionIndex) -> &Candidate {
         &self.candidates[version as usize]
     }
