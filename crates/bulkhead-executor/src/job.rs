@@ -13,6 +13,7 @@ use crate::messages::{self, Counts, Line, Lines};
 use crate::process::{self, Reach};
 use crate::record::{OutputStamp, Record};
 use crate::run::{Build, is_planned_variable, planned_variable};
+use crate::staging::Staging;
 use crate::{Event, Failure, FailureKind, Stream, dep_info, uplift};
 
 /// Largest file of stored messages that is replayed, and largest dep-info file.
@@ -21,17 +22,19 @@ const MAX_TEXT: u64 = 256 << 20;
 /// Runs rustc or rustdoc for the unit at `index`. `on_metadata` is called once its `.rmeta` is complete.
 pub(crate) fn compile(build: &Build<'_>, index: UnitIndex, on_metadata: &mut dyn FnMut()) -> Result<(), Failure> {
     let other = |diagnostic| Failure { unit: index, kind: FailureKind::Other(diagnostic), denied: false };
-    let scripts = build.scripts();
-    let command = Arc::new(build.planner.command(index, &scripts));
+    let command = Arc::new(build.planner.command(index, &build.scripts()));
     let mut record = build.begin(index).map_err(other)?;
     let outputs = build.planner.outputs(index);
     prepare_outputs(&outputs).map_err(other)?;
     build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
 
-    let mut listener =
-        Listener { build, index, outputs: &outputs, stored: String::new(), counts: Counts::default(), on_metadata };
+    let mut staged_command = Command::clone(&command);
+    let staging = Staging::begin(build, index, &mut staged_command);
+    let staging = staging.map_err(|error| other(failed("make a folder beside", &build.files(index).folder, &error)))?;
+    let reach = reach(build, index, staging.as_ref());
+    let mut listener = Listener::new(build, index, &outputs, staging.as_ref(), on_metadata);
     let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-    let ended = process::run(build, index, &command, reach(build, index), |pipe, bytes| match pipe {
+    let ended = process::run(build, index, &staged_command, reach, |pipe, bytes| match pipe {
         Pipe::Stdout => stdout.push(bytes, &mut |line| listener.text(Stream::Stdout, line)),
         Pipe::Stderr => stderr.push(bytes, &mut |line| listener.line(line)),
     });
@@ -52,6 +55,11 @@ pub(crate) fn compile(build: &Build<'_>, index: UnitIndex, on_metadata: &mut dyn
         return Err(Failure { unit: index, kind, denied: ended.denied });
     }
     report_counts(build, index, counts);
+    if let Some(staging) = staging {
+        let dep_info = build.planner.dep_info(index);
+        let moved = staging.finish(&outputs, &dep_info);
+        moved.map_err(|error| other(failed("move the outputs to", &dep_info, &error)))?;
+    }
     let settled = settle(build, index, &mut record, &command, &stored);
     settled.map_err(|diagnostic| Failure { denied: ended.denied, ..other(diagnostic) })?;
     build.set_record(index, record);
@@ -115,11 +123,16 @@ fn prepare_outputs(outputs: &[Output]) -> Result<(), Diagnostic> {
 }
 
 /// What the compiler reads besides what the planner knows: where build scripts told it to look for libraries.
-fn reach(build: &Build<'_>, index: UnitIndex) -> Reach {
+fn reach(build: &Build<'_>, index: UnitIndex, staging: Option<&Staging>) -> Reach {
+    let planned = build.planner.writable_paths(index);
+    let write = match staging {
+        Some(staging) => staging.writable(planned),
+        None => planned,
+    };
     let scripts = build.scripts();
     let paths = scripts.values().flat_map(|script| &script.library_paths);
     let read = paths.map(|text| PathBuf::from(bulkhead_schema::build_script::split_search_path(text).1));
-    Reach { read: read.filter(|path| path.is_absolute()).collect(), write: build.planner.writable_paths(index) }
+    Reach { read: read.filter(|path| path.is_absolute()).collect(), write }
 }
 
 /// The files without which the unit is not built.
@@ -136,18 +149,29 @@ struct Listener<'a, 'b> {
     build: &'a Build<'b>,
     index: UnitIndex,
     outputs: &'a [Output],
+    staging: Option<&'a Staging>,
     /// JSON lines to replay when the unit is fresh.
     stored: String,
     counts: Counts,
     on_metadata: &'a mut dyn FnMut(),
 }
 
-impl Listener<'_, '_> {
+impl<'a, 'b> Listener<'a, 'b> {
+    fn new(
+        build: &'a Build<'b>,
+        index: UnitIndex,
+        outputs: &'a [Output],
+        staging: Option<&'a Staging>,
+        on_metadata: &'a mut dyn FnMut(),
+    ) -> Self {
+        Self { build, index, outputs, staging, stored: String::new(), counts: Counts::default(), on_metadata }
+    }
+
     fn line(&mut self, line: &str) {
         match messages::parse(line) {
             Line::Artifact { path, emit } => {
-                if emit == "metadata" && self.outputs.iter().any(|output| output.path == path) {
-                    (self.on_metadata)();
+                if emit == "metadata" {
+                    self.metadata(&path);
                 }
             }
             Line::Text => self.text(Stream::Stderr, line),
@@ -157,6 +181,18 @@ impl Listener<'_, '_> {
                 self.stored.push('\n');
                 say(self.build, self.index, line, said, &mut self.counts);
             }
+        }
+    }
+
+    /// Dependents start once the file is at its place. If it cannot be put there, they wait for the end, which reports it.
+    fn metadata(&mut self, path: &Path) {
+        let place = self.staging.map_or_else(|| path.to_owned(), |staging| staging.place(path));
+        if !self.outputs.iter().any(|output| output.path == place) {
+            return;
+        }
+        let published = self.staging.map_or(Ok(()), |staging| staging.show(&place));
+        if published.is_ok() && place.exists() {
+            (self.on_metadata)();
         }
     }
 

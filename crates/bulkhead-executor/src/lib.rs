@@ -21,6 +21,7 @@ mod record;
 mod run;
 mod schedule;
 mod script;
+mod staging;
 mod uplift;
 
 pub use event::{Event, MessageLevel, Stream};

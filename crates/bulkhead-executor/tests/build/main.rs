@@ -1,5 +1,7 @@
 //! Builds a small project with the real rustc, through the sandbox, and looks at what is built again after which edit.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its surroundings fail")]
+
 mod fixture;
 
 use std::sync::atomic::Ordering;

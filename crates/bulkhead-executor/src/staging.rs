@@ -1,0 +1,110 @@
+//! A folder of its own for each compiler: rustc writes there, and what the unit is known to leave is moved to where Cargo
+//! has it. So a procedural macro that runs inside rustc cannot replace the artifacts of other units.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bulkhead_unit_graph::{Command, CompileMode, Output, UnitIndex};
+
+use crate::files;
+use crate::run::Build;
+
+/// Below the build folder: where the staging folders are.
+const FOLDER: &str = ".bulkhead";
+
+/// The staging folder of one process. Dropping it removes the folder with what is left there.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    folder: PathBuf,
+    /// Where rustc would have written.
+    destination: PathBuf,
+    /// What names of the unit's own files contain, `-0123456789abcdef`.
+    own: String,
+}
+
+impl Staging {
+    /// Makes a staging folder and turns `command` to it. `None` where rustc has to write in place: rustdoc, whose output is
+    /// shared by all crates, and debug information that is found by its path.
+    pub(crate) fn begin(build: &Build<'_>, index: UnitIndex, command: &mut Command) -> io::Result<Option<Self>> {
+        let unit = build.unit(index);
+        let unpacked = unit.profile.split_debuginfo.is_some_and(|kind| kind.as_str() == "unpacked");
+        let position = command.arguments.iter().position(|argument| argument == "--out-dir");
+        let Some(out_dir) = position.and_then(|position| command.arguments.get_mut(position + 1)) else {
+            return Ok(None);
+        };
+        if unpacked || matches!(unit.mode, CompileMode::Doc | CompileMode::Doctest) {
+            return Ok(None);
+        }
+        let fingerprint_folder = build.planner.fingerprint_folder(index);
+        let unit_name = fingerprint_folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = format!("{unit_name}-{}", build.planner.fingerprint_name(index));
+        let folder = build.planner.layout(unit.platform).intermediate.join(FOLDER).join(name);
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => std::fs::create_dir_all(&folder)?,
+        }
+        let own = unit_name.rsplit_once('-').map_or(String::new(), |(_, hash)| format!("-{hash}"));
+        let destination = PathBuf::from(std::mem::replace(out_dir, folder.display().to_string()));
+        Ok(Some(Self { folder, destination, own }))
+    }
+
+    /// What the process may write: the staging folder instead of the one that other units share.
+    pub(crate) fn writable(&self, planned: Vec<PathBuf>) -> Vec<PathBuf> {
+        let others = planned.into_iter().filter(|path| *path != self.destination);
+        others.chain([self.folder.clone()]).collect()
+    }
+
+    /// The place at which a staged file will be found.
+    pub(crate) fn place(&self, staged: &Path) -> PathBuf {
+        match staged.strip_prefix(&self.folder) {
+            Ok(name) => self.destination.join(name),
+            Err(_) => staged.to_owned(),
+        }
+    }
+
+    /// Shows the file for `path` at its place while rustc, which announces its metadata before it reads it again, still
+    /// needs it where it is.
+    pub(crate) fn show(&self, path: &Path) -> io::Result<()> {
+        files::remove(path)?;
+        std::fs::hard_link(self.folder.join(path.file_name().unwrap_or_default()), path)?;
+        if path.symlink_metadata()?.is_file() {
+            return Ok(());
+        }
+        files::remove(path)?;
+        Err(io::Error::other("it is not a file"))
+    }
+
+    /// Moves the file for `path` to its place, if it was staged and is a file.
+    fn publish(&self, path: &Path) -> io::Result<()> {
+        let staged = self.folder.join(path.file_name().unwrap_or_default());
+        match staged.symlink_metadata() {
+            Ok(metadata) if metadata.is_file() => std::fs::rename(&staged, path),
+            Ok(_) => Err(io::Error::other("it is not a file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves everything to its place that the unit is known to leave, or that bears its own hash (`--emit=asm`).
+    pub(crate) fn finish(self, outputs: &[Output], dep_info: &Path) -> io::Result<()> {
+        for path in outputs.iter().map(|output| output.path.as_path()).chain([dep_info]) {
+            self.publish(path)?;
+        }
+        for entry in self.folder.read_dir()? {
+            let name = entry?.file_name();
+            if self.own.len() == 17 && name.to_string_lossy().contains(&self.own) {
+                let place = self.destination.join(&name);
+                files::remove(&place)?;
+                self.publish(&place)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed before the unit is built again.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
