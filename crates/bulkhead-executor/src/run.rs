@@ -14,7 +14,7 @@ use bulkhead_workspace::TargetKind;
 use crate::freshness::{self, Freshness, Now};
 use crate::process::Jobserver;
 use crate::record::{Record, RecordFiles};
-use crate::{BuildError, Event, Options, Outcome, Planner, job, lock, outcome, schedule, script};
+use crate::{BuildError, Event, Options, Outcome, Planner, job, lock, outcome, schedule, script, staging};
 
 /// Builds every unit of the plan that is not fresh.
 ///
@@ -41,7 +41,11 @@ pub fn run(
     if !dirty.is_empty() {
         make_folders(planner).map_err(BuildError::Fatal)?;
     }
-    schedule::run(&build, &dirty)?;
+    let result = schedule::run(&build, &dirty);
+    if !dirty.is_empty() {
+        folders.iter().for_each(|folder| staging::clear(folder));
+    }
+    result?;
     let outcome = outcome::gather(&build, dirty.len());
     drop(locks);
     Ok(outcome)

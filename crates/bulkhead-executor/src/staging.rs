@@ -12,6 +12,12 @@ use crate::run::Build;
 /// Below the build folder: where the staging folders are.
 const FOLDER: &str = ".bulkhead";
 
+/// Removes the folder of staging folders, which is empty when no process runs.
+pub(crate) fn clear(intermediate: &Path) {
+    // If something is left in it, the next build will see to it.
+    let _ = std::fs::remove_dir(intermediate.join(FOLDER));
+}
+
 /// The staging folder of one process. Dropping it removes the folder with what is left there.
 #[derive(Debug)]
 pub(crate) struct Staging {
