@@ -21,6 +21,8 @@ pub mod request;
 mod rustc;
 mod rustdoc;
 mod script;
+#[cfg(test)]
+mod tests;
 pub mod toolchain;
 pub mod unit;
 
