@@ -43,6 +43,9 @@ pub struct Prepared {
 /// Whatever keeps a project from being resolved, fetched, verified or planned.
 pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Prepared> {
     let project = project::open(global, events)?;
+    if !project.workspace.missing_targets.is_empty() {
+        return Err(project.workspace.missing_targets.clone().into());
+    }
     let selected = select::members(&project.workspace, &options.packages)?;
     let (toolchain, flags) = compiler(global, &project, &options.platforms)?;
     let client = client(global, &project.configuration)?;

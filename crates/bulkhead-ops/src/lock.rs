@@ -76,6 +76,9 @@ pub fn resolve<'a>(
 ) -> Result<Locked<'a>> {
     let workspace = &project.workspace;
     let path = workspace.root.join("Cargo.lock");
+    if !workspace.unloaded.is_empty() {
+        return Err(workspace.unloaded.clone().into());
+    }
     let on_disk = read_lockfile(&path)?;
     let locals = local_summaries(workspace);
     let previous = on_disk.as_ref().map(|(_, lockfile)| lock::decode(lockfile, &locals));
@@ -84,6 +87,8 @@ pub fn resolve<'a>(
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
     let mut question = Request::for_lockfile(&members, &path_packages, previous.as_ref());
+    let patches = patches(workspace)?;
+    question.patches = &patches;
     question.unlock = request.unlock.clone();
     question.rust_versions = preferred_rust_versions(project, request)?;
     let rust_version = question.rust_versions.iter().min().cloned();
@@ -102,6 +107,28 @@ pub fn resolve<'a>(
         }
     }
     Ok(Locked { resolve, indexes, changes, previous, changed, rust_version })
+}
+
+/// `[patch]` tables with the packages that they name.
+///
+/// # Errors
+/// A replacement that is not a local folder: those come with the other sources.
+fn patches(workspace: &Workspace) -> Result<Vec<bulkhead_resolver::Patch>> {
+    let mut patches = Vec::new();
+    for table in &workspace.patches {
+        for dependency in &table.dependencies {
+            let named = |package: &&Arc<bulkhead_workspace::Package>| {
+                package.id.name() == dependency.package && package.id.source() == dependency.source
+            };
+            let packages = workspace.members.iter().chain(workspace.path_packages.values());
+            let package = packages.into_iter().find(named).ok_or_else(|| {
+                Error::failure(format!("the patch for `{}` in `{}` cannot be used", dependency.package, table.source))
+                    .because("only patches by `path` are supported so far")
+            })?;
+            patches.push(bulkhead_resolver::Patch { patched: table.source, summary: Arc::clone(&package.summary) });
+        }
+    }
+    Ok(patches)
 }
 
 /// A lockfile with Windows line ends keeps them.
