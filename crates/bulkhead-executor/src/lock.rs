@@ -2,11 +2,13 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bulkhead_schema::Diagnostic;
 
-use crate::Event;
 use crate::files::{self, failed};
+use crate::{BuildError, Event};
 
 /// The file by which `clean` knows that a folder was made by Bulkhead for this workspace: it holds the workspace's root.
 pub const TARGET_MARKER: &str = ".bulkhead-target";
@@ -41,28 +43,48 @@ pub(crate) fn prepare_target(target_dir: &Path, workspace_root: &Path) -> Result
 #[derive(Debug)]
 pub(crate) struct BuildLock(#[expect(dead_code, reason = "dropping it is what releases the lock")] File);
 
-/// Takes the lock of one `target/<profile>`, waiting for whoever has it.
-pub(crate) fn lock(profile_dir: &Path, events: &(dyn Fn(Event) + Sync)) -> Result<BuildLock, Diagnostic> {
-    std::fs::create_dir_all(profile_dir).map_err(|error| failed("create", profile_dir, &error))?;
+/// How often it is tried to get a lock, and a wish to stop is noticed.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Takes the lock of one `target/<profile>`, waiting for whoever has it until `stop` is set.
+pub(crate) fn lock(
+    profile_dir: &Path,
+    stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<BuildLock, BuildError> {
+    let fatal = |doing: &str, path: &Path, error| BuildError::Fatal(failed(doing, path, &error));
+    std::fs::create_dir_all(profile_dir).map_err(|error| fatal("create", profile_dir, error))?;
     let path: PathBuf = profile_dir.join(".cargo-lock");
     let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = open.map_err(|error| failed("open", &path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(BuildLock(file)),
-        Err(TryLockError::WouldBlock) => {
-            events(Event::Blocking { path: path.clone() });
-            file.lock().map_err(|error| failed("lock", &path, &error))?;
-            Ok(BuildLock(file))
+    let file = open.map_err(|error| fatal("open", &path, error))?;
+    let mut told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(BuildLock(file)),
+            Err(TryLockError::WouldBlock) if stop.load(Ordering::Relaxed) => return Err(BuildError::Interrupted),
+            Err(TryLockError::WouldBlock) => {
+                if !told {
+                    events(Event::Blocking { path: path.clone() });
+                    told = true;
+                }
+                std::thread::sleep(INTERVAL);
+            }
+            // File systems without locks (some network mounts): Cargo goes on, too.
+            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+                return Ok(BuildLock(file));
+            }
+            Err(TryLockError::Error(error)) => return Err(fatal("lock", &path, error)),
         }
-        // File systems without locks (some network mounts): Cargo goes on, too.
-        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(BuildLock(file)),
-        Err(TryLockError::Error(error)) => Err(failed("lock", &path, &error)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::{TARGET_MARKER, lock, prepare_target};
+
+    static STOP: AtomicBool = AtomicBool::new(false);
 
     #[test]
     fn foreign_folders_are_not_marked() {
@@ -80,9 +102,9 @@ mod tests {
     fn the_second_build_waits_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let (blocked, waits) = std::sync::mpsc::channel();
-        let first = lock(folder.path(), &|_| ()).unwrap();
+        let first = lock(folder.path(), &STOP, &|_| ()).unwrap();
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| lock(folder.path(), &move |_| blocked.send(()).unwrap()).map(drop));
+            let second = scope.spawn(|| lock(folder.path(), &STOP, &move |_| blocked.send(()).unwrap()).map(drop));
             waits.recv().unwrap();
             drop(first);
             second.join().unwrap().unwrap();

@@ -30,8 +30,7 @@ pub fn run(
 ) -> Result<Outcome, BuildError> {
     lock::prepare_target(&options.target_dir, &options.workspace_root).map_err(BuildError::Fatal)?;
     let folders = profile_folders(planner);
-    let locks = folders.iter().map(|folder| lock::lock(folder, events)).collect::<Result<Vec<_>, _>>();
-    let locks = locks.map_err(BuildError::Fatal)?;
+    let locks = folders.iter().map(|folder| lock::lock(folder, options.stop, events)).collect::<Result<Vec<_>, _>>()?;
     let mut build = Build::new(planner, options, events).map_err(BuildError::Fatal)?;
     let dirty = survey(&mut build);
     events(Event::Planned { total: build.graph.units.len(), dirty: dirty.len() });

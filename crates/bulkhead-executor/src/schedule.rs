@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -14,7 +15,7 @@ use bulkhead_workspace::{CrateType, TargetKind};
 use jobserver::{Acquired, HelperThread};
 
 use crate::run::Build;
-use crate::{BuildError, Event, Failure, job, script};
+use crate::{BuildError, Event, Failure, FailureKind, job, script};
 
 /// How often a wish to stop is noticed.
 const STOP_INTERVAL: Duration = Duration::from_millis(50);
@@ -53,10 +54,15 @@ enum News {
 }
 
 fn work(build: &Build<'_>, index: UnitIndex, sender: &Sender<News>) {
-    let result = match build.unit(index).mode {
+    let job = || match build.unit(index).mode {
         CompileMode::RunBuildScript => script::run(build, index),
         _ => job::compile(build, index, &mut || drop(sender.send(News::Metadata(index)))),
     };
+    // The scheduler waits for every unit that it started: not even a bug may keep one from reporting.
+    let result = catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| {
+        let bug = Diagnostic::error("bug", "Bulkhead itself failed while it built this unit");
+        Err(Failure { unit: index, kind: FailureKind::Other(bug), denied: false })
+    });
     // The scheduler outlives all threads of its scope.
     let _ = sender.send(News::Ended(index, result.map_err(Box::new)));
 }
