@@ -125,4 +125,4 @@ fn script_libraries(build: &Build<'_>) -> Vec<PathBuf> {
 }
 
 /// The variable with the dynamic loader's search path.
-const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+pub(crate) const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";

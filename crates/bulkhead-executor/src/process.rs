@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use bulkhead_sandbox::{Exit, Network, Process, SandboxError, Stream};
+use bulkhead_sandbox::{Denial, DenialKind, Exit, Network, Process, SandboxError, Stream, Target};
 use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, UnitIndex};
 
+use crate::outcome::LIBRARY_PATH;
 use crate::run::Build;
 use crate::{Event, Options};
 
@@ -89,12 +90,23 @@ pub(crate) fn run(
     let exit = child.wait_with(on_output);
     build.set_killer(index, None);
     let mut exit = exit?;
-    let denials = std::mem::take(&mut exit.denials);
+    let mut denials = std::mem::take(&mut exit.denials);
+    denials.retain(|denial| !is_library_search(command, denial));
     let denied = !denials.is_empty();
     if denied {
         build.emit(Event::Denied { unit: index, denials });
     }
     Ok(Ended { exit, denied })
+}
+
+/// Whether a denial is only the dynamic loader walking through the library path that Cargo's rules put into the
+/// environment. What it looks for there and may not see, it finds in the system's folders.
+fn is_library_search(command: &Command, denial: &Denial) -> bool {
+    let (DenialKind::Read, Target::Path(path)) = (denial.kind, &denial.target) else { return false };
+    let library_path = command.environment.iter().find(|(name, _)| name == LIBRARY_PATH);
+    let mut folders = library_path.into_iter().flat_map(|(_, value)| std::env::split_paths(value));
+    let is_library = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"));
+    folders.any(|folder| *path == folder || is_library && path.parent() == Some(&folder))
 }
 
 fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach) -> Process {

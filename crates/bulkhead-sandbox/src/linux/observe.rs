@@ -23,6 +23,11 @@ const LONGEST_PATH: usize = 4096;
 
 /// What is looked for by nearly every program that is started, and means nothing for what it does.
 const NOISE: &[&str] = &[
+    // Fresh and the child's own: what is missing there is missing on every machine. `/dev/fd` leads into it.
+    "/proc",
+    // There is no terminal; whoever asks about its size or colours goes on without.
+    "/dev/tty",
+    "/dev/pts",
     // The C library's, the allocators' and the runtimes' look at how many processors there are and how memory is set up.
     "/sys/fs/cgroup",
     "/sys/devices/system",
