@@ -25,6 +25,7 @@ const LONGEST_PATH: usize = 4096;
 const NOISE: &[&str] = &[
     // Fresh and the child's own: what is missing there is missing on every machine. `/dev/fd` leads into it.
     "/proc",
+    "/dev/fd",
     // There is no terminal; whoever asks about its size or colours goes on without.
     "/dev/tty",
     "/dev/pts",
