@@ -84,7 +84,7 @@ fn planned(fixture: &str, arguments: &str) -> Result<(UnitGraph, Toolchain, Buil
         _ => Intent::Build,
     };
     let selected: Vec<_> = if words.contains("--workspace") {
-        members.clone()
+        members
     } else {
         members.iter().filter(|summary| workspace.default_members.contains(&summary.id)).cloned().collect()
     };
@@ -310,7 +310,7 @@ fn check_builds_only_what_runs() {
 }
 
 #[test]
-fn a_program_gets_what_its_script_said() {
+fn a_library_gets_what_its_script_said() {
     check_command(
         LINKED,
         "build --release",

@@ -197,12 +197,12 @@ impl<'a> Draft<'a> {
                 settings
             }
         };
-        Ok(if key.mode == CompileMode::RunBuildScript { run_settings(settings) } else { settings })
+        Ok(if key.mode == CompileMode::RunBuildScript { run_settings(&settings) } else { settings })
     }
 }
 
 /// The settings of a build script's run: of the unit it is for, only what the script is told.
-fn run_settings(settings: Settings) -> Settings {
+fn run_settings(settings: &Settings) -> Settings {
     let profile = Profile {
         lto: Lto::ThinLocal,
         codegen_units: None,
@@ -212,7 +212,7 @@ fn run_settings(settings: Settings) -> Settings {
         incremental: false,
         panic: PanicStrategy::Unwind,
         strip: Strip::None,
-        ..settings.profile
+        ..settings.profile.clone()
     };
-    Settings { profile, strip_is_default: true, ..settings }
+    Settings { profile, strip_is_default: true, shared_debug: settings.shared_debug }
 }

@@ -24,5 +24,5 @@ pub fn plan(input: &PlanInput<'_>) -> Result<UnitGraph, Vec<Diagnostic>> {
     let roots = roots::add(&mut draft)?;
     edges::complete(&mut draft).map_err(|error| vec![error])?;
     links::connect(&mut draft);
-    share::finish(draft, &roots).map_err(|error| vec![error])
+    share::finish(&draft, &roots).map_err(|error| vec![error])
 }

@@ -263,8 +263,8 @@ fn glob(pattern: &str, text: &str) -> bool {
 }
 
 fn skip_stars(pattern: &[char], states: &mut std::collections::BTreeSet<usize>) {
-    for state in 0..pattern.len() {
-        if states.contains(&state) && pattern[state] == '*' {
+    for (state, &character) in pattern.iter().enumerate() {
+        if character == '*' && states.contains(&state) {
             states.insert(state + 1);
         }
     }

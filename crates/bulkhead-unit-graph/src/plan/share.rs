@@ -10,13 +10,13 @@ use super::draft::{Draft, Key, Node, NodeIndex};
 use crate::{CompileKind, CompileMode, Unit, UnitDependency, UnitGraph, UnitIndex};
 
 /// Orders the nodes with dependencies first, folds equal ones, and settles what depends on neighbours.
-pub(super) fn finish(draft: Draft<'_>, roots: &[NodeIndex]) -> Result<UnitGraph, Diagnostic> {
-    let order = dependencies_first(&draft, roots)?;
-    let program = Probes::new(&draft, &order);
+pub(super) fn finish(draft: &Draft<'_>, roots: &[NodeIndex]) -> Result<UnitGraph, Diagnostic> {
+    let order = dependencies_first(draft, roots)?;
+    let program = Probes::new(draft, &order);
     let mut sharing = Sharing { units: UnitGraph::default(), known: HashMap::new(), profiles: HashMap::new() };
     let mut placed: Vec<Option<UnitIndex>> = vec![None; draft.nodes.len()];
     for &index in &order {
-        let unit = sharing.unit(&draft, index, &placed, &program);
+        let unit = sharing.unit(draft, index, &placed, &program);
         placed[index] = Some(sharing.place(unit));
     }
     let mut graph = sharing.units;
