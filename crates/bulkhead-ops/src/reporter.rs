@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use bulkhead_executor::{Event as BuildEvent, Failure, FailureKind, MessageLevel};
+use bulkhead_executor::{Event as BuildEvent, Failure, FailureKind};
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::{Command, CompileMode, Unit, UnitGraph, UnitIndex};
 use bulkhead_workspace::TargetKind;
@@ -66,8 +66,10 @@ impl<'a> Reporter<'a> {
             BuildEvent::Fresh { unit } => self.fresh(unit),
             BuildEvent::Dirty { unit, reason } => self.dirty(unit, reason),
             BuildEvent::Started { unit, command } => self.started(unit, &command),
-            BuildEvent::Message { unit, level, rendered, json, duplicate, summary } => {
-                self.message(unit, level, &rendered, &json, duplicate || summary);
+            BuildEvent::Message { unit, rendered, json, duplicate, summary, level: _ } => {
+                if !summary {
+                    self.message(unit, &rendered, &json, duplicate);
+                }
             }
             BuildEvent::FutureIncompatibility { .. } | BuildEvent::MetadataReady { .. } => {}
             BuildEvent::Text { line, .. } => self.emit(Event::Text(line)),
@@ -147,12 +149,12 @@ impl<'a> Reporter<'a> {
         self.progress();
     }
 
-    fn message(&self, index: UnitIndex, _level: MessageLevel, rendered: &str, json: &str, hidden: bool) {
+    fn message(&self, index: UnitIndex, rendered: &str, json: &str, duplicate: bool) {
         if self.json() && !self.options.render_diagnostics {
             if let Some(line) = message_json(self.graph.unit(index), json) {
                 self.emit(Event::Json(line));
             }
-        } else if !hidden {
+        } else if !duplicate {
             self.emit(Event::Rendered(rendered.to_owned()));
         }
     }
