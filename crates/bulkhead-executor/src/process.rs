@@ -91,7 +91,8 @@ pub(crate) fn run(
     build.set_killer(index, None);
     let mut exit = exit?;
     let mut denials = std::mem::take(&mut exit.denials);
-    denials.retain(|denial| !is_library_search(command, denial));
+    let descriptors = &build.jobserver.descriptors;
+    denials.retain(|denial| !is_library_search(command, denial) && !is_about_descriptor(denial, descriptors));
     let denied = !denials.is_empty();
     if denied {
         build.emit(Event::Denied { unit: index, denials });
@@ -107,6 +108,15 @@ fn is_library_search(command: &Command, denial: &Denial) -> bool {
     let mut folders = library_path.into_iter().flat_map(|(_, value)| std::env::split_paths(value));
     let is_library = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"));
     folders.any(|folder| *path == folder || is_library && path.parent() == Some(&folder))
+}
+
+/// Whether a process tried to open the jobserver's pipe anew by its name, as `cc` does, which goes on with the descriptor
+/// itself when that fails. There is nothing to grant.
+fn is_about_descriptor(denial: &Denial, descriptors: &[i32]) -> bool {
+    let Target::Path(path) = &denial.target else { return false };
+    let in_process = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
+    let number = path.file_name().and_then(|name| name.to_str()?.parse::<i32>().ok());
+    in_process && number.is_some_and(|number| descriptors.contains(&number))
 }
 
 fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach) -> Process {
