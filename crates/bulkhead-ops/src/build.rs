@@ -11,7 +11,7 @@ use bulkhead_unit_graph::{Context, Unit, script_folder, unit_graph_json};
 use crate::compile::{self, Prepared};
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions};
-use crate::permissions::{self, Permissions};
+use crate::permissions;
 use crate::reporter::Reporter;
 use crate::{Error, ErrorKind, Event, disk};
 

@@ -42,9 +42,10 @@ pub struct Prepared {
 /// # Errors
 /// Whatever keeps a project from being resolved, fetched, verified or planned.
 pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Prepared> {
-    let project = project::open(global, events)?;
-    if !project.workspace.missing_targets.is_empty() {
-        return Err(project.workspace.missing_targets.clone().into());
+    let mut project = project::open(global, events)?;
+    let missing_targets = std::mem::take(&mut project.workspace.missing_targets);
+    if !missing_targets.is_empty() {
+        return Err(missing_targets.into());
     }
     let selected = select::members(&project.workspace, &options.packages)?;
     let (toolchain, flags) = compiler(global, &project, &options.platforms)?;

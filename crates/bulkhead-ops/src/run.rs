@@ -139,21 +139,21 @@ pub fn test(
             return Err(Error::new(ErrorKind::Interrupted, ""));
         }
         events(Event::Status { verb: "Running", message: test_title(unit, &shown) });
-        if let Err(reason) = start(launch, global.quiet) {
+        if let Err(reason) = start(launch) {
             failed.push((rerun_flags(unit, &built), reason));
             if !options.no_fail_fast {
                 break;
             }
         }
     }
-    report_failures(failed, options)
+    report_failures(&failed, options)
 }
 
 fn is_test(unit: &Unit) -> bool {
     unit.mode.is_test()
 }
 
-fn start(launch: Launch, _quiet: bool) -> std::result::Result<(), String> {
+fn start(launch: Launch) -> std::result::Result<(), String> {
     let mut command = launch.command;
     command.stdin(Stdio::inherit());
     let program = launch.shown;
@@ -165,7 +165,7 @@ fn start(launch: Launch, _quiet: bool) -> std::result::Result<(), String> {
     }
 }
 
-fn report_failures(failed: Vec<(String, String)>, options: &CompileOptions) -> Result<()> {
+fn report_failures(failed: &[(String, String)], options: &CompileOptions) -> Result<()> {
     let Some((flags, reason)) = failed.first() else { return Ok(()) };
     let what = if options.intent == crate::options::Intent::Bench { "bench" } else { "test" };
     if failed.len() > 1 {

@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// How lines begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prefix {
+pub(super) enum Prefix {
     None,
     Depth,
     Indent,
@@ -18,7 +18,7 @@ pub enum Prefix {
 
 /// How far it goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
+pub(super) enum Depth {
     Unlimited,
     Levels(usize),
     /// Members of the workspace only.
@@ -26,7 +26,7 @@ pub enum Depth {
 }
 
 /// The style of a drawing.
-pub struct Drawing {
+pub(super) struct Drawing {
     format: Vec<Piece>,
     prefix: Prefix,
     depth: Depth,
@@ -81,13 +81,13 @@ struct Pen<'a> {
 
 impl Drawing {
     /// Understands `--format`.
-    pub fn new(format: &str, prefix: Prefix, depth: Depth, ascii: bool, no_dedupe: bool) -> Result<Self> {
+    pub(super) fn new(format: &str, prefix: Prefix, depth: Depth, ascii: bool, no_dedupe: bool) -> Result<Self> {
         let symbols = if ascii { ASCII } else { UTF8 };
         Ok(Self { format: parse(format)?, prefix, depth, symbols, no_dedupe })
     }
 
     /// One tree below each root, separated by empty lines.
-    pub fn draw(&self, graph: &Graph<'_>, roots: &[NodeIndex], workspace: &BTreeSet<PackageId>) -> Vec<String> {
+    pub(super) fn draw(&self, graph: &Graph<'_>, roots: &[NodeIndex], workspace: &BTreeSet<PackageId>) -> Vec<String> {
         let (drawn, lines, levels, path) = Default::default();
         let mut pen = Pen { graph, workspace, drawn, lines, levels, path };
         for (position, root) in roots.iter().enumerate() {

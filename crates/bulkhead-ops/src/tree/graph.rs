@@ -10,10 +10,10 @@ use bulkhead_workspace::Package;
 
 /// Which kinds of dependency are drawn.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Edges {
-    pub normal: bool,
-    pub build: bool,
-    pub development: bool,
+pub(super) struct Edges {
+    pub(super) normal: bool,
+    pub(super) build: bool,
+    pub(super) development: bool,
 }
 
 impl Edges {
@@ -28,18 +28,18 @@ impl Edges {
 
 /// Position of a node in a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeIndex(usize);
+pub(super) struct NodeIndex(usize);
 
 /// A package with one set of features: with resolver 2 a package may be there twice.
-pub struct Node<'a> {
-    pub package: &'a Package,
-    pub features: &'a BTreeSet<Symbol>,
+pub(super) struct Node<'a> {
+    pub(super) package: &'a Package,
+    pub(super) features: &'a BTreeSet<Symbol>,
     /// Sorted by kind, then package.
-    pub edges: Vec<(DependencyKind, NodeIndex)>,
+    pub(super) edges: Vec<(DependencyKind, NodeIndex)>,
 }
 
 /// Packages and edges.
-pub struct Graph<'a> {
+pub(super) struct Graph<'a> {
     nodes: Vec<Node<'a>>,
 }
 
@@ -57,7 +57,7 @@ type Key<'a> = (PackageId, &'a BTreeSet<Symbol>);
 
 impl<'a> Graph<'a> {
     /// What `members` lead to. `platforms` restricts dependencies to those that apply to one of them.
-    pub fn build(
+    pub(super) fn build(
         members: &[PackageId],
         resolve: &'a Resolve,
         features: &'a ActivatedFeatures,
@@ -116,12 +116,12 @@ impl<'a> Graph<'a> {
     }
 
     /// The node at `index`.
-    pub fn get(&self, index: NodeIndex) -> &Node<'a> {
+    pub(super) fn get(&self, index: NodeIndex) -> &Node<'a> {
         &self.nodes[index.0]
     }
 
     /// Turns every edge round.
-    pub fn invert(&mut self) {
+    pub(super) fn invert(&mut self) {
         let mut edges = vec![Vec::new(); self.nodes.len()];
         for (from, node) in self.nodes.iter().enumerate() {
             for (kind, to) in &node.edges {
@@ -135,7 +135,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Forgets edges to packages that `unwanted` names.
-    pub fn prune(&mut self, unwanted: &dyn Fn(PackageId) -> bool) {
+    pub(super) fn prune(&mut self, unwanted: &dyn Fn(PackageId) -> bool) {
         let gone: Vec<bool> = self.nodes.iter().map(|node| unwanted(node.package.id)).collect();
         for node in &mut self.nodes {
             node.edges.retain(|(_, to)| !gone[to.0]);
@@ -143,7 +143,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The nodes of some packages, in their order.
-    pub fn nodes_of(&self, packages: &BTreeSet<PackageId>) -> Vec<NodeIndex> {
+    pub(super) fn nodes_of(&self, packages: &BTreeSet<PackageId>) -> Vec<NodeIndex> {
         let mut found: Vec<_> =
             (0..self.nodes.len()).filter(|i| packages.contains(&self.nodes[*i].package.id)).collect();
         found.sort_by_key(|i| (self.nodes[*i].package.id, self.nodes[*i].features.clone()));
@@ -151,12 +151,12 @@ impl<'a> Graph<'a> {
     }
 
     /// Every package.
-    pub fn packages(&self) -> impl Iterator<Item = PackageId> {
+    pub(super) fn packages(&self) -> impl Iterator<Item = PackageId> {
         self.nodes.iter().map(|node| node.package.id).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// Packages whose name occurs with several versions or sources, or that are built with several sets of features.
-    pub fn duplicates(&self) -> Vec<PackageId> {
+    pub(super) fn duplicates(&self) -> Vec<PackageId> {
         let mut by_name: BTreeMap<_, Vec<PackageId>> = BTreeMap::new();
         for node in &self.nodes {
             by_name.entry(node.package.id.name()).or_default().push(node.package.id);
