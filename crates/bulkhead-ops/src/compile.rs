@@ -306,6 +306,10 @@ fn build_options(
     build.members = members;
     build.jobs = jobs(options.jobs, project)?;
     build.show_dependency_warnings = global.verbose >= 2;
+    build.script_profile = if project.workspace.profiles.is_release_like(&profile) { "release" } else { "debug" };
+    if let Some(folder) = config.path("build.build-dir")? {
+        build.build_dir = disk::normalize(&folder.value);
+    }
     build.shared_sources = vec![global.place.bulkhead_home.join("store")];
     build.environment = configured_environment(global, project)?;
     Ok(build)

@@ -256,7 +256,7 @@ impl Profiles {
     }
 
     /// Whether the chain of the profile `name` ends in `release`.
-    fn is_release_like(&self, name: &str) -> bool {
+    pub fn is_release_like(&self, name: &str) -> bool {
         let mut current = name;
         while let Some(parent) = self.parent(current) {
             current = parent;
