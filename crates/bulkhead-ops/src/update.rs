@@ -17,7 +17,7 @@ use crate::{Error, Event, compile, status};
 /// # Errors
 /// No graph satisfies the manifests, or a registry cannot be reached.
 pub fn generate_lockfile(global: &GlobalOptions, events: &(dyn Fn(Event) + Sync)) -> Result<()> {
-    relock(global, Unlock::All, true, false, events)
+    relock(global, Unlock::All, true, events, &|locked| status::report_changes(locked, events))
 }
 
 /// Moves locked packages to the newest versions that the manifests allow.
@@ -34,25 +34,27 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
         (false, true) => Unlock::All,
         (false, false) => named(global, options, events)?,
     };
-    relock(global, unlock, !options.dry_run, options.dry_run, events)
+    relock(global, unlock, !options.dry_run, events, &|locked| {
+        status::report_update(locked, options.precise.is_some(), global.verbose > 0, events);
+    })?;
+    if options.dry_run {
+        events(Event::Warning("not updating lockfile due to dry run".to_owned()));
+    }
+    Ok(())
 }
 
 fn relock(
     global: &GlobalOptions,
     unlock: Unlock,
     write: bool,
-    dry_run: bool,
     events: &(dyn Fn(Event) + Sync),
+    report: &dyn Fn(&Locked<'_>),
 ) -> Result<()> {
     let project = project::open(global, events)?;
     let (toolchain, _) = compile::compiler(global, &project, &[])?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest { unlock, current: true, write, rustc: Some(toolchain.release), ..LockRequest::keep() };
-    let locked = lock::resolve(global, &project, &client, &request, events)?;
-    status::report_update(&locked, events);
-    if dry_run {
-        events(Event::Warning("not updating lockfile due to dry run".to_owned()));
-    }
+    report(&lock::resolve(global, &project, &client, &request, events)?);
     Ok(())
 }
 
