@@ -1,0 +1,8 @@
+//! The program as its users meet it: real projects, a registry on the loopback interface, a home of their own.
+//!
+//! Start with `stage`, which has what the tests share. Where stock `cargo` is the oracle, the test runs it too.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has to stop")]
+
+mod compiling;
+mod stage;

@@ -1,0 +1,250 @@
+//! What the tests share: the program, the packages of a small registry, a workspace, and the comparison with `cargo`.
+
+use bulkhead_test_support::{CrateBuilder, DependencyBuilder, Home, Invocation, Outcome, Registry, TempProject, project};
+use std::path::Path;
+
+/// The program under test.
+pub(crate) const BULKHEAD: &str = env!("CARGO_BIN_EXE_bulkhead");
+
+/// A registry, a home that uses it, and a project.
+pub(crate) struct Stage {
+    pub(crate) registry: Registry,
+    pub(crate) home: Home,
+    pub(crate) project: TempProject,
+}
+
+impl Stage {
+    /// The project of a fixture, beside the packages of [`publish`].
+    pub(crate) fn new(fixture: &str) -> Stage {
+        let registry = Registry::start();
+        publish(&registry);
+        let home = Home::new();
+        home.use_registry(&registry);
+        Stage { registry, home, project: project(fixture) }
+    }
+
+    /// `bulkhead ARGUMENTS` in the project's folder, to be adjusted and run.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Invocation {
+        self.home.command(BULKHEAD).args(arguments).current_dir(self.project.root())
+    }
+
+    /// Runs `bulkhead ARGUMENTS` in the project's folder.
+    pub(crate) fn bulkhead(&self, arguments: &[&str]) -> Outcome {
+        self.command(arguments).run()
+    }
+
+    /// Runs stock `cargo ARGUMENTS` in the project's folder.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Outcome {
+        self.home.command("cargo").args(arguments).current_dir(self.project.root()).run()
+    }
+
+    /// What a text looks like without what differs from run to run: paths of this stage, ports, durations.
+    pub(crate) fn neutral(&self, text: &str) -> String {
+        let text = text.replace(&*self.project.root().to_string_lossy(), "[ROOT]");
+        let text = text.replace(&*self.home.path().to_string_lossy(), "[HOME]");
+        let text = text.replace(&self.registry.address().to_string(), "[REGISTRY]");
+        let lines = text.lines().map(|line| match line.split_once(" target(s) in ") {
+            Some((head, _)) => format!("{head} target(s) in [TIME]"),
+            None => line.to_owned(),
+        });
+        lines.map(|line| line + "\n").collect()
+    }
+}
+
+/// The same project twice, for `cargo` and for Bulkhead.
+pub(crate) struct Twins {
+    pub(crate) cargo: Stage,
+    pub(crate) bulkhead: Stage,
+}
+
+impl Twins {
+    /// Two stages of one fixture.
+    pub(crate) fn new(fixture: &str) -> Twins {
+        Twins { cargo: Stage::new(fixture), bulkhead: Stage::new(fixture) }
+    }
+
+    /// Runs both with the same arguments and asserts the same exit code and lockfile.
+    #[track_caller]
+    pub(crate) fn run(&self, arguments: &[&str]) -> (Outcome, Outcome) {
+        let (theirs, ours) = (self.cargo.cargo(arguments), self.bulkhead.bulkhead(arguments));
+        assert_eq!(ours.code(), theirs.code(), "exit codes of {arguments:?}\ncargo: {theirs}\nbulkhead: {ours}");
+        assert_eq!(self.lockfile(&self.bulkhead), self.lockfile(&self.cargo), "lockfiles after {arguments:?}");
+        (theirs, ours)
+    }
+
+    /// The same, and the same lines on standard error in any order (jobs overlap), and the same standard output.
+    #[track_caller]
+    pub(crate) fn same_output(&self, arguments: &[&str]) -> Outcome {
+        let (theirs, ours) = self.run(arguments);
+        let sorted = |stage: &Stage, text: &str| {
+            let text = stage.neutral(text);
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let (left, right) = (sorted(&self.bulkhead, &ours.stderr), sorted(&self.cargo, &theirs.stderr));
+        assert_eq!(left, right, "standard error of {arguments:?}\ncargo: {theirs}\nbulkhead: {ours}");
+        assert_eq!(self.bulkhead.neutral(&ours.stdout), self.cargo.neutral(&theirs.stdout), "output of {arguments:?}");
+        ours
+    }
+
+    /// Asserts that both have the same artifacts: the entries right below `target/PROFILE` and its `deps`.
+    #[track_caller]
+    pub(crate) fn same_artifacts(&self, profile: &str) {
+        let list = |stage: &Stage| artifacts(&stage.project.path("target").join(profile));
+        assert_eq!(list(&self.bulkhead), list(&self.cargo), "artifacts in target/{profile}");
+    }
+
+    fn lockfile(&self, stage: &Stage) -> Option<String> {
+        std::fs::read_to_string(stage.project.path("Cargo.lock")).ok()
+    }
+}
+
+/// Names below a profile's folder with hashes removed, folders that only one of the two keeps left out.
+fn artifacts(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for (part, hashed) in [(".", false), ("deps", true), ("examples", true)] {
+        let Ok(entries) = std::fs::read_dir(folder.join(part)) else { continue };
+        for entry in entries.map(|entry| entry.expect("a readable folder")) {
+            let name = entry.file_name().into_string().expect("a name in UTF-8");
+            let (stem, ending) = name.split_once('.').unwrap_or((&name, ""));
+            let stem = match stem.rsplit_once('-') {
+                Some((stem, hash)) if hashed && hash.len() == 16 => stem,
+                _ => stem,
+            };
+            if !name.starts_with('.') && !entry.file_type().expect("an entry").is_dir() {
+                names.push(format!("{part}/{stem}.{ending}"));
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Publishes a library with features, a proc macro, a native library with `links`, its user, and a test helper.
+pub(crate) fn publish(registry: &Registry) {
+    let plain = |version: &str| {
+        CrateBuilder::new("plain", version)
+            .feature("default", &[])
+            .feature("loud", &[])
+            .file("src/lib.rs", format!("pub fn say() -> String {{ format!(\"plain {version}{{}}\", if cfg!(feature = \"loud\") {{ \"!\" }} else {{ \"\" }}) }}\n"))
+    };
+    registry.publish(plain("1.0.0")).publish(plain("1.1.0")).publish(plain("2.0.0"));
+    registry.publish(
+        CrateBuilder::new("derive-it", "0.3.0").proc_macro().file(
+            "src/lib.rs",
+            r#"
+use proc_macro::{TokenStream, TokenTree};
+#[proc_macro_derive(Hello)]
+pub fn hello(input: TokenStream) -> TokenStream {
+    let names: Vec<String> = input.into_iter().filter_map(|tree| match tree { TokenTree::Ident(name) => Some(name.to_string()), _ => None }).collect();
+    let name = names.last().unwrap();
+    format!("impl {name} {{ pub fn hello() -> &'static str {{ \"{name}\" }} }}").parse().unwrap()
+}
+"#,
+        ),
+    );
+    registry.publish(
+        CrateBuilder::new("native-sys", "1.2.3")
+            .links("native")
+            .build_script(
+                r#"
+fn main() {
+    let out = std::env::var("OUT_DIR").unwrap();
+    std::fs::write(format!("{out}/generated.rs"), "pub const GENERATED: u8 = 7;").unwrap();
+    println!("cargo::metadata=root={out}");
+    println!("cargo::rustc-check-cfg=cfg(has_native)");
+    println!("cargo::rustc-cfg=has_native");
+    println!("cargo::rustc-env=NATIVE_KIND=bundled");
+    println!("cargo::rerun-if-env-changed=NATIVE_KIND_WANTED");
+}
+"#,
+            )
+            .file(
+                "src/lib.rs",
+                "include!(concat!(env!(\"OUT_DIR\"), \"/generated.rs\"));\n#[cfg(has_native)] pub const KIND: &str = env!(\"NATIVE_KIND\");\n",
+            ),
+    );
+    registry.publish(
+        CrateBuilder::new("uses-native", "0.1.0")
+            .dependency("native-sys", "1.2")
+            .build_script(
+                r#"
+fn main() {
+    let root = std::env::var("DEP_NATIVE_ROOT").expect("metadata of native-sys");
+    let text = std::fs::read_to_string(format!("{root}/generated.rs")).expect("what native-sys generated");
+    println!("cargo:rustc-env=SEEN={}", text.len());
+}
+"#,
+            )
+            .file("src/lib.rs", "pub fn seen() -> (u8, &'static str, &'static str) { (native_sys::GENERATED, native_sys::KIND, env!(\"SEEN\")) }\n"),
+    );
+    registry.publish(CrateBuilder::new("test-tool", "0.5.0").file("src/lib.rs", "pub fn answer() -> u8 { 42 }\n"));
+    registry.publish(
+        CrateBuilder::new("optional-user", "0.1.0")
+            .dependency_with(DependencyBuilder::new("plain", "1").optional())
+            .feature("with-plain", &["dep:plain"])
+            .file("src/lib.rs", "pub fn has_plain() -> bool { cfg!(feature = \"with-plain\") }\n"),
+    );
+}
+
+/// A workspace that uses all of them: inheritance, a rename, features, a proc macro, `links` metadata, dev-dependencies.
+pub(crate) const WORKSPACE: &str = r#"
+//- /Cargo.toml
+[workspace]
+members = ["app", "library"]
+resolver = "2"
+[workspace.package]
+version = "0.4.0"
+edition = "2021"
+[workspace.dependencies]
+plain = { version = "1.0", default-features = false }
+library = { path = "library" }
+//- /app/Cargo.toml
+[package]
+name = "app"
+version.workspace = true
+edition.workspace = true
+[features]
+shout = ["quiet/loud"]
+[dependencies]
+library.workspace = true
+derive-it = "0.3"
+quiet = { package = "plain", version = "1" }
+uses-native = "0.1"
+[dev-dependencies]
+test-tool = "0.5"
+//- /app/src/main.rs
+#[derive(derive_it::Hello)]
+struct Named;
+fn main() {
+    println!("{} {} {} {:?}", Named::hello(), library::twice(4), quiet::say(), uses_native::seen());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    println!("{arguments:?}");
+    if let Some(code) = arguments.first().and_then(|code| code.parse().ok()) { std::process::exit(code) }
+}
+//- /app/tests/whole.rs
+#[test]
+fn answers() { assert_eq!(test_tool::answer(), 42) }
+#[test]
+fn program_is_there() { assert!(std::path::Path::new(env!("CARGO_BIN_EXE_app")).exists()) }
+//- /library/Cargo.toml
+[package]
+name = "library"
+version.workspace = true
+edition.workspace = true
+[dependencies]
+plain.workspace = true
+[features]
+broken = []
+//- /library/src/lib.rs
+pub fn twice(value: u32) -> u32 { let _ = plain::say(); value * 2 }
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn doubles() { assert_eq!(super::twice(2), if cfg!(feature = "broken") { 5 } else { 4 }) }
+}
+//- /library/examples/show.rs
+fn main() { println!("{}", library::twice(21)) }
+"#;
