@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use bulkhead_ops::configuration::TermConfig;
 use bulkhead_ops::options::{CompileOptions, GlobalOptions, Intent};
 use bulkhead_ops::trust::TrustRequest;
 use bulkhead_ops::{Error, ErrorKind, Event};
@@ -24,11 +25,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
     let fallback = Shell::new(Verbosity::Normal, early_color(&arguments));
     match parse(program, arguments, &fallback) {
         Ok(Parsed::Command(matches)) => {
-            let shell = match shell(&matches) {
+            let shell = match terminal(&matches).and_then(|term| Ok((shell(&matches, &term)?, term))) {
                 Ok(shell) => shell,
                 Err(error) => return fail(&fallback, &error),
             };
-            command(program, &matches, &shell).map_or_else(|error| fail(&shell, &error), |()| 0)
+            let (shell, term) = shell;
+            command(program, &matches, &shell, &term).map_or_else(|error| fail(&shell, &error), |()| 0)
         }
         Ok(Parsed::Answered(code)) => code,
         Err(error) => fail(&fallback, &error),
@@ -136,25 +138,33 @@ fn no_such_command(program: &'static str, name: &str) -> Error {
     error.help(format!("view all installed commands with `{program} --list`"))
 }
 
-/// The terminal as flags and the user's variables want it; `term` of configuration files is not read for this, so that
-/// `--help` and errors never depend on a project.
-fn shell(matches: &ArgMatches) -> Result<Shell, Error> {
+/// `[term]` of files, variables and `--config`. Commands that never look at the project do not read files for this.
+fn terminal(matches: &ArgMatches) -> Result<TermConfig, Error> {
+    match matches.subcommand_name() {
+        None | Some("version" | "help" | "completions") => Ok(TermConfig::default()),
+        Some(_) => bulkhead_ops::configuration::terminal(&global(matches)?),
+    }
+}
+
+/// The terminal as flags want it, and `[term]` where they say nothing.
+fn shell(matches: &ArgMatches, term: &TermConfig) -> Result<Shell, Error> {
     let matches = innermost(matches);
     let (quiet, verbose) = (matches.get_flag("quiet"), matches.get_count("verbose") > 0);
     if quiet && verbose {
         return Err(Error::failure("cannot set both --verbose and --quiet"));
     }
-    let switch = |name: &str| std::env::var(name).is_ok_and(|value| value == "true");
-    let verbosity = match (quiet, verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ if switch("CARGO_TERM_QUIET") => Verbosity::Quiet,
-        _ if switch("CARGO_TERM_VERBOSE") => Verbosity::Verbose,
+    let verbosity = match (quiet, verbose, term.quiet, term.verbose) {
+        (true, ..) => Verbosity::Quiet,
+        (_, true, ..) => Verbosity::Verbose,
+        (_, _, Some(true), Some(true)) => {
+            return Err(Error::failure("cannot set both `term.verbose` and `term.quiet`"));
+        }
+        (_, _, Some(true), _) => Verbosity::Quiet,
+        (_, _, _, Some(true)) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let variable = std::env::var("CARGO_TERM_COLOR").ok();
-    let choice = matches.get_one::<String>("color").cloned().or(variable);
-    let choice = match choice {
+    let configured = term.color.as_ref().map(|color| color.value.clone());
+    let choice = match matches.get_one::<String>("color").cloned().or(configured) {
         None => ColorChoice::Auto,
         Some(text) => ColorChoice::parse(&text).ok_or_else(|| {
             Error::failure(format!("argument for --color must be auto, always, or never, but found `{text}`"))
@@ -176,7 +186,7 @@ fn global(matches: &ArgMatches) -> Result<GlobalOptions, Error> {
     options::global(place::read(directory)?, innermost(matches))
 }
 
-fn command(program: &'static str, matches: &ArgMatches, shell: &Shell) -> Result<(), Error> {
+fn command(program: &'static str, matches: &ArgMatches, shell: &Shell, term: &TermConfig) -> Result<(), Error> {
     let verbose = innermost(matches).get_count("verbose") > 0;
     let Some((name, arguments)) = matches.subcommand() else {
         return without_command(program, matches, shell, verbose);
@@ -186,12 +196,23 @@ fn command(program: &'static str, matches: &ArgMatches, shell: &Shell) -> Result
         "version" => print(shell, &version::version(program, verbose)),
         "help" => help(program, arguments.get_one::<String>("COMMAND").map(String::as_str), shell),
         "completions" => completions(program, arguments, shell),
-        _ => project_command(name, arguments, &global(matches)?, shell),
+        _ => {
+            let mut global = global(matches)?;
+            global.quiet = shell.verbosity() == Verbosity::Quiet;
+            // `term.verbose` shows as much as one `-v`.
+            global.verbose = global.verbose.max(u8::from(shell.verbosity() == Verbosity::Verbose));
+            project_command(name, arguments, &global, shell, &Renderer::new(shell, term))
+        }
     }
 }
 
-fn project_command(name: &str, arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
-    let renderer = Renderer::new(shell);
+fn project_command(
+    name: &str,
+    arguments: &ArgMatches,
+    global: &GlobalOptions,
+    shell: &Shell,
+    renderer: &Renderer<'_>,
+) -> Result<(), Error> {
     let events = |event| renderer.event(event);
     match name {
         "new" | "init" => bulkhead_ops::new::new(global, &options::new(arguments, name == "init")?, &events),
@@ -222,6 +243,13 @@ fn project_command(name: &str, arguments: &ArgMatches, global: &GlobalOptions, s
         }
         "clean" => clean(arguments, global, shell, &events),
         "trust" => trust(arguments, global, shell, &events),
+        "verify" => {
+            let verified = bulkhead_ops::verify::verify(global, &events)?;
+            let absent = if verified.absent > 0 { format!(", {} not fetched", verified.absent) } else { String::new() };
+            let whole = render::plural_u64(verified.whole as u64, "package");
+            shell.status("Verified", &format!("{whole} of the lock file{absent}"));
+            Ok(())
+        }
         other => Err(Error::failure(format!("`{other}` is not available in this version"))),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bulkhead_ops::Event;
+use bulkhead_ops::configuration::{ProgressWhen, TermConfig};
 
 use crate::escape::{escaped, escaped_but_colour, escaped_without_colour};
 use crate::report;
@@ -25,18 +26,18 @@ pub(crate) struct Renderer<'a> {
 impl<'a> Renderer<'a> {
     /// Decides whether a progress bar is shown: on a terminal that is not dumb, outside CI, unless `term.progress.when`
     /// says otherwise.
-    pub(crate) fn new(shell: &'a Shell) -> Self {
+    pub(crate) fn new(shell: &'a Shell, term: &TermConfig) -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let terminal = std::io::stderr().is_terminal()
             && variable("TERM").is_none_or(|terminal| terminal != "dumb")
             && variable("CI").is_none();
-        let shown = match variable("CARGO_TERM_PROGRESS_WHEN").as_deref() {
-            Some("always") => true,
-            Some("never") => false,
-            _ => terminal,
+        let shown = match term.progress {
+            ProgressWhen::Always => true,
+            ProgressWhen::Never => false,
+            ProgressWhen::Auto => terminal,
         };
-        let fixed = variable("CARGO_TERM_PROGRESS_WIDTH").and_then(|width| width.parse().ok());
-        let width = fixed.or_else(|| shell.width()).filter(|_| shown && shell.verbosity() == Verbosity::Normal);
+        let width = term.progress_width.or_else(|| shell.width());
+        let width = width.filter(|_| shown && shell.verbosity() == Verbosity::Normal);
         Self { shell, progress_width: width, drawn: Mutex::new(None) }
     }
 
@@ -55,7 +56,10 @@ impl<'a> Renderer<'a> {
             }
             Event::DownloadsFinished { packages, bytes } => {
                 shell.progress(None);
-                shell.status("Downloaded", &format!("{} ({})", plural(packages, "crate"), size(bytes)));
+                // Without a progress line every package has had a line of its own, and that says it all.
+                if self.progress_width.is_some() {
+                    shell.status("Downloaded", &format!("{} ({})", plural(packages, "crate"), size(bytes)));
+                }
             }
             Event::Error(error) => report::error(shell, &error),
             Event::Rendered(text) => self.rendered(&text),

@@ -144,7 +144,8 @@ pub const KEYS: &[Key] = &[
     checked("target.*.rustflags", StringOrList, ProgramChoosing, Check::Rustflags),
     checked("target.*.rustdocflags", StringOrList, ProgramChoosing, Check::Rustdocflags),
     key("target.*.*", Other, ProgramChoosing), // A `links` override.
-    key("term.quiet", Boolean, Harmless),
+    // What hides warnings hides those about the project too.
+    key("term.quiet", Boolean, ProgramChoosing),
     key("term.verbose", Boolean, Harmless),
     key("term.color", String, Harmless),
     key("term.hyperlinks", Boolean, Harmless),

@@ -102,7 +102,7 @@ fn build_error(error: BuildError) -> Error {
     match error {
         // Every failure has been reported already.
         BuildError::Units(failures) => {
-            let denied = failures.iter().any(|failure| failure.denied);
+            let denied = failures.iter().any(|failure| failure.denied && !explained(&failure.kind));
             let policy = failures.iter().any(|failure| matches!(failure.kind, FailureKind::Denied(_)));
             let sandbox = failures.iter().any(|failure| matches!(failure.kind, FailureKind::Sandbox(_)));
             let kind = match (denied || sandbox, policy) {
@@ -115,6 +115,11 @@ fn build_error(error: BuildError) -> Error {
         BuildError::Interrupted => Error::new(ErrorKind::Interrupted, ""),
         BuildError::Fatal(diagnostic) => diagnostic.into(),
     }
+}
+
+/// Whether the compiler said what is wrong: then a denial, if there was one, is hardly the cause.
+fn explained(kind: &FailureKind) -> bool {
+    matches!(kind, FailureKind::Exit { errors: 1.., .. })
 }
 
 /// A text that only this installation can know about this target folder: what a target folder remembers counts only if

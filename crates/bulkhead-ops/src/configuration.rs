@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 pub use bulkhead_config::keys::BUILT_IN_COMMANDS;
 use bulkhead_config::{Config, IgnoredKey, Layer, LayerClass, Merged};
+pub use bulkhead_config::{ProgressWhen, TermConfig};
 use bulkhead_schema::Diagnostic;
 
 use crate::error::Result;
@@ -56,6 +57,14 @@ pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configurat
     warnings.into_iter().for_each(|warning| events(Event::Diagnostic(warning)));
     report_ignored(&ignored, events);
     Ok(Configuration { config, ignored })
+}
+
+/// `[term]` as it is in force in the current folder; what is wrong with other keys is reported when they are used.
+///
+/// # Errors
+/// As with [`load`].
+pub fn terminal(global: &GlobalOptions) -> Result<TermConfig> {
+    Ok(load(global, &|_| ())?.config.term()?)
 }
 
 /// An alias harms nobody who does not call it, and the command line names it then.

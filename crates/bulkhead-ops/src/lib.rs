@@ -34,6 +34,7 @@ pub mod tree;
 pub mod trust;
 pub mod trusted_files;
 pub mod update;
+pub mod verify;
 
 pub use error::{Error, ErrorKind};
 pub use event::Event;

@@ -136,6 +136,14 @@ fn with_line_endings(old: &str, new: &str) -> String {
     if old.contains("\r\n") { new.replace('\n', "\r\n") } else { new.to_owned() }
 }
 
+/// The lockfile at `path`, if there is one.
+///
+/// # Errors
+/// It cannot be read or parsed.
+pub fn read(path: &PathBuf) -> Result<Option<Lockfile>> {
+    Ok(read_lockfile(path)?.map(|(_, lockfile)| lockfile))
+}
+
 fn read_lockfile(path: &PathBuf) -> Result<Option<(String, Lockfile)>> {
     let failed = |reason: String| Error::failure(format!("failed to read `{}`", path.display())).because(reason);
     match std::fs::metadata(path) {

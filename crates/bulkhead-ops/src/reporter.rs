@@ -32,6 +32,8 @@ struct State {
     total: usize,
     done: usize,
     running: BTreeSet<UnitIndex>,
+    /// Whether a unit has failed.
+    failed: bool,
 }
 
 impl<'a> Reporter<'a> {
@@ -223,11 +225,11 @@ impl<'a> Reporter<'a> {
 
     fn failed(&self, failure: &Failure, running: usize) {
         let unit = self.graph.unit(failure.unit);
-        let mut error = failure_text(unit, failure, self.verbose);
-        if running > 0 {
-            error.help.push("waiting for the other processes to finish ...".to_owned());
+        self.emit(Event::Error(failure_text(unit, failure, self.verbose)));
+        let first = !std::mem::replace(&mut self.state().failed, true);
+        if first && running > 0 {
+            self.emit(Event::Warning("build failed, waiting for other jobs to finish...".to_owned()));
         }
-        self.emit(Event::Error(error));
     }
 }
 
@@ -390,7 +392,7 @@ fn artifact_json(
         },
         "features": unit.features,
         "filenames": filenames,
-        "executable": executable,
+        "executable": executable.filter(|_| !unit.target.is_build_script()),
         "fresh": fresh,
     })
     .to_string()

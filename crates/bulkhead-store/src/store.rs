@@ -106,6 +106,11 @@ impl Store {
         }
     }
 
+    /// Whether there is a package whose archive has the digest `archive`. Compares nothing.
+    pub fn contains(&self, archive: Digest) -> bool {
+        open_folder(&self.folder, archive.to_string().as_ref()).is_ok()
+    }
+
     /// Reads everything in the store again and compares contents. Changes nothing.
     pub fn verify_deep(&self) -> Result<Vec<Finding>, Diagnostic> {
         let names = folder::names_in(self.folder.as_fd()).map_err(|error| failed("list", &self.path, error))?;

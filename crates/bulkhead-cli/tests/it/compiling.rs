@@ -1,6 +1,8 @@
-//! `build`, `check`, `run` and `test` on a workspace with everything that registries offer.
+//! `build`, `check`, `run` and `test` on a workspace with everything that registries offer, beside `cargo`.
 
-use crate::stage::{Stage, Twins, WORKSPACE};
+use crate::stage::{BULKHEAD, Stage, Twins, WORKSPACE};
+use bulkhead_test_support::toolchain_program;
+use serde_json::Value;
 
 #[test]
 fn a_workspace_is_built_as_cargo_builds_it() {
@@ -18,4 +20,171 @@ fn a_workspace_is_built_as_cargo_builds_it() {
     }
     let third = twins.same_output(&["build"]);
     assert_eq!(third.stderr.matches("Compiling").count(), 2, "{third}");
+}
+
+#[test]
+fn a_program_gets_its_arguments_and_gives_its_exit_code() {
+    let twins = Twins::new(WORKSPACE);
+    let outcome = twins.same_output(&["run", "--", "7", "--two words", "-q"]);
+    assert_eq!(outcome.code(), Some(7));
+    assert!(outcome.stdout.contains(r#"["7", "--two words", "-q"]"#), "{outcome}");
+    assert!(outcome.stdout.contains(r#"Named 8 plain 1.1.0 (7, "bundled", "#), "{outcome}");
+    // A feature that reaches a renamed dependency.
+    let loud = twins.same_output(&["run", "-q", "--manifest-path", "app/Cargo.toml", "--features", "shout"]);
+    assert!(loud.stdout.contains("plain 1.1.0!") && loud.stderr.is_empty(), "{loud}");
+    let example = twins.same_output(&["run", "-p", "library", "--example", "show"]);
+    assert_eq!(example.stdout, "42\n");
+}
+
+#[test]
+fn tests_pass_and_fail_with_cargos_exit_codes() {
+    let twins = Twins::new(WORKSPACE);
+    let (_, passed) = twins.run(&["test", "--workspace", "--lib", "--bins", "--tests"]);
+    assert_eq!(passed.code(), Some(0));
+    assert_eq!(passed.stdout.matches("test result: ok").count(), 3, "{passed}");
+    assert!(passed.stdout.contains("test program_is_there ... ok"), "{passed}");
+    let (theirs, failed) = twins.run(&["test", "-p", "library", "--features", "broken", "--lib"]);
+    assert_eq!(failed.code(), Some(101));
+    assert!(failed.stdout.contains("test tests::doubles ... FAILED"), "{failed}");
+    let last = |text: &str| text.lines().last().unwrap_or_default().to_owned();
+    assert_eq!(last(&failed.stderr), last(&theirs.stderr));
+}
+
+#[test]
+fn check_and_package_selection_do_what_cargo_does() {
+    let twins = Twins::new(WORKSPACE);
+    let checked = twins.same_output(&["check", "-p", "library"]);
+    assert!(checked.stderr.contains("Checking library") && !checked.stderr.contains("app"), "{checked}");
+    twins.same_artifacts("debug");
+    let excluded = twins.same_output(&["build", "--workspace", "--exclude", "app"]);
+    assert!(!excluded.stderr.contains("app v0.4.0"), "{excluded}");
+    twins.same_artifacts("debug");
+    // What is asked for in vain.
+    for arguments in [&["build", "-p", "absent"], &["build", "--bin", "absent"], &["run", "--example", "absent"]] {
+        let (theirs, ours) = twins.run(arguments);
+        assert_eq!(ours.code(), Some(101), "{ours}");
+        let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        assert_eq!(first(&ours.stderr), first(&theirs.stderr));
+    }
+}
+
+#[test]
+fn target_folder_and_configuration_may_be_chosen_on_the_command_line() {
+    let twins = Twins::new(WORKSPACE);
+    twins.same_output(&["build", "-p", "library", "--target-dir", "elsewhere"]);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        assert!(stage.project.path("elsewhere/debug/liblibrary.rlib").is_file());
+        assert!(!stage.project.path("target").exists());
+    }
+    twins.same_output(&["build", "-p", "library", "--config", "build.target-dir='third'"]);
+    assert!(twins.bulkhead.project.path("third/debug/liblibrary.rlib").is_file());
+    // `-C` is unstable in Cargo and spares a `cd` here.
+    let stage = &twins.bulkhead;
+    let elsewhere = stage.home.command(BULKHEAD).current_dir("/");
+    let root = stage.project.root().to_str().unwrap();
+    let outcome = elsewhere.args(["-C", root, "run", "-q", "--target-dir", "third"]).run();
+    assert!(outcome.assert_success().stdout.contains("Named 8"), "{outcome}");
+}
+
+#[test]
+fn a_compile_error_is_shown_as_rustc_shows_it_and_fails_with_101() {
+    let twins = Twins::new(WORKSPACE);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.edit("library/src/lib.rs", "value * 2 }", "value * \"2\" }");
+    }
+    let failed = twins.same_output(&["build", "-p", "library"]);
+    assert_eq!(failed.code(), Some(101));
+    assert!(failed.stderr.contains("could not compile `library` (lib) due to 1 previous error"), "{failed}");
+    // Nothing needs cleaning: the next run succeeds.
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.edit("library/src/lib.rs", "\"2\"", "2");
+    }
+    twins.same_output(&["build", "-p", "library"]);
+}
+
+#[test]
+fn warnings_are_replayed_from_a_fresh_unit() {
+    let twins = Twins::new(WORKSPACE);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.edit("library/src/lib.rs", "value * 2 }", "let unused = 1; value * 2 }");
+    }
+    let arguments = ["build", "-p", "library"];
+    let first = twins.same_output(&arguments);
+    assert!(first.stderr.contains("unused variable: `unused`"), "{first}");
+    let second = twins.same_output(&arguments);
+    assert!(second.stderr.contains("unused variable: `unused`") && !second.stderr.contains("Compiling"), "{second}");
+}
+
+/// JSON lines without what differs between two folders, in an order of their own (jobs overlap).
+fn messages(stage: &Stage, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in stage.neutral(text).lines() {
+        let mut value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let Some(object) = value.as_object_mut() else { panic!("not an object: {line}") };
+        if object["reason"] == "build-script-executed" {
+            object.remove("out_dir");
+            object.remove("env");
+        }
+        // Where packages are unpacked is each tool's own affair.
+        if object.get("package_id").is_some_and(|id| !id.to_string().contains("path+file")) {
+            object.remove("manifest_path");
+            object.get_mut("target").and_then(Value::as_object_mut).unwrap().remove("src_path");
+        }
+        if let Some(files) = object.get_mut("filenames").and_then(Value::as_array_mut) {
+            files.iter_mut().for_each(|file| *file = without_hash(file.as_str().unwrap()).into());
+        }
+        lines.push(value.to_string());
+    }
+    lines.sort();
+    lines
+}
+
+fn without_hash(path: &str) -> String {
+    let hash = |part: &&str| part.len() == 16 && part.chars().all(|c| c.is_ascii_hexdigit());
+    let parts: Vec<&str> = path.split(['-', '/', '.']).filter(|part| !hash(part)).collect();
+    parts.join("/")
+}
+
+#[test]
+fn json_messages_say_what_cargos_say() {
+    let twins = Twins::new(WORKSPACE);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.edit("library/src/lib.rs", "value * 2 }", "let unused = 1; value * 2 }");
+    }
+    for _ in 0..2 {
+        let (theirs, ours) = twins.run(&["build", "--message-format", "json"]);
+        let (left, right) = (messages(&twins.bulkhead, &ours.stdout), messages(&twins.cargo, &theirs.stdout));
+        assert_eq!(left.len(), right.len(), "{ours}\n{theirs}");
+        for (left, right) in left.iter().zip(&right) {
+            assert_eq!(left, right);
+        }
+        assert!(ours.stdout.contains(r#"{"reason":"build-finished","success":true}"#), "{ours}");
+    }
+}
+
+#[test]
+fn the_unit_graph_is_printed_and_nothing_is_built() {
+    let stage = Stage::new(WORKSPACE);
+    let outcome = stage.bulkhead(&["build", "--unit-graph"]);
+    let graph: Value = serde_json::from_str(&outcome.assert_success().stdout).unwrap();
+    assert_eq!(graph["version"], 1);
+    let names: Vec<_> = graph["units"].as_array().unwrap().iter().map(|unit| unit["target"]["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"app") && names.contains(&"derive_it") && names.contains(&"build-script-build"), "{names:?}");
+    assert!(!stage.project.path("target/debug").exists());
+}
+
+#[test]
+fn called_as_cargo_it_speaks_as_cargo() {
+    let stage = Stage::new(WORKSPACE);
+    let link = stage.project.outside().join("cargo");
+    std::os::unix::fs::symlink(BULKHEAD, &link).unwrap();
+    let ours = |arguments: &[&str]| stage.home.command(&link).args(arguments).current_dir(stage.project.root()).run();
+    let version = ours(&["--version"]);
+    assert!(version.assert_success().stdout.starts_with("cargo 1."), "{version}");
+    // Cargo's own commands and flags are understood; those that tools parse look the same.
+    let theirs = stage.cargo(&["locate-project", "--message-format", "plain"]);
+    assert_eq!(theirs.code(), Some(0));
+    let built = ours(&["build", "-q", "-p", "library"]);
+    assert_eq!((built.assert_success().stdout.as_str(), built.stderr.as_str()), ("", ""));
+    assert!(toolchain_program("cargo").exists());
 }

@@ -43,6 +43,9 @@ impl Stage {
         let text = text.replace(&*self.project.root().to_string_lossy(), "[ROOT]");
         let text = text.replace(&*self.home.path().to_string_lossy(), "[HOME]");
         let text = text.replace(&self.registry.address().to_string(), "[REGISTRY]");
+        // A source that replaces the public registry is named by Cargo.
+        let text = text.replace("`loopback` index", "[INDEX] index").replace("crates.io index", "[INDEX] index");
+        let text = text.replace(" (registry `loopback`)", "");
         let lines = text.lines().map(|line| match line.split_once(" target(s) in ") {
             Some((head, _)) => format!("{head} target(s) in [TIME]"),
             None => line.to_owned(),

@@ -1,0 +1,97 @@
+//! `Cargo.lock`: who may change it, what is written, and what is said about it.
+
+use crate::stage::{Stage, Twins, WORKSPACE};
+
+const ONE: &str = r#"
+//- /Cargo.toml
+[package]
+name = "one"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+plain = "1"
+//- /src/lib.rs
+pub fn say() -> String { plain::say() }
+"#;
+
+#[test]
+fn a_stale_lockfile_is_refused_with_locked_and_what_would_change_is_shown() {
+    let twins = Twins::new(ONE);
+    twins.same_output(&["generate-lockfile"]);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.edit("Cargo.toml", "plain = \"1\"", "plain = \"2\"\ntest-tool = \"0.5\"");
+    }
+    let before = twins.bulkhead.project.read("Cargo.lock");
+    let (theirs, ours) = twins.run(&["build", "--locked"]);
+    assert_eq!(ours.code(), Some(101));
+    let error = |text: &str| text.lines().find(|line| line.starts_with("error:")).unwrap_or_default().to_owned();
+    assert_eq!(twins.bulkhead.neutral(&error(&ours.stderr)), twins.cargo.neutral(&error(&theirs.stderr)));
+    assert!(ours.stderr.contains("plain") && ours.stderr.contains("2.0.0") && ours.stderr.contains("test-tool"), "{ours}");
+    assert_eq!(twins.bulkhead.project.read("Cargo.lock"), before);
+    twins.same_output(&["check"]);
+    twins.same_output(&["check", "--locked"]);
+}
+
+#[test]
+fn offline_works_from_the_cache_and_says_what_is_missing() {
+    let stage = Stage::new(ONE);
+    let outcome = stage.bulkhead(&["build", "--offline"]);
+    outcome.assert_code(101);
+    assert!(outcome.stderr.contains("plain") && outcome.stderr.contains("--offline"), "{outcome}");
+    assert!(stage.registry.requests().is_empty(), "nothing is asked");
+    assert!(!stage.project.path("Cargo.lock").exists());
+    stage.bulkhead(&["fetch"]).assert_success();
+    stage.registry.clear_requests();
+    stage.bulkhead(&["build", "--offline"]).assert_success();
+    std::fs::remove_file(stage.project.path("Cargo.lock")).unwrap();
+    stage.bulkhead(&["build", "--offline"]).assert_success();
+    stage.bulkhead(&["build", "--frozen"]).assert_success();
+    assert_eq!(stage.registry.requests().len(), 0);
+}
+
+#[test]
+fn update_moves_what_it_is_told_to_move() {
+    let twins = Twins::new(WORKSPACE);
+    twins.same_output(&["generate-lockfile"]);
+    twins.same_output(&["update", "-p", "plain", "--precise", "1.0.0"]);
+    assert!(twins.bulkhead.project.read("Cargo.lock").contains("name = \"plain\"\nversion = \"1.0.0\""));
+    twins.same_output(&["update", "--dry-run"]);
+    twins.same_output(&["update", "-p", "test-tool"]);
+    twins.same_output(&["update"]);
+    assert!(twins.bulkhead.project.read("Cargo.lock").contains("name = \"plain\"\nversion = \"1.1.0\""));
+    let (theirs, ours) = twins.run(&["update", "-p", "plain", "--precise", "3.0.0"]);
+    assert_eq!((ours.code(), theirs.code()), (Some(101), Some(101)));
+    assert!(ours.stderr.contains("plain") && ours.stderr.contains("3.0.0"), "{ours}");
+    let (_, ours) = twins.run(&["update", "-p", "absent"]);
+    assert!(ours.stderr.contains("`absent`"), "{ours}");
+}
+
+#[test]
+fn fetch_downloads_what_every_platform_needs_and_builds_nothing() {
+    let twins = Twins::new(WORKSPACE);
+    twins.same_output(&["fetch"]);
+    let downloads = |stage: &Stage| {
+        let mut paths: Vec<_> = stage.registry.requests().into_iter().map(|request| request.path).collect();
+        paths.retain(|path| path.starts_with("/dl/"));
+        paths.sort();
+        paths
+    };
+    assert_eq!(downloads(&twins.bulkhead), downloads(&twins.cargo));
+    assert_eq!(downloads(&twins.bulkhead).len(), 5);
+    assert!(!twins.bulkhead.project.path("target/debug").exists());
+    let again = twins.same_output(&["fetch"]);
+    assert_eq!(again.stderr, "");
+}
+
+#[test]
+fn a_version_that_was_yanked_stays_while_it_is_locked() {
+    let twins = Twins::new(ONE);
+    twins.same_output(&["generate-lockfile"]);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.registry.set_yanked("plain", "1.1.0", true);
+    }
+    twins.same_output(&["check"]);
+    assert!(twins.bulkhead.project.read("Cargo.lock").contains("1.1.0"));
+    twins.same_output(&["update"]);
+    assert!(twins.bulkhead.project.read("Cargo.lock").contains("1.0.0"));
+}
