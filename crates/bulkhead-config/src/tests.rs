@@ -93,7 +93,7 @@ fn layers_merge_as_in_cargo() {
 fn harmless_keys_act_at_once() {
     check(
         "=== untrusted\n[build]\njobs = 1\ntarget-dir = 'out'\ntarget = 'wasm32-wasip1'\nincremental = false\n\
-         rustflags = ['--cfg', 'x', '-Ctarget-cpu=native']\n[profile.dev.package.a]\nopt-level = 3\n[term]\nquiet = true\n\
+         rustflags = ['--cfg', 'x', '-Ctarget-cpu=native']\n[profile.dev.package.a]\nopt-level = 3\n[term]\nverbose = true\n\
          [resolver]\nincompatible-rust-versions = 'allow'\n",
         &expect![[r#"
             build.incremental = Boolean(false) (/p/.cargo/config.toml:5)
@@ -103,7 +103,7 @@ fn harmless_keys_act_at_once() {
             build.target-dir = String("out") (/p/.cargo/config.toml:3)
             profile.dev.package.a.opt-level = Integer(3) (/p/.cargo/config.toml:8)
             resolver.incompatible-rust-versions = String("allow") (/p/.cargo/config.toml:12)
-            term.quiet = Boolean(true) (/p/.cargo/config.toml:10)
+            term.verbose = Boolean(true) (/p/.cargo/config.toml:10)
         "#]],
     );
 }

@@ -58,12 +58,19 @@ fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
     match std::fs::read_to_string(target_dir.join(TARGET_MARKER)) {
         Ok(text) if text.trim_end() == project.workspace.root.to_string_lossy() => Ok(()),
         Ok(text) => refuse(format!("it was made for the workspace `{}`", text.trim_end())),
+        // What Cargo made at its usual place holds nothing of anybody else's.
+        Err(_) if *target_dir == project.workspace.root.join("target") && is_tagged(target_dir) => Ok(()),
         Err(_) => {
             let configured = project.configuration.config.target_dir().ok().flatten();
             let place = configured.map(|value| format!(" (set in {})", value.definition)).unwrap_or_default();
             refuse(format!("Bulkhead did not make that folder{place}: it has no `{TARGET_MARKER}`"))
         }
     }
+}
+
+fn is_tagged(folder: &Path) -> bool {
+    let tag = std::fs::read(folder.join("CACHEDIR.TAG")).unwrap_or_default();
+    tag.starts_with(b"Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag created by cargo.")
 }
 
 /// What has to go. `-p` names units by the prefix of their files, so that every profile and platform is cleaned of them.

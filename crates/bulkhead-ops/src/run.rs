@@ -11,7 +11,7 @@ use bulkhead_workspace::TargetKind;
 
 use crate::build::{self, Built};
 use crate::error::Result;
-use crate::options::{CompileOptions, GlobalOptions, NameFilter};
+use crate::options::{CompileOptions, GlobalOptions, NameFilter, PackageOptions};
 use crate::{Error, ErrorKind, Event};
 
 /// A program that is ready to be started, described completely.
@@ -92,8 +92,8 @@ fn launch(
     command.env("CARGO", &global.place.program);
     command.env(LIBRARY_PATH, library_path(global, built, executable));
     let shown = executable.path.strip_prefix(&global.place.current_dir).unwrap_or(&executable.path);
-    let mut words = vec![shown.display().to_string()];
-    words.extend(arguments.iter().map(|argument| argument.to_string_lossy().into_owned()));
+    let mut words = vec![crate::reporter::quoted(&shown.to_string_lossy())];
+    words.extend(arguments.iter().map(|argument| crate::reporter::quoted(&argument.to_string_lossy())));
     Launch { command, shown: words.join(" ") }
 }
 
@@ -140,7 +140,7 @@ pub fn test(
         }
         events(Event::Status { verb: "Running", message: test_title(unit, &shown) });
         if let Err(reason) = start(launch) {
-            failed.push((rerun_flags(unit, &built), reason));
+            failed.push((rerun_flags(unit, &built, &options.packages), reason));
             if !options.no_fail_fast {
                 break;
             }
@@ -176,7 +176,7 @@ fn report_failures(failed: &[(String, String)], options: &CompileOptions) -> Res
     Err(if reason.is_empty() { error } else { error.because(reason) })
 }
 
-fn rerun_flags(unit: &Unit, built: &Built) -> String {
+fn rerun_flags(unit: &Unit, built: &Built, packages: &PackageOptions) -> String {
     let name = unit.target.name;
     let target = match &unit.target.kind {
         TargetKind::Lib(_) => "--lib".to_owned(),
@@ -186,8 +186,9 @@ fn rerun_flags(unit: &Unit, built: &Built) -> String {
         TargetKind::Bench => format!("--bench {name}"),
         TargetKind::BuildScript => String::new(),
     };
+    let named = !packages.packages.is_empty() || !packages.exclude.is_empty();
     match built.prepared.selected.len() {
-        1 => target,
+        1 if !named => target,
         _ => format!("-p {} {target}", unit.package.id.name()),
     }
 }

@@ -38,7 +38,7 @@ fn trees_are_drawn_as_cargo_draws_them() {
     assert!(tree.stdout.contains("├── derive-it v0.3.0 (proc-macro)"), "{tree}");
     for arguments in [
         &["tree", "-i", "plain"][..],
-        &["tree", "-e", "features", "-p", "app"],
+        &["tree", "-e", "normal,build", "-p", "app"],
         &["tree", "-e", "no-dev", "--prefix", "depth"],
         &["tree", "--depth", "1", "--format", "{p} {f}"],
         &["tree", "-d"],
@@ -49,7 +49,7 @@ fn trees_are_drawn_as_cargo_draws_them() {
 
 #[test]
 fn new_packages_are_made_as_cargo_makes_them() {
-    let twins = Twins::new("//- /Cargo.toml\n[workspace]\n");
+    let twins = Twins::new("//- /Cargo.toml\n[workspace]\nresolver = \"3\"\n");
     for (arguments, folder) in [
         (&["new", "--vcs", "none", "first"][..], "first"),
         (&["new", "--vcs", "none", "--lib", "--edition", "2018", "--name", "renamed", "second"], "second"),
