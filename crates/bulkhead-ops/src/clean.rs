@@ -70,7 +70,9 @@ fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
 
 fn is_tagged(folder: &Path) -> bool {
     let tag = std::fs::read(folder.join("CACHEDIR.TAG")).unwrap_or_default();
-    tag.starts_with(b"Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag created by cargo.")
+    tag.starts_with(
+        b"Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag created by cargo.",
+    )
 }
 
 /// What has to go. `-p` names units by the prefix of their files, so that every profile and platform is cleaned of them.

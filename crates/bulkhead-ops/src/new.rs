@@ -178,7 +178,9 @@ fn join_workspace(root: &Path, events: &dyn Fn(Event)) -> crate::error::Result<(
     if listed("members") || listed("exclude") {
         return Ok(());
     }
-    let members = workspace.as_table_like_mut().map(|table| table.entry("members").or_insert(toml_edit::value(toml_edit::Array::new())));
+    let members = workspace
+        .as_table_like_mut()
+        .map(|table| table.entry("members").or_insert(toml_edit::value(toml_edit::Array::new())));
     let Some(members) = members.and_then(toml_edit::Item::as_array_mut) else { return Ok(()) };
     let sorted = members.iter().filter_map(toml_edit::Value::as_str).is_sorted();
     let position = match sorted {

@@ -153,7 +153,8 @@ impl<'a> Reporter<'a> {
 
     fn message(&self, index: UnitIndex, rendered: &str, json: &str, duplicate: bool) {
         if self.json() && !self.options.render_diagnostics {
-            if let Some(line) = message_json(self.graph.unit(index), json) {
+            let colour = matches!(self.options.message_format, MessageFormat::Json { ansi: true, .. });
+            if let Some(line) = message_json(self.graph.unit(index), json, colour) {
                 self.emit(Event::Json(line));
             }
         } else if !duplicate {
@@ -352,7 +353,8 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn message_json(unit: &Unit, message: &str) -> Option<String> {
+/// `colour`: whether the rendered text keeps the colours with which rustc always sends it.
+fn message_json(unit: &Unit, message: &str, colour: bool) -> Option<String> {
     #[derive(serde::Serialize)]
     struct CompilerMessage<'a> {
         reason: &'static str,
@@ -361,7 +363,15 @@ fn message_json(unit: &Unit, message: &str) -> Option<String> {
         target: serde_json::Value,
         message: &'a RawValue,
     }
-    let message = serde_json::from_str(message).ok()?;
+    let mut plain = None;
+    if !colour {
+        let mut value: serde_json::Value = serde_json::from_str(message).ok()?;
+        if let Some(rendered) = value.get_mut("rendered").filter(|rendered| rendered.is_string()) {
+            *rendered = without_colour(rendered.as_str().unwrap_or_default()).into();
+        }
+        plain = Some(value.to_string());
+    }
+    let message = serde_json::from_str(plain.as_deref().unwrap_or(message)).ok()?;
     serde_json::to_string(&CompilerMessage {
         reason: "compiler-message",
         package_id: package_id_spec(unit.package.id),
@@ -370,6 +380,20 @@ fn message_json(unit: &Unit, message: &str) -> Option<String> {
         message,
     })
     .ok()
+}
+
+/// `text` without the sequences `ESC [ … m`.
+fn without_colour(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit() && c != ';');
+        match end.filter(|&end| part[end..].starts_with('m')) {
+            Some(end) => plain.push_str(&part[end + 1..]),
+            None => plain.push_str(part),
+        }
+    }
+    plain
 }
 
 fn artifact_json(

@@ -58,8 +58,16 @@ pub fn tree(global: &GlobalOptions, options: &TreeOptions, events: &(dyn Fn(Even
     graph.prune(&|id| prune.iter().any(|spec| spec.matches(id)));
     let roots = roots(&mut graph, &members, options)?;
     let workspace = project.workspace.members.iter().map(|package| package.id).collect();
+    if roots.is_empty() {
+        events(Event::Warning(NOTHING.to_owned()));
+    }
     Ok(drawing.draw(&graph, &roots, &workspace))
 }
+
+const NOTHING: &str = "nothing to print.
+
+To find dependencies that require specific target platforms, try to use option `--target all` first, and then narrow \
+your search scope accordingly.";
 
 /// Where the drawing starts. `-i` and `-d` turn the graph round.
 fn roots(graph: &mut Graph<'_>, members: &[PackageId], options: &TreeOptions) -> Result<Vec<NodeIndex>> {

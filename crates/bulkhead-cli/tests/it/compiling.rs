@@ -116,7 +116,7 @@ fn warnings_are_replayed_from_a_fresh_unit() {
 }
 
 /// JSON lines without what differs between two folders, in an order of their own (jobs overlap).
-fn messages(stage: &Stage, text: &str) -> Vec<String> {
+fn messages(stage: &Stage, text: &str) -> Vec<Value> {
     let mut lines = Vec::new();
     for line in stage.neutral(text).lines() {
         let mut value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -133,9 +133,12 @@ fn messages(stage: &Stage, text: &str) -> Vec<String> {
         if let Some(files) = object.get_mut("filenames").and_then(Value::as_array_mut) {
             files.iter_mut().for_each(|file| *file = without_hash(file.as_str().unwrap()).into());
         }
-        lines.push(value.to_string());
+        lines.push(value);
     }
-    lines.sort();
+    lines.sort_by_key(|line| {
+        let part = |key: &str| line.get(key).map(Value::to_string).unwrap_or_default();
+        [part("reason"), part("package_id"), part("target"), part("filenames")]
+    });
     lines
 }
 
@@ -168,8 +171,12 @@ fn the_unit_graph_is_printed_and_nothing_is_built() {
     let outcome = stage.bulkhead(&["build", "--unit-graph"]);
     let graph: Value = serde_json::from_str(&outcome.assert_success().stdout).unwrap();
     assert_eq!(graph["version"], 1);
-    let names: Vec<_> = graph["units"].as_array().unwrap().iter().map(|unit| unit["target"]["name"].as_str().unwrap()).collect();
-    assert!(names.contains(&"app") && names.contains(&"derive_it") && names.contains(&"build-script-build"), "{names:?}");
+    let names: Vec<_> =
+        graph["units"].as_array().unwrap().iter().map(|unit| unit["target"]["name"].as_str().unwrap()).collect();
+    assert!(
+        names.contains(&"app") && names.contains(&"derive_it") && names.contains(&"build-script-build"),
+        "{names:?}"
+    );
     assert!(!stage.project.path("target/debug").exists());
 }
 

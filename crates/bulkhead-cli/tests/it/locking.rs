@@ -26,7 +26,10 @@ fn a_stale_lockfile_is_refused_with_locked_and_what_would_change_is_shown() {
     assert_eq!(ours.code(), Some(101));
     let error = |text: &str| text.lines().find(|line| line.starts_with("error:")).unwrap_or_default().to_owned();
     assert_eq!(twins.bulkhead.neutral(&error(&ours.stderr)), twins.cargo.neutral(&error(&theirs.stderr)));
-    assert!(ours.stderr.contains("plain") && ours.stderr.contains("2.0.0") && ours.stderr.contains("test-tool"), "{ours}");
+    assert!(
+        ours.stderr.contains("plain") && ours.stderr.contains("2.0.0") && ours.stderr.contains("test-tool"),
+        "{ours}"
+    );
     assert_eq!(twins.bulkhead.project.read("Cargo.lock"), before);
     twins.same_output(&["check"]);
     twins.same_output(&["check", "--locked"]);

@@ -1,6 +1,8 @@
 //! What the tests share: the program, the packages of a small registry, a workspace, and the comparison with `cargo`.
 
-use bulkhead_test_support::{CrateBuilder, DependencyBuilder, Home, Invocation, Outcome, Registry, TempProject, project};
+use bulkhead_test_support::{
+    CrateBuilder, DependencyBuilder, Home, Invocation, Outcome, Registry, TempProject, project,
+};
 use std::path::Path;
 
 /// The program under test.
