@@ -22,7 +22,10 @@ pub fn report_update(locked: &Locked<'_>, precise: bool, verbose: bool, events: 
         locking(locked, events);
     }
     for change in &locked.changes.packages {
-        report(change, events);
+        // Who names a version knows that there are others.
+        let (available, requires_rust) =
+            if precise { (None, None) } else { (change.available.clone(), change.requires_rust.clone()) };
+        report(&PackageChange { available, requires_rust, ..change.clone() }, events);
     }
     let behind = &locked.changes.behind;
     if behind.is_empty() {
@@ -32,8 +35,7 @@ pub fn report_update(locked: &Locked<'_>, precise: bool, verbose: bool, events: 
         behind.iter().for_each(|change| report(change, events));
         events(Event::Note("to see how you depend on a package, run `cargo tree --invert <dep>@<ver>`".to_owned()));
     } else {
-        let dependencies = if behind.len() == 1 { "dependency" } else { "dependencies" };
-        let message = format!("pass `--verbose` to see {} unchanged {dependencies} behind latest", behind.len());
+        let message = format!("pass `--verbose` to see {} unchanged dependencies behind latest", behind.len());
         events(Event::Note(message));
     }
 }

@@ -36,6 +36,12 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
     };
     relock(global, unlock, !options.dry_run, events, &|locked| {
         status::report_update(locked, options.precise.is_some(), global.verbose > 0, events);
+    })
+    .map_err(|error| match &options.precise {
+        Some(version) if error.kind == crate::ErrorKind::Failure => error.help(format!(
+            "`--precise {version}` was asked for: is that version published, and does every requirement allow it?"
+        )),
+        _ => error,
     })?;
     if options.dry_run {
         events(Event::Warning("not updating lockfile due to dry run".to_owned()));
