@@ -1,14 +1,16 @@
-//! A `.crate` file → the list of files in it, or the reason why it is refused.
+//! A `.crate` file → its files and folders, one after the other, or the reason why it is refused.
 //!
-//! Everything is checked in memory before anyone writes anything. The rules are stricter than tar's: what two tar readers
-//! could understand differently, what is no portable file name, and whatever is no regular file or folder refuses the whole
-//! archive. `docs/decisions/archives.md` lists them with their reasons.
+//! The archive is inflated through a small buffer and never stands in memory whole. Whoever receives its files ([`Sink`])
+//! must treat them as unproven until [`walk`] has returned: a rule may be broken, or the compressed data be damaged, at
+//! the last byte. The rules are stricter than tar's: what two tar readers could understand differently, what is no portable
+//! file name, and whatever is no regular file or folder refuses the whole archive. `docs/decisions/archives.md` lists
+//! them with their reasons.
 
 mod gzip;
 mod names;
 mod tar;
 
-use std::ops::Range;
+use std::io;
 
 use bulkhead_schema::{Diagnostic, PackageId};
 
@@ -33,41 +35,26 @@ impl Default for Limits {
     }
 }
 
-/// A checked archive.
-pub struct Archive {
-    /// The inflated tar stream.
-    data: Vec<u8>,
-    /// Regular files below the top folder, in the order of the archive.
-    files: Vec<ArchivedFile>,
-    /// Folders that the archive names itself, for those that hold nothing.
-    folders: Vec<String>,
+/// Who receives the files of an archive as it is walked. Paths are below the top folder, `/`-separated, portable, and
+/// never come twice.
+pub trait Sink {
+    /// A folder that has an entry of its own.
+    fn folder(&mut self, path: &str) -> io::Result<()>;
+
+    /// A regular file of `size` bytes, whose content follows; `executable` if any execute bit is set.
+    fn file(&mut self, path: &str, executable: bool, size: u64) -> io::Result<()>;
+
+    /// The next part of the file's content, never empty. A file without content gets no call.
+    fn content(&mut self, part: &[u8]) -> io::Result<()>;
 }
 
-/// One regular file of an [`Archive`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArchivedFile {
-    /// Path below the top folder, `/`-separated, portable.
-    pub path: String,
-    /// Whether any execute bit is set.
-    pub executable: bool,
-    range: Range<usize>,
-}
-
-impl Archive {
-    /// The regular files, in the order of the archive.
-    pub fn files(&self) -> &[ArchivedFile] {
-        &self.files
-    }
-
-    /// The folders that have an entry of their own, in the order of the archive.
-    pub fn folders(&self) -> &[String] {
-        &self.folders
-    }
-
-    /// The content of one of its files.
-    pub fn content(&self, file: &ArchivedFile) -> &[u8] {
-        self.data.get(file.range.clone()).unwrap_or_default()
-    }
+/// Why a walk ended early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The archive breaks a rule (`archive-refused`).
+    Refused(Diagnostic),
+    /// The sink could not take what it got.
+    Sink(io::Error),
 }
 
 /// Why an archive is refused.
@@ -90,25 +77,111 @@ impl Refusal {
     }
 }
 
+/// [`Failure`] before the package is named.
+enum Stop {
+    Refused(Refusal),
+    Sink(io::Error),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Sink(error)
+    }
+}
+
 /// The folder that must hold everything in the archive of `id`.
 pub fn top_folder(id: PackageId) -> String {
     format!("{}-{}", id.name(), id.version())
 }
 
-/// Checks the archive of `id` from its first byte to its last.
+/// Checks the archive of `id` from its first byte to its last, and hands its files to `sink` on the way.
 ///
 /// # Errors
-/// `archive-refused`, with the entry and the rule. Nothing has been written then.
-pub fn check(id: PackageId, bytes: &[u8], limits: &Limits) -> Result<Archive, Diagnostic> {
-    let refuse = |refusal: Refusal| {
-        let entry = refusal.entry.map(|entry| format!("entry \"{entry}\": ")).unwrap_or_default();
-        Diagnostic::error("archive-refused", format!("the archive of `{id}` is refused: {entry}{}", refusal.reason))
-            .help("nothing was unpacked; such an archive was not made by `cargo package`, tell the registry's operator")
-    };
-    let data = gzip::inflate(bytes, limits).map_err(refuse)?;
-    let (files, folders) = tar::walk(&data, &top_folder(id), limits).map_err(refuse)?;
-    if !files.iter().any(|file| file.path == "Cargo.toml") {
-        return Err(refuse(Refusal::new("it holds no `Cargo.toml`")));
+/// The archive is refused, with the entry and the rule, or `sink` failed; what `sink` got until then has to be thrown away.
+pub fn walk(id: PackageId, bytes: &[u8], limits: &Limits, sink: &mut dyn Sink) -> Result<(), Failure> {
+    let walked = gzip::Stream::open(bytes, limits)
+        .map_err(Stop::from)
+        .and_then(|mut stream| tar::walk(&mut stream, &top_folder(id), limits, sink));
+    walked.map_err(|stop| match stop {
+        Stop::Sink(error) => Failure::Sink(error),
+        Stop::Refused(Refusal { entry, reason }) => {
+            let entry = entry.map(|entry| format!("entry \"{entry}\": ")).unwrap_or_default();
+            let message = format!("the archive of `{id}` is refused: {entry}{reason}");
+            Failure::Refused(Diagnostic::error("archive-refused", message).help(
+                "nothing was kept of it; such an archive was not made by `cargo package`, tell the registry's operator",
+            ))
+        }
+    })
+}
+
+/// A checked archive in memory, for looking into one without a disk.
+#[derive(Debug, Default)]
+pub struct Archive {
+    files: Vec<ArchivedFile>,
+    folders: Vec<String>,
+}
+
+/// One regular file of an [`Archive`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedFile {
+    /// Path below the top folder.
+    pub path: String,
+    /// Whether any execute bit is set.
+    pub executable: bool,
+    content: Vec<u8>,
+}
+
+impl Archive {
+    /// The regular files, in the order of the archive.
+    pub fn files(&self) -> &[ArchivedFile] {
+        &self.files
     }
-    Ok(Archive { data, files, folders })
+
+    /// The folders that have an entry of their own, in the order of the archive.
+    pub fn folders(&self) -> &[String] {
+        &self.folders
+    }
+
+    /// The content of one of its files.
+    pub fn content<'a>(&self, file: &'a ArchivedFile) -> &'a [u8] {
+        &file.content
+    }
+}
+
+impl Sink for Archive {
+    fn folder(&mut self, path: &str) -> io::Result<()> {
+        self.folders.push(path.to_owned());
+        Ok(())
+    }
+
+    fn file(&mut self, path: &str, executable: bool, _size: u64) -> io::Result<()> {
+        self.files.push(ArchivedFile { path: path.to_owned(), executable, content: Vec::new() });
+        Ok(())
+    }
+
+    fn content(&mut self, part: &[u8]) -> io::Result<()> {
+        if let Some(file) = self.files.last_mut() {
+            file.content.extend_from_slice(part);
+        }
+        Ok(())
+    }
+}
+
+/// Like [`walk`], into memory.
+///
+/// # Errors
+/// `archive-refused`, with the entry and the rule.
+pub fn check(id: PackageId, bytes: &[u8], limits: &Limits) -> Result<Archive, Diagnostic> {
+    let mut archive = Archive::default();
+    match walk(id, bytes, limits, &mut archive) {
+        Ok(()) => Ok(archive),
+        Err(Failure::Refused(diagnostic)) => Err(diagnostic),
+        Err(Failure::Sink(error)) => Err(Diagnostic::error("archive-refused", error.to_string())),
+    }
 }

@@ -1,8 +1,9 @@
 //! The content-addressed store of packages: `store/<SHA-256 of the .crate>/<name>-<version>/`, read-only, verified again at
 //! each use.
 //!
-//! It takes packages only as `Verified<CrateArchive>`, which only the trust crate can construct. An archive is checked
-//! whole, in memory, before the first byte is written ([`archive`]); a tree appears under its final name by one rename.
+//! It takes packages only as `Verified<CrateArchive>`, which only the trust crate can construct. An archive is walked once
+//! ([`archive`]): what passes is written into a folder of this process, which gets its final name by one rename after the
+//! last byte has passed, and is removed if any rule is broken.
 //! Beside each tree stand the archive it came from and a record of every file in it, so that a tree that was changed
 //! behind Bulkhead's back is noticed and healed.
 //!

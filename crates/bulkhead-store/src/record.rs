@@ -7,6 +7,8 @@
 //! The change time cannot be set by any program, and a folder's changes with every name added or removed in it: one stat
 //! per file and folder finds edits that keep size and modification time, and files that were added.
 
+use std::borrow::Cow;
+
 use bulkhead_trust::{Digest, TreeEntry, tree_digest};
 use rustix::fs::Stat;
 
@@ -16,21 +18,24 @@ const MAGIC: &[u8; 8] = b"BHTREE\x001";
 /// Largest record that is read: far above the largest that [`crate::archive::Limits`] allow.
 pub(crate) const MAX_RECORD: u64 = 64 << 20;
 
-/// What is recorded of one package.
+/// Fewest bytes of an entry: what stands in it besides its path.
+const LEAST_ENTRY: usize = 4 + 1 + 8 + 12 + 12 + 8 + 4 + 32;
+
+/// What is recorded of one package. Texts are borrowed from the bytes of a record that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct Record<'a> {
     pub(crate) archive: Digest,
     pub(crate) tree: Digest,
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) version: Cow<'a, str>,
+    pub(crate) entries: Vec<Entry<'a>>,
 }
 
 /// What is recorded of one file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct Entry<'a> {
     /// Below the package's folder; empty for that folder.
-    pub(crate) path: String,
+    pub(crate) path: Cow<'a, str>,
     pub(crate) kind: Kind,
     pub(crate) state: State,
 }
@@ -74,10 +79,10 @@ impl State {
     }
 }
 
-impl Record {
-    pub(crate) fn new(archive: Digest, name: String, version: String, entries: Vec<Entry>) -> Self {
+impl<'a> Record<'a> {
+    pub(crate) fn new(archive: Digest, name: &'a str, version: String, entries: Vec<Entry<'a>>) -> Self {
         let tree = tree_of(&entries);
-        Self { archive, tree, name, version, entries }
+        Self { archive, tree, name: name.into(), version: version.into(), entries }
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -96,8 +101,8 @@ impl Record {
         out
     }
 
-    /// `None` if the bytes are not a whole and consistent record.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// `None` if the bytes are not a whole record. Whether its parts fit together, [`Record::is_consistent`] tells.
+    pub(crate) fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
         let (bytes, digest) = bytes.split_last_chunk::<32>()?;
         if Digest::of(bytes) != Digest::from_bytes(*digest) {
             return None;
@@ -108,14 +113,21 @@ impl Record {
         }
         let (archive, tree) = (Digest::from_bytes(reader.array()?), Digest::from_bytes(reader.array()?));
         let (name, version) = (reader.text()?, reader.text()?);
-        let count = u32::from_le_bytes(reader.array()?);
-        let entries: Vec<Entry> = (0..count).map_while(|_| reader.entry()).collect();
-        let whole = entries.len() == count as usize && reader.0.is_empty() && tree_of(&entries) == tree;
-        whole.then_some(Self { archive, tree, name, version, entries })
+        let count = u32::from_le_bytes(reader.array()?) as usize;
+        let mut entries = Vec::with_capacity(count.min(bytes.len() / LEAST_ENTRY));
+        for _ in 0..count {
+            entries.push(reader.entry()?);
+        }
+        reader.0.is_empty().then_some(Self { archive, tree, name: name.into(), version: version.into(), entries })
+    }
+
+    /// Whether the digest of the tree is that of the files.
+    pub(crate) fn is_consistent(&self) -> bool {
+        tree_of(&self.entries) == self.tree
     }
 
     /// The regular files.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (&Entry, bool, Digest)> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Entry<'a>, bool, Digest)> {
         self.entries.iter().filter_map(|entry| match entry.kind {
             Kind::File { executable, content } => Some((entry, executable, content)),
             Kind::Folder => None,
@@ -123,8 +135,8 @@ impl Record {
     }
 }
 
-fn tree_of(entries: &[Entry]) -> Digest {
-    let file = |entry: &'_ Entry| match entry.kind {
+fn tree_of(entries: &[Entry<'_>]) -> Digest {
+    let file = |entry: &Entry<'_>| match entry.kind {
         Kind::File { executable, content } => Some((executable, content)),
         Kind::Folder => None,
     };
@@ -142,7 +154,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
+fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let (kind, content) = match entry.kind {
         Kind::Folder => (0, [0; 32]),
         Kind::File { executable, content } => (1 + u8::from(executable), *content.as_bytes()),
@@ -163,26 +175,26 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
 /// What remains to be read.
 struct Reader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*taken)
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn text(&mut self) -> Option<&'a str> {
         let length = u32::from_le_bytes(self.array()?) as usize;
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        Some(std::str::from_utf8(taken).ok()?.to_owned())
+        std::str::from_utf8(taken).ok()
     }
 
     fn time(&mut self) -> Option<(i64, u32)> {
         Some((i64::from_le_bytes(self.array()?), u32::from_le_bytes(self.array()?)))
     }
 
-    fn entry(&mut self) -> Option<Entry> {
-        let path = self.text()?;
+    fn entry(&mut self) -> Option<Entry<'a>> {
+        let path = self.text()?.into();
         let [kind] = self.array()?;
         let state = State {
             size: u64::from_le_bytes(self.array()?),

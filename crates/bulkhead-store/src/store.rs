@@ -9,11 +9,11 @@ use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, verify_archive};
 use rustix::fs::{Mode, RenameFlags};
 use rustix::io::Errno;
 
-use crate::archive::{self, Limits};
+use crate::archive::{self, Failure, Limits};
 use crate::folder::{self, Session, failed, open_folder, remove_tree};
 use crate::record::Record;
-use crate::verify::{Finding, check_contents, check_states, read_file, read_record};
-use crate::write::{new_file, write_tree};
+use crate::verify::{Finding, check_contents, check_states, parse_record, read_file, read_record};
+use crate::write::{TreeWriter, new_file};
 
 /// The folder of the store below `BULKHEAD_HOME`.
 const STORE: &str = "store";
@@ -48,8 +48,6 @@ pub struct PackageTree {
     pub archive: Digest,
     /// Digest of the tree ([`bulkhead_trust::tree_digest`]).
     pub tree: Digest,
-    /// Its regular files: paths below `root`, `/`-separated, sorted.
-    pub files: Arc<[String]>,
     /// Set if the tree had been changed behind Bulkhead's back and was unpacked again: what was wrong with it.
     pub healed: Option<Finding>,
 }
@@ -140,7 +138,8 @@ impl Store {
             }
             Err(error) => return Err(failed("open", &path, error)),
         };
-        let Some(record) = read_record(&folder, archive) else {
+        let bytes = read_record(&folder);
+        let Some(record) = parse_record(bytes.as_deref(), archive) else {
             return Ok(Present::Damaged(Finding {
                 path: path.join(RECORD),
                 problem: "it is missing or damaged".to_owned(),
@@ -160,7 +159,7 @@ impl Store {
         };
         match check_states(&tree, &root, &record) {
             Some(finding) => Ok(Present::Damaged(finding)),
-            None => Ok(Present::Whole(package_tree(id, root, &record, None))),
+            None => Ok(Present::Whole(PackageTree { id, root, archive, tree: record.tree, healed: None })),
         }
     }
 
@@ -185,23 +184,25 @@ impl Store {
     /// Unpacks into a temporary folder and gives it its name. What stands there already is replaced only if `damaged`.
     fn unpack(&self, package: &CrateArchive, damaged: Option<Finding>) -> Result<PackageTree, Diagnostic> {
         let (id, digest) = (package.id(), package.digest());
-        let checked = archive::check(id, package.bytes(), &self.limits)?;
         let session = self.session()?;
         let name = session.fresh_name();
-        let written = write_package(&session, &name, package, &checked);
-        let record = written.map_err(|error| {
+        let written = write_package(&session, &name, package, &self.limits);
+        let tree = written.map_err(|failure| {
             let _ = remove_tree(session.folder.as_fd(), name.as_ref());
-            failed("unpack into", &session.path.join(&name), error)
+            match failure {
+                Failure::Refused(diagnostic) => diagnostic,
+                Failure::Sink(error) => failed("unpack into", &session.path.join(&name), error),
+            }
         })?;
         let root = self.path.join(digest.to_string()).join(archive::top_folder(id));
         let key = digest.to_string();
         let gate = damaged.is_some().then(|| folder::gate(&self.folder, &self.path)).transpose()?;
         if gate.is_some() && matches!(self.present(id, digest)?, Present::Damaged(_)) {
             replace(&session, &name, &self.folder, &key).map_err(|error| failed("replace", &root, error))?;
-            return Ok(package_tree(id, root, &record, damaged));
+            return Ok(PackageTree { id, root, archive: digest, tree, healed: damaged });
         }
         match rustix::fs::renameat(&session.folder, &name, &self.folder, &key) {
-            Ok(()) => Ok(package_tree(id, root, &record, damaged)),
+            Ok(()) => Ok(PackageTree { id, root, archive: digest, tree, healed: damaged }),
             Err(Errno::EXIST | Errno::NOTEMPTY) => {
                 // Another thread or process was faster; what it wrote is looked at like anything else.
                 let _ = remove_tree(session.folder.as_fd(), name.as_ref());
@@ -246,26 +247,24 @@ fn replace(session: &Session, name: &str, store: &OwnedFd, key: &str) -> rustix:
     Ok(())
 }
 
-/// Writes tree, archive and record into the new folder `name` of the session.
-fn write_package(
-    session: &Session,
-    name: &str,
-    package: &CrateArchive,
-    checked: &archive::Archive,
-) -> std::io::Result<Record> {
+/// Writes tree, archive and record into the new folder `name` of the session. Returns the digest of the tree.
+fn write_package(session: &Session, name: &str, package: &CrateArchive, limits: &Limits) -> Result<Digest, Failure> {
     use std::io::Write as _;
     let id = package.id();
-    rustix::fs::mkdirat(&session.folder, name, Mode::RWXU)?;
-    let folder = open_folder(&session.folder, name.as_ref())?;
-    let entries = write_tree(&folder, &archive::top_folder(id), checked)?;
-    let record = Record::new(package.digest(), id.name().as_str().to_owned(), id.version().to_string(), entries);
-    let read_only = Mode::RUSR | Mode::RGRP | Mode::ROTH;
-    new_file(&folder, ARCHIVE, read_only)?.write_all(package.bytes())?;
-    new_file(&folder, RECORD, read_only)?.write_all(&record.to_bytes())?;
-    Ok(record)
-}
-
-fn package_tree(id: PackageId, root: PathBuf, record: &Record, healed: Option<Finding>) -> PackageTree {
-    let files = record.files().map(|(entry, ..)| entry.path.clone()).collect();
-    PackageTree { id, root, archive: record.archive, tree: record.tree, files, healed }
+    let begun = || -> std::io::Result<(OwnedFd, TreeWriter)> {
+        rustix::fs::mkdirat(&session.folder, name, Mode::RWXU)?;
+        let folder = open_folder(&session.folder, name.as_ref())?;
+        let writer = TreeWriter::new(&folder, &archive::top_folder(id))?;
+        Ok((folder, writer))
+    };
+    let (folder, mut writer) = begun().map_err(Failure::Sink)?;
+    archive::walk(id, package.bytes(), limits, &mut writer)?;
+    let finished = || -> std::io::Result<Digest> {
+        let record = Record::new(package.digest(), id.name().as_str(), id.version().to_string(), writer.finish()?);
+        let read_only = Mode::RUSR | Mode::RGRP | Mode::ROTH;
+        new_file(&folder, ARCHIVE, read_only)?.write_all(package.bytes())?;
+        new_file(&folder, RECORD, read_only)?.write_all(&record.to_bytes())?;
+        Ok(record.tree)
+    };
+    finished().map_err(Failure::Sink)
 }

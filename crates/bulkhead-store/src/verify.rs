@@ -37,37 +37,43 @@ pub(crate) fn read_file(folder: &OwnedFd, name: &str, limit: u64) -> std::io::Re
     if length > limit {
         return Err(std::io::ErrorKind::FileTooLarge.into());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
-    file.take(limit).read_to_end(&mut bytes)?;
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    (&file).read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The record of the package in `folder`, if it is whole and is about this archive.
-pub(crate) fn read_record(folder: &OwnedFd, archive: Digest) -> Option<Record> {
-    let bytes = read_file(folder, RECORD, MAX_RECORD).ok()?;
-    Record::from_bytes(&bytes).filter(|record| record.archive == archive)
+/// The bytes of the record of the package in `folder`, for [`parse_record`].
+pub(crate) fn read_record(folder: &OwnedFd) -> Option<Vec<u8>> {
+    read_file(folder, RECORD, MAX_RECORD).ok()
+}
+
+/// The record, if it is whole and is about this archive.
+pub(crate) fn parse_record(bytes: Option<&[u8]>, archive: Digest) -> Option<Record<'_>> {
+    Record::from_bytes(bytes?).filter(|record| record.archive == archive)
 }
 
 /// Compares every file and folder of the tree with its record, one stat each. `path` is that of the tree, for messages.
-pub(crate) fn check_states(tree: &OwnedFd, path: &Path, record: &Record) -> Option<Finding> {
+pub(crate) fn check_states(tree: &OwnedFd, path: &Path, record: &Record<'_>) -> Option<Finding> {
     record.entries.iter().find_map(|entry| {
         let stat = if entry.path.is_empty() {
             rustix::fs::fstat(tree)
         } else {
-            rustix::fs::statat(tree, &entry.path, AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::statat(tree, &*entry.path, AtFlags::SYMLINK_NOFOLLOW)
         };
         let problem = match stat {
             Ok(stat) => entry.state.difference(&State::of(&stat))?.to_owned(),
             Err(rustix::io::Errno::NOENT) => "it was removed".to_owned(),
             Err(error) => error.to_string(),
         };
-        Some(finding(path.join(&entry.path), problem))
+        Some(finding(path.join(&*entry.path), problem))
     })
 }
 
 /// Reads everything in the package's folder again: states, contents, names that do not belong there, the archive.
 pub(crate) fn check_contents(folder: &OwnedFd, path: &Path, archive: Digest) -> Vec<Finding> {
-    let Some(record) = read_record(folder, archive) else {
+    let bytes = read_record(folder);
+    let record = parse_record(bytes.as_deref(), archive).filter(Record::is_consistent);
+    let Some(record) = record else {
         return vec![finding(path.join(RECORD), "it is missing or damaged")];
     };
     let mut findings = Vec::new();
@@ -89,8 +95,8 @@ pub(crate) fn check_contents(folder: &OwnedFd, path: &Path, archive: Digest) -> 
     for (entry, _, content) in record.files() {
         match open_file(&tree, &entry.path).and_then_digest() {
             Ok(found) if found == content => {}
-            Ok(_) => findings.push(finding(root.join(&entry.path), "its content was changed")),
-            Err(error) => findings.push(finding(root.join(&entry.path), error.to_string())),
+            Ok(_) => findings.push(finding(root.join(&*entry.path), "its content was changed")),
+            Err(error) => findings.push(finding(root.join(&*entry.path), error.to_string())),
         }
     }
     findings.extend(strangers(&tree, &root, &record));
@@ -98,14 +104,14 @@ pub(crate) fn check_contents(folder: &OwnedFd, path: &Path, archive: Digest) -> 
 }
 
 /// Names in the tree that the record does not know.
-fn strangers(tree: &OwnedFd, root: &Path, record: &Record) -> Vec<Finding> {
+fn strangers(tree: &OwnedFd, root: &Path, record: &Record<'_>) -> Vec<Finding> {
     let known: BTreeSet<&str> = record.entries.iter().map(|entry| &*entry.path).collect();
     let mut findings = Vec::new();
     for entry in record.entries.iter().filter(|entry| entry.kind == crate::record::Kind::Folder) {
         let name = if entry.path.is_empty() { "." } else { &entry.path };
         let Ok(names) = open_folder(tree, name.as_ref()).and_then(|folder| names_in(folder.as_fd())) else { continue };
         for name in names {
-            let path = Path::new(&entry.path).join(name);
+            let path = Path::new(&*entry.path).join(name);
             if !path.to_str().is_some_and(|path| known.contains(path)) {
                 findings.push(finding(root.join(path), "it does not belong there"));
             }

@@ -1,14 +1,16 @@
-//! A checked archive → a read-only tree on disk. Every name is opened relative to the descriptor of its folder, made new,
-//! and never followed, so that nothing outside the tree can be reached even if someone changes the tree meanwhile.
+//! An archive as it is walked → a read-only tree on disk. Every name is opened relative to the descriptor of its folder,
+//! made new, and never followed, so that nothing outside the tree can be reached even if someone changes the tree
+//! meanwhile. The tree lies in a folder of this process until the whole archive has passed.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 
-use bulkhead_trust::Digest;
+use bulkhead_trust::Hasher;
 use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 
-use crate::archive::{Archive, ArchivedFile};
+use crate::archive::Sink;
 use crate::folder::open_folder;
 use crate::record::{Entry, Kind, State};
 
@@ -26,82 +28,134 @@ struct Open {
     folder: OwnedFd,
 }
 
-/// Writes the files of `archive` into the new folder `name` of `parent`, and tells what stands there then.
-pub(crate) fn write_tree(parent: &OwnedFd, name: &str, archive: &Archive) -> std::io::Result<Vec<Entry>> {
-    let mut entries = Vec::with_capacity(archive.files().len() + 16);
-    let mut items: Vec<(&str, Option<&ArchivedFile>)> =
-        archive.files().iter().map(|file| (&*file.path, Some(file))).collect();
-    items.extend(archive.folders().iter().map(|folder| (&**folder, None)));
-    // By parts, so that what stands in one folder comes together and each folder is opened once.
-    items.sort_unstable_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
-    rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
-    let mut open = vec![Open { path: String::new(), folder: open_folder(parent, name.as_ref())? }];
-    for (path, file) in items {
-        let (folder, last) = match file {
-            Some(_) => path.rsplit_once('/').unwrap_or(("", path)),
-            None => (path, ""),
-        };
-        close_until(&mut open, folder, &mut entries)?;
-        open_down_to(&mut open, folder)?;
-        if let (Some(file), Some(at)) = (file, open.last()) {
-            entries.push(write_file(&at.folder, last, file, archive.content(file))?);
+/// A file that is being filled.
+struct Filling {
+    path: String,
+    executable: bool,
+    file: File,
+    hasher: Hasher,
+    /// Bytes that have not come yet.
+    left: u64,
+}
+
+/// Writes what it receives, and remembers what stands there then.
+pub(crate) struct TreeWriter {
+    /// From the top folder to the one that was written to last, each within the one before.
+    open: Vec<Open>,
+    filling: Option<Filling>,
+    /// Where in `entries` finished folders are: an archive may come back to one.
+    finished: HashMap<String, usize>,
+    entries: Vec<Entry<'static>>,
+}
+
+impl TreeWriter {
+    /// Makes the folder `name` in `parent`.
+    pub(crate) fn new(parent: &OwnedFd, name: &str) -> io::Result<Self> {
+        rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
+        let top = Open { path: String::new(), folder: open_folder(parent, name.as_ref())? };
+        Ok(Self { open: vec![top], filling: None, finished: HashMap::new(), entries: Vec::with_capacity(32) })
+    }
+
+    /// Finishes the folders that are open; returns every file and folder, sorted by path.
+    pub(crate) fn finish(mut self) -> io::Result<Vec<Entry<'static>>> {
+        if self.filling.is_some() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        while let Some(done) = self.open.pop() {
+            self.finish_folder(done)?;
+        }
+        self.entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(self.entries)
     }
-    while let Some(done) = open.pop() {
-        entries.push(finish_folder(done)?);
+
+    /// The folder `path`, opened or made.
+    fn enter(&mut self, path: &str) -> io::Result<&OwnedFd> {
+        let contains = |outer: &str| {
+            outer.is_empty() || path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        while let Some(done) = self.open.pop_if(|last| !contains(&last.path)) {
+            self.finish_folder(done)?;
+        }
+        while let Some(last) = self.open.last().filter(|last| last.path != path) {
+            let rest = path.get(last.path.len()..).unwrap_or_default().trim_start_matches('/');
+            let part = rest.split('/').next().unwrap_or_default();
+            let inner = if last.path.is_empty() { part.to_owned() } else { format!("{}/{part}", last.path) };
+            let again = self.finished.contains_key(&inner);
+            if !again {
+                rustix::fs::mkdirat(&last.folder, part, Mode::RWXU)?;
+            }
+            let folder = open_folder(&last.folder, part.as_ref())?;
+            if again {
+                rustix::fs::fchmod(&folder, Mode::RWXU)?;
+            }
+            self.open.push(Open { path: inner, folder });
+        }
+        self.open.last().map(|last| &last.folder).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
-    entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(entries)
+
+    fn finish_folder(&mut self, done: Open) -> io::Result<()> {
+        rustix::fs::fchmod(&done.folder, Mode::from_raw_mode(FOLDER_MODE))?;
+        let state = State::of(&rustix::fs::fstat(&done.folder)?);
+        if let Some(entry) = self.finished.get(&done.path).and_then(|&known| self.entries.get_mut(known)) {
+            entry.state = state;
+            return Ok(());
+        }
+        self.finished.insert(done.path.clone(), self.entries.len());
+        self.entries.push(Entry { path: done.path.into(), kind: Kind::Folder, state });
+        Ok(())
+    }
+
+    fn finish_file(&mut self, done: Filling) -> io::Result<()> {
+        let fixed = Timespec { tv_sec: MODIFIED, tv_nsec: 0 };
+        rustix::fs::futimens(&done.file, &Timestamps { last_access: fixed, last_modification: fixed })?;
+        let mode = file_mode(done.executable);
+        let mut stat = rustix::fs::fstat(&done.file)?;
+        if Mode::from_raw_mode(stat.st_mode) != mode {
+            // The umask took something away.
+            rustix::fs::fchmod(&done.file, mode)?;
+            stat = rustix::fs::fstat(&done.file)?;
+        }
+        let kind = Kind::File { executable: done.executable, content: done.hasher.finish() };
+        self.entries.push(Entry { path: done.path.into(), kind, state: State::of(&stat) });
+        Ok(())
+    }
 }
 
-/// Finishes open folders that do not contain `folder`.
-fn close_until(open: &mut Vec<Open>, folder: &str, entries: &mut Vec<Entry>) -> std::io::Result<()> {
-    let contains = |outer: &str| {
-        outer.is_empty() || folder.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    while let Some(done) = open.pop_if(|last| !contains(&last.path)) {
-        entries.push(finish_folder(done)?);
+impl Sink for TreeWriter {
+    fn folder(&mut self, path: &str) -> io::Result<()> {
+        self.enter(path).map(drop)
     }
-    Ok(())
+
+    fn file(&mut self, path: &str, executable: bool, size: u64) -> io::Result<()> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let file = new_file(self.enter(folder)?, name, file_mode(executable))?;
+        let filling = Filling { path: path.to_owned(), executable, file, hasher: Hasher::new(), left: size };
+        if size == 0 {
+            return self.finish_file(filling);
+        }
+        self.filling = Some(filling);
+        Ok(())
+    }
+
+    fn content(&mut self, part: &[u8]) -> io::Result<()> {
+        let Some(mut filling) = self.filling.take() else { return Err(io::ErrorKind::InvalidInput.into()) };
+        filling.file.write_all(part)?;
+        filling.hasher.update(part);
+        filling.left = filling.left.checked_sub(part.len() as u64).ok_or(io::ErrorKind::InvalidInput)?;
+        if filling.left == 0 {
+            return self.finish_file(filling);
+        }
+        self.filling = Some(filling);
+        Ok(())
+    }
 }
 
-/// Makes the folders between the innermost open one and `folder`.
-fn open_down_to(open: &mut Vec<Open>, folder: &str) -> std::io::Result<()> {
-    while let Some(last) = open.last().filter(|last| last.path != folder) {
-        let rest = folder.get(last.path.len()..).unwrap_or_default().trim_start_matches('/');
-        let part = rest.split('/').next().unwrap_or_default();
-        let path = if last.path.is_empty() { part.to_owned() } else { format!("{}/{part}", last.path) };
-        rustix::fs::mkdirat(&last.folder, part, Mode::RWXU)?;
-        let folder = open_folder(&last.folder, part.as_ref())?;
-        open.push(Open { path, folder });
-    }
-    Ok(())
-}
-
-fn write_file(folder: &OwnedFd, name: &str, file: &ArchivedFile, content: &[u8]) -> std::io::Result<Entry> {
-    let mode = Mode::from_raw_mode(if file.executable { EXECUTABLE_MODE } else { FILE_MODE });
-    let mut out = new_file(folder, name, mode)?;
-    out.write_all(content)?;
-    let fixed = Timespec { tv_sec: MODIFIED, tv_nsec: 0 };
-    rustix::fs::futimens(&out, &Timestamps { last_access: fixed, last_modification: fixed })?;
-    let mut stat = rustix::fs::fstat(&out)?;
-    if Mode::from_raw_mode(stat.st_mode) != mode {
-        // The umask took something away.
-        rustix::fs::fchmod(&out, mode)?;
-        stat = rustix::fs::fstat(&out)?;
-    }
-    let kind = Kind::File { executable: file.executable, content: Digest::of(content) };
-    Ok(Entry { path: file.path.clone(), kind, state: State::of(&stat) })
+fn file_mode(executable: bool) -> Mode {
+    Mode::from_raw_mode(if executable { EXECUTABLE_MODE } else { FILE_MODE })
 }
 
 /// A file that was not there before.
 pub(crate) fn new_file(folder: &OwnedFd, name: &str, mode: Mode) -> rustix::io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(folder, name, flags, mode).map(File::from)
-}
-
-fn finish_folder(done: Open) -> std::io::Result<Entry> {
-    rustix::fs::fchmod(&done.folder, Mode::from_raw_mode(FOLDER_MODE))?;
-    let stat = rustix::fs::fstat(&done.folder)?;
-    Ok(Entry { path: done.path, kind: Kind::Folder, state: State::of(&stat) })
 }

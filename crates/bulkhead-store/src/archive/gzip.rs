@@ -1,4 +1,4 @@
-//! Exactly one gzip member (RFC 1952), inflated whole under a limit.
+//! Exactly one gzip member (RFC 1952), inflated piece by piece under a limit.
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
@@ -12,54 +12,100 @@ const NAME: u8 = 8;
 const COMMENT: u8 = 16;
 const RESERVED: u8 = 0xe0;
 
-/// The content of the one member that `bytes` must be.
-pub(super) fn inflate(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
-    let deflated = bytes.get(header_length(bytes, limits)?..).unwrap_or_default();
-    let limit = limits.unpacked.min(limits.free.max(limits.ratio.saturating_mul(bytes.len() as u64)));
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut out: Vec<u8> = Vec::with_capacity(bytes.len().saturating_mul(5).min(limit).min(32 << 20) + 1024);
-    let mut stream = Decompress::new(false);
-    let used = loop {
-        let used = usize::try_from(stream.total_in()).unwrap_or(usize::MAX);
-        let before = (used, out.len());
-        let status = stream
-            .decompress_vec(deflated.get(used..).unwrap_or_default(), &mut out, FlushDecompress::None)
-            .map_err(|error| Refusal::new(format!("its compressed data is damaged: {error}")))?;
-        let used = usize::try_from(stream.total_in()).unwrap_or(usize::MAX);
-        if out.len() > limit {
-            return Err(Refusal::new(format!("it unpacks to more than {limit} bytes")));
-        }
-        if status == Status::StreamEnd {
-            break used;
-        }
-        if out.len() == out.capacity() {
-            out.reserve(out.capacity().min(64 << 20).min(limit + 1 - out.len().min(limit)));
-        } else if before == (used, out.len()) {
-            return Err(Refusal::new("its compressed data ends early"));
-        }
-    };
-    let Some((trailer, rest)) = deflated.get(used..).and_then(|rest| rest.split_first_chunk::<TRAILER>()) else {
-        return Err(Refusal::new("its compressed data ends early"));
-    };
-    check_trailer(*trailer, &out)?;
-    if !rest.is_empty() {
-        return Err(Refusal::new("there is data after its compressed content"));
-    }
-    Ok(out)
+/// How much inflated data is held at once, in bytes. Most files of most packages fit in several times.
+const BUFFER: usize = 128 << 10;
+
+/// The content of the one member that an archive must be, as far as it has been asked for.
+pub(super) struct Stream<'a> {
+    /// The compressed data that has not been used, and what follows it.
+    rest: &'a [u8],
+    inflater: Decompress,
+    checksum: Crc,
+    /// Most bytes that may come out.
+    limit: u64,
+    /// `start..end` of it has been inflated and not been taken.
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// The compressed data has ended, and its checksum and length are right.
+    ended: bool,
 }
 
-fn check_trailer(trailer: [u8; TRAILER], out: &[u8]) -> Result<(), Refusal> {
-    let [a, b, c, d, e, f, g, h] = trailer;
-    let mut checksum = Crc::new();
-    checksum.update(out);
-    if checksum.sum() != u32::from_le_bytes([a, b, c, d]) {
-        return Err(Refusal::new("the checksum of its compressed data is wrong"));
+impl<'a> Stream<'a> {
+    /// Reads the header of `bytes`.
+    pub(super) fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, Refusal> {
+        let rest = bytes.get(header_length(bytes, limits)?..).unwrap_or_default();
+        Ok(Self {
+            rest,
+            inflater: Decompress::new(false),
+            checksum: Crc::new(),
+            limit: limits.unpacked.min(limits.free.max(limits.ratio.saturating_mul(bytes.len() as u64))),
+            buffer: vec![0; BUFFER].into(),
+            start: 0,
+            end: 0,
+            ended: false,
+        })
     }
-    // The format keeps the length modulo 2³².
-    if out.len() as u32 != u32::from_le_bytes([e, f, g, h]) {
-        return Err(Refusal::new("the length of its compressed data is wrong"));
+
+    /// What comes next: at least `wanted` bytes, unless the stream ends before or its buffer is smaller.
+    pub(super) fn peek(&mut self, wanted: usize) -> Result<&[u8], Refusal> {
+        if self.end - self.start < wanted.min(BUFFER) && !self.ended {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            while self.end < BUFFER && !self.ended {
+                self.inflate()?;
+            }
+        }
+        Ok(self.buffer.get(self.start..self.end).unwrap_or_default())
     }
-    Ok(())
+
+    /// Goes past `length` bytes that [`Stream::peek`] has shown.
+    pub(super) fn take(&mut self, length: usize) {
+        self.start = self.end.min(self.start + length);
+    }
+
+    fn inflate(&mut self) -> Result<(), Refusal> {
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        let before = (self.inflater.total_in(), self.inflater.total_out());
+        let status = self
+            .inflater
+            .decompress(self.rest, room, FlushDecompress::None)
+            .map_err(|error| Refusal::new(format!("its compressed data is damaged: {error}")))?;
+        let (total_in, total_out) = (self.inflater.total_in(), self.inflater.total_out());
+        // Neither can be more than the slice that it counts in.
+        let (used, made) = ((total_in - before.0) as usize, (total_out - before.1) as usize);
+        self.rest = self.rest.get(used..).unwrap_or_default();
+        self.checksum.update(room.get(..made).unwrap_or_default());
+        self.end += made;
+        if total_out > self.limit {
+            return Err(Refusal::new(format!("it unpacks to more than {} bytes", self.limit)));
+        }
+        match status {
+            Status::StreamEnd => self.finish(),
+            _ if (used, made) == (0, 0) => Err(Refusal::new("its compressed data ends early")),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Refusal> {
+        let Some((trailer, rest)) = self.rest.split_first_chunk::<TRAILER>() else {
+            return Err(Refusal::new("its compressed data ends early"));
+        };
+        let [a, b, c, d, e, f, g, h] = *trailer;
+        if self.checksum.sum() != u32::from_le_bytes([a, b, c, d]) {
+            return Err(Refusal::new("the checksum of its compressed data is wrong"));
+        }
+        // The format keeps the length modulo 2³².
+        if self.inflater.total_out() as u32 != u32::from_le_bytes([e, f, g, h]) {
+            return Err(Refusal::new("the length of its compressed data is wrong"));
+        }
+        if !rest.is_empty() {
+            return Err(Refusal::new("there is data after its compressed content"));
+        }
+        self.ended = true;
+        Ok(())
+    }
 }
 
 fn header_length(bytes: &[u8], limits: &Limits) -> Result<usize, Refusal> {

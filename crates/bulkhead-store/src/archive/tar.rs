@@ -1,9 +1,10 @@
-//! A strict walk over a tar stream that lies in memory (POSIX ustar and GNU headers, PAX records for long names).
+//! A strict walk over a tar stream (POSIX ustar and GNU headers, PAX records for long names).
 
 use std::ops::Range;
 
+use super::gzip::Stream;
 use super::names::{self, Taken};
-use super::{ArchivedFile, Limits, Refusal};
+use super::{Limits, Refusal, Sink, Stop};
 
 const BLOCK: usize = 512;
 
@@ -31,69 +32,112 @@ struct Ahead {
     pax: bool,
 }
 
-struct Header<'a> {
-    block: &'a [u8],
+struct Header {
+    block: [u8; BLOCK],
     kind: u8,
     size: u64,
 }
 
-type Files = (Vec<ArchivedFile>, Vec<String>);
+impl Header {
+    fn field(&self, range: Range<usize>) -> &[u8] {
+        self.block.get(range).unwrap_or_default()
+    }
 
-/// All regular files and named folders of the stream, whose paths must begin with `top`.
-pub(super) fn walk(data: &[u8], top: &str, limits: &Limits) -> Result<Files, Refusal> {
-    let (mut files, mut folders) = (Vec::new(), Vec::new());
-    let mut taken = Taken::default();
-    let mut ahead = Ahead::default();
-    let mut global = false;
-    let mut at = 0;
-    loop {
-        let Some(block) = data.get(at..at + BLOCK) else {
-            return Err(Refusal::new("the archive has no end mark"));
-        };
-        if block.iter().all(|&byte| byte == 0) {
-            if ahead.pax || ahead.name.is_some() {
-                return Err(Refusal::new("the archive ends after a record that announces an entry"));
-            }
-            check_end(data.get(at..).unwrap_or_default())?;
-            return Ok((files, folders));
-        }
-        let header = header(block)?;
-        let start = at + BLOCK;
-        let content = content(data, start, &header)?;
-        at = start + content.len().next_multiple_of(BLOCK);
-        if matches!(header.kind, b'x' | b'g' | b'L') && header.size > limits.helper {
-            return Err(Refusal::new(format!("a helper record is larger than {} bytes", limits.helper)));
-        }
-        match header.kind {
-            b'x' => read_pax(content, &mut ahead)?,
-            b'g' if !global && files.is_empty() && folders.is_empty() => {
-                global = true;
-                check_global(content)?;
-            }
-            b'L' => read_long_name(content, &mut ahead)?,
-            _ => {
-                if files.len() + folders.len() >= limits.entries {
-                    return Err(Refusal::new(format!("it holds more than {} entries", limits.entries)));
-                }
-                let ahead = std::mem::take(&mut ahead);
-                entry(&header, ahead, top, start, &mut taken, &mut files, &mut folders)?;
-            }
-        }
+    fn ends_early(&self) -> Refusal {
+        Refusal::of_entry(until_zero(self.field(NAME)), "the archive ends inside it")
     }
 }
 
-/// The end mark is two zero blocks; after them only zeros may follow, up to the next full record of tar programs.
-fn check_end(rest: &[u8]) -> Result<(), Refusal> {
-    if rest.len() < 2 * BLOCK {
-        return Err(Refusal::new("the archive has no complete end mark"));
+/// What an entry is, and where.
+struct Place<'a> {
+    /// Below the top folder; `None` for the top folder itself.
+    path: Option<&'a str>,
+    is_folder: bool,
+    executable: bool,
+}
+
+/// Hands all regular files and named folders of the stream, whose paths must begin with `top`, to `sink`.
+pub(super) fn walk(stream: &mut Stream<'_>, top: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), Stop> {
+    let mut taken = Taken::default();
+    let mut ahead = Ahead::default();
+    let (mut entries, mut global, mut has_manifest) = (0, false, false);
+    while let Some(header) = next_header(stream)? {
+        if matches!(header.kind, b'x' | b'g' | b'L') {
+            let content = helper(stream, &header, limits)?;
+            match header.kind {
+                b'x' => read_pax(&content, &mut ahead)?,
+                b'L' => read_long_name(&content, &mut ahead)?,
+                _ if global || entries > 0 => {
+                    return Err(Refusal::new("entries of kind `g` are refused except at the beginning").into());
+                }
+                _ => {
+                    global = true;
+                    check_global(&content)?;
+                }
+            }
+            continue;
+        }
+        entries += 1;
+        if entries > limits.entries {
+            return Err(Refusal::new(format!("it holds more than {} entries", limits.entries)).into());
+        }
+        let (name, size) = (ahead.name.take(), ahead.size);
+        ahead = Ahead::default();
+        let name = name.unwrap_or_else(|| name_in_header(&header));
+        let place = place(&header, &name, size, top)?;
+        has_manifest |= place.path == Some("Cargo.toml") && !place.is_folder;
+        if let Some(path) = place.path {
+            let added = if place.is_folder { taken.add_folder(path) } else { taken.add_file(path) };
+            added.map_err(|reason| Refusal::of_entry(&name, reason))?;
+            if place.is_folder {
+                sink.folder(path)?;
+            } else {
+                sink.file(path, place.executable, header.size)?;
+                hand_over(stream, &header, sink)?;
+            }
+        }
     }
-    if rest.iter().any(|&byte| byte != 0) {
-        return Err(Refusal::new("there is data after the archive's end mark"));
+    if ahead.pax || ahead.name.is_some() {
+        return Err(Refusal::new("the archive ends after a record that announces an entry").into());
+    }
+    check_end(stream)?;
+    if !has_manifest {
+        return Err(Refusal::new("it holds no `Cargo.toml`").into());
     }
     Ok(())
 }
 
-fn header(block: &[u8]) -> Result<Header<'_>, Refusal> {
+/// The end mark is two zero blocks; after them only zeros may follow, up to the next full record of tar programs.
+fn check_end(stream: &mut Stream<'_>) -> Result<(), Refusal> {
+    if stream.peek(2 * BLOCK)?.len() < 2 * BLOCK {
+        return Err(Refusal::new("the archive has no complete end mark"));
+    }
+    loop {
+        let rest = stream.peek(1)?;
+        if rest.iter().any(|&byte| byte != 0) {
+            return Err(Refusal::new("there is data after the archive's end mark"));
+        }
+        match rest.len() {
+            0 => return Ok(()),
+            length => stream.take(length),
+        }
+    }
+}
+
+/// The next header; `None` at the end mark, which is left where it stands.
+fn next_header(stream: &mut Stream<'_>) -> Result<Option<Header>, Refusal> {
+    let Some(block) = stream.peek(BLOCK)?.first_chunk::<BLOCK>() else {
+        return Err(Refusal::new("the archive has no end mark"));
+    };
+    if block.iter().all(|&byte| byte == 0) {
+        return Ok(None);
+    }
+    let header = header(*block)?;
+    stream.take(BLOCK);
+    Ok(Some(header))
+}
+
+fn header(block: [u8; BLOCK]) -> Result<Header, Refusal> {
     let field = |range: Range<usize>| block.get(range).unwrap_or_default();
     let name = until_zero(field(NAME));
     let refuse = |reason: &str| Refusal::of_entry(name, reason);
@@ -111,14 +155,53 @@ fn header(block: &[u8]) -> Result<Header<'_>, Refusal> {
     Ok(Header { block, kind, size })
 }
 
-fn content<'a>(data: &'a [u8], start: usize, header: &Header<'_>) -> Result<&'a [u8], Refusal> {
-    usize::try_from(header.size)
-        .ok()
-        .and_then(|size| start.checked_add(size))
-        .and_then(|end| data.get(start..end))
-        .ok_or_else(|| {
-            Refusal::of_entry(until_zero(header.block.get(NAME).unwrap_or_default()), "the archive ends inside it")
-        })
+/// The content of a helper record, as a whole.
+fn helper(stream: &mut Stream<'_>, header: &Header, limits: &Limits) -> Result<Vec<u8>, Refusal> {
+    if header.size > limits.helper {
+        return Err(Refusal::new(format!("a helper record is larger than {} bytes", limits.helper)));
+    }
+    let mut content = Vec::new();
+    while let Some(part) = next_part(stream, header, content.len() as u64)? {
+        content.extend_from_slice(part);
+        let length = part.len();
+        stream.take(length);
+    }
+    skip_padding(stream, header)?;
+    Ok(content)
+}
+
+/// The content of a file, piece by piece.
+fn hand_over(stream: &mut Stream<'_>, header: &Header, sink: &mut dyn Sink) -> Result<(), Stop> {
+    let mut done = 0;
+    while let Some(part) = next_part(stream, header, done)? {
+        sink.content(part)?;
+        let length = part.len();
+        done += length as u64;
+        stream.take(length);
+    }
+    Ok(skip_padding(stream, header)?)
+}
+
+/// What follows the first `done` bytes of an entry's content; never empty.
+fn next_part<'s>(stream: &'s mut Stream<'_>, header: &Header, done: u64) -> Result<Option<&'s [u8]>, Refusal> {
+    let left = usize::try_from(header.size - done).unwrap_or(usize::MAX);
+    if left == 0 {
+        return Ok(None);
+    }
+    let shown = stream.peek(left)?;
+    match shown.get(..left.min(shown.len())) {
+        Some(part) if !part.is_empty() => Ok(Some(part)),
+        _ => Err(header.ends_early()),
+    }
+}
+
+fn skip_padding(stream: &mut Stream<'_>, header: &Header) -> Result<(), Refusal> {
+    let padding = (BLOCK - (header.size % BLOCK as u64) as usize) % BLOCK;
+    if stream.peek(padding)?.len() < padding {
+        return Err(header.ends_early());
+    }
+    stream.take(padding);
+    Ok(())
 }
 
 /// Digits in base 8, then at least one zero byte or space, and nothing else. Other ways to write a number are refused:
@@ -220,57 +303,36 @@ fn pax_pairs(mut content: &[u8]) -> Result<Vec<PaxPair<'_>>, Refusal> {
     Ok(pairs)
 }
 
-fn entry(
-    header: &Header<'_>,
-    ahead: Ahead,
-    top: &str,
-    start: usize,
-    taken: &mut Taken,
-    files: &mut Vec<ArchivedFile>,
-    folders: &mut Vec<String>,
-) -> Result<(), Refusal> {
-    let name = ahead.name.unwrap_or_else(|| name_in_header(header.block));
-    let refuse = |reason: String| Refusal::of_entry(&name, reason);
-    let field = |range: Range<usize>| header.block.get(range).unwrap_or_default();
+/// Checks everything about an entry but its content. `size` is what a PAX record says.
+fn place<'a>(header: &Header, name: &'a [u8], size: Option<u64>, top: &str) -> Result<Place<'a>, Refusal> {
+    let refuse = |reason: &str| Refusal::of_entry(name, reason);
     let is_folder = match header.kind {
         b'0' | 0 => false,
         b'5' => true,
-        b'1' | b'2' | b'K' => return Err(refuse("links are refused".to_owned())),
-        b'S' => return Err(refuse("sparse files are refused".to_owned())),
-        other => return Err(refuse(format!("entries of kind `{}` are refused", other.escape_ascii()))),
+        b'1' | b'2' | b'K' => return Err(refuse("links are refused")),
+        b'S' => return Err(refuse("sparse files are refused")),
+        other => return Err(refuse(&format!("entries of kind `{}` are refused", other.escape_ascii()))),
     };
-    if field(LINK_NAME).iter().any(|&byte| byte != 0) {
-        return Err(refuse("it has the name of a link".to_owned()));
+    if header.field(LINK_NAME).iter().any(|&byte| byte != 0) {
+        return Err(refuse("it has the name of a link"));
     }
-    if ahead.size.is_some_and(|size| size != header.size) {
-        return Err(refuse("header and PAX record name different sizes".to_owned()));
+    if size.is_some_and(|size| size != header.size) {
+        return Err(refuse("header and PAX record name different sizes"));
     }
-    let mode = octal(field(MODE)).ok_or_else(|| refuse("the mode is not written in octal digits".to_owned()))?;
-    let text = std::str::from_utf8(&name).map_err(|_| refuse("the name is not UTF-8".to_owned()))?;
-    let path = below_top(text, top, is_folder).map_err(refuse)?;
-    let refuse = |reason: String| Refusal::of_entry(&name, reason);
+    let mode = octal(header.field(MODE)).ok_or_else(|| refuse("the mode is not written in octal digits"))?;
+    let text = std::str::from_utf8(name).map_err(|_| refuse("the name is not UTF-8"))?;
+    let path = below_top(text, top, is_folder).map_err(|reason| refuse(&reason))?;
     match (is_folder, path) {
-        (true, _) if header.size != 0 => return Err(refuse("a folder has content".to_owned())),
-        (true, None) => {}
-        (false, None) => return Err(refuse("the top folder is a file".to_owned())),
-        (true, Some(path)) => {
-            taken.add_folder(path).map_err(refuse)?;
-            folders.push(path.to_owned());
-        }
-        (false, Some(path)) => {
-            taken.add_file(path).map_err(refuse)?;
-            let end = start + usize::try_from(header.size).unwrap_or(0);
-            files.push(ArchivedFile { path: path.to_owned(), executable: mode & 0o111 != 0, range: start..end });
-        }
+        (true, _) if header.size != 0 => Err(refuse("a folder has content")),
+        (false, None) => Err(refuse("the top folder is a file")),
+        _ => Ok(Place { path, is_folder, executable: mode & 0o111 != 0 }),
     }
-    Ok(())
 }
 
 /// The name that the header alone gives: POSIX headers have a second field for its beginning.
-fn name_in_header(block: &[u8]) -> Vec<u8> {
-    let field = |range: Range<usize>| until_zero(block.get(range).unwrap_or_default());
-    let (name, prefix) = (field(NAME), field(PREFIX));
-    if block.get(MAGIC) == Some(POSIX) && !prefix.is_empty() { [prefix, b"/", name].concat() } else { name.to_vec() }
+fn name_in_header(header: &Header) -> Vec<u8> {
+    let (name, prefix) = (until_zero(header.field(NAME)), until_zero(header.field(PREFIX)));
+    if header.field(MAGIC) == POSIX && !prefix.is_empty() { [prefix, b"/", name].concat() } else { name.to_vec() }
 }
 
 /// The checked path below the top folder; `None` for the top folder itself.

@@ -82,7 +82,6 @@ fn a_package_goes_in_and_comes_out_read_only() {
     let tree = home.get().unwrap().unwrap();
     assert_eq!(tree, home.tree);
     assert_eq!(tree.root, home.folder.path().join("store").join(Digest::of(&package()).to_string()).join("aa-1.0.0"));
-    assert_eq!(*tree.files, ["Cargo.toml", "src/lib.rs", "x"]);
     assert_eq!(fs::read(tree.root.join("src/lib.rs")).unwrap(), b"pub fn a() {}\n");
     for (path, mode) in [("", 0o555), ("src", 0o555), ("empty", 0o555), ("src/lib.rs", 0o444), ("x", 0o555)] {
         let stat = fs::metadata(tree.root.join(path)).unwrap();
@@ -207,9 +206,50 @@ fn one_archive_is_not_two_packages() {
 fn a_refused_archive_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    let bad = Tar::new().file("aa-1.0.0/x", b"").entry(b'2', b"aa-1.0.0/up", b"").gz();
-    assert_eq!(store.insert(&verified(&bad)).unwrap_err().code, "archive-refused");
-    assert_eq!(fs::read_dir(folder.path().join("store")).unwrap().count(), 0);
+    let names = |path: &Path| -> Vec<String> {
+        let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.collect();
+        names.sort();
+        names
+    };
+    let large = vec![b'x'; 300_000];
+    let good = || Tar::new().file("aa-1.0.0/deep/er/x", &large).gz();
+    let mut damaged = good();
+    let last_of_checksum = damaged.len() - 5;
+    damaged[last_of_checksum] ^= 1;
+    let bad = Tar::new().file("aa-1.0.0/deep/x", &large).entry(b'2', b"aa-1.0.0/up", b"").gz();
+    for archive in [bad, damaged] {
+        assert_eq!(store.insert(&verified(&archive)).unwrap_err().code, "archive-refused");
+        let store = folder.path().join("store");
+        assert_eq!(names(&store), ["gate.lock", "tmp"]);
+        let session = store.join("tmp").join(&names(&store.join("tmp"))[0]);
+        assert_eq!(names(&session), ["lock"]);
+    }
+    assert!(store.insert(&verified(&good())).is_ok());
+    drop(store);
+    assert!(names(&folder.path().join("store/tmp")).is_empty());
+    make_writable(folder.path());
+}
+
+#[test]
+fn an_archive_may_come_back_to_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let large: Vec<u8> = (0..400_000u32).flat_map(u32::to_le_bytes).collect();
+    let bytes = Tar::new()
+        .file("aa-1.0.0/a/b/one", b"1")
+        .file("aa-1.0.0/c", b"")
+        .file("aa-1.0.0/a/b/two", &large)
+        .entry(b'5', b"aa-1.0.0/a/b/", b"")
+        .file("aa-1.0.0/a/three", b"3")
+        .gz();
+    let tree = store.insert(&verified(&bytes)).unwrap();
+    assert_eq!(fs::read(tree.root.join("a/b/two")).unwrap(), large);
+    assert_eq!(fs::metadata(tree.root.join("a/b")).unwrap().mode() & 0o7777, 0o555);
+    assert_eq!(store.get(id(), Digest::of(&bytes)).unwrap().unwrap(), tree);
+    assert_eq!(store.verify_deep().unwrap(), []);
+    drop(store);
+    make_writable(folder.path());
 }
 
 #[test]
