@@ -187,7 +187,7 @@ fn the_search_for_the_root_ends_at_a_ceiling() {
 [package]
 name = 'x'
 //- /home/x/src/lib.rs
-//- /home/Cargo.toml
+//- /Cargo.toml
 [workspace]
 members = ['nothing/*']
 ",
