@@ -29,6 +29,7 @@ pub mod reporter;
 pub mod run;
 pub mod select;
 pub mod status;
+pub mod tampering;
 pub mod toolchain;
 pub mod tree;
 pub mod trust;

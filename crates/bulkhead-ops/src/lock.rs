@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bulkhead_resolver::lock::{self, Changes, Previous};
-use bulkhead_resolver::{Outcome, Request, Resolve, Unlock};
+use bulkhead_resolver::{Outcome, Request, Resolve, ResolveErrorKind, Unlock};
 use bulkhead_schema::lockfile::{self, Lockfile};
 use bulkhead_schema::{PackageName, SourceId, Summary};
 use bulkhead_source::Client;
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::indexes::{Freshness, Indexes, Need};
 use crate::options::GlobalOptions;
 use crate::project::Project;
-use crate::{Error, ErrorKind, Event, disk};
+use crate::{Error, ErrorKind, Event, disk, tampering};
 
 /// Largest lockfile that is read, in bytes.
 const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
@@ -81,7 +81,10 @@ pub fn resolve<'a>(
     }
     let on_disk = read_lockfile(&path)?;
     let locals = local_summaries(workspace);
-    let previous = on_disk.as_ref().map(|(_, lockfile)| lock::decode(lockfile, &locals));
+    let mut previous = on_disk.as_ref().map(|(_, lockfile)| lock::decode(lockfile, &locals));
+    if let Some(previous) = &mut previous {
+        tampering::check(previous, project, &request.unlock)?;
+    }
     let cache = global.place.bulkhead_home.join("index");
     let mut indexes = Indexes::new(client, cache, index_roots(&project.configuration)?);
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
@@ -93,7 +96,7 @@ pub fn resolve<'a>(
     question.rust_versions = preferred_rust_versions(project, request)?;
     let rust_version = question.rust_versions.iter().min().cloned();
     let resolve = solve(&question, &mut indexes, request.current, events)?;
-    check_checksums(previous.as_ref(), &resolve)?;
+    tampering::check_checksums(previous.as_ref(), &resolve)?;
     let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
     let new = lock::updated(&resolve, on_disk.as_ref().map(|(text, lockfile)| (lockfile, text.as_str())), lowest);
     let changes =
@@ -185,7 +188,11 @@ fn solve(question: &Request<'_>, indexes: &mut Indexes<'_>, current: bool, event
         match bulkhead_resolver::resolve(question, indexes) {
             Ok(Outcome::Resolved(resolve)) => return Ok(resolve),
             Ok(Outcome::Missing(names)) => load_closure(names, question, indexes, events)?,
-            Err(error) => return Err(bulkhead_schema::Diagnostic::from(error).into()),
+            Err(error) => {
+                let tampered = error.kind == ResolveErrorKind::ChecksumChanged;
+                let kind = if tampered { ErrorKind::Verification } else { ErrorKind::Failure };
+                return Err(Error { kind, ..bulkhead_schema::Diagnostic::from(error).into() });
+            }
         }
     }
     Err(Error::failure(format!("the dependency graph is deeper than {MAX_ROUNDS} levels")))
@@ -236,22 +243,6 @@ fn preferred_rust_versions(project: &Project, request: &LockRequest) -> Result<V
     let members = &project.workspace.members;
     let declared: Vec<_> = members.iter().filter_map(|package| package.summary.rust_version.clone()).collect();
     Ok(if declared.is_empty() { request.rustc.clone().into_iter().collect() } else { declared })
-}
-
-/// A version's archive never changes: a lockfile that names another checksum than the index is a sign of tampering.
-fn check_checksums(previous: Option<&Previous>, resolve: &Resolve) -> Result<()> {
-    for (id, node) in &resolve.nodes {
-        let locked = previous.and_then(|previous| previous.checksums.get(id));
-        let (Some(locked), Some(listed)) = (locked, &node.summary.checksum) else { continue };
-        if **locked != **listed {
-            return Err(Error::new(ErrorKind::Verification, format!("checksum for `{id}` changed between lock files"))
-                .because(format!("Cargo.lock says {locked}"))
-                .because(format!("the index of {} says {listed}", id.source()))
-                .help("one of the two was tampered with or damaged; find out which before you go on")
-                .help("to accept what the index says, remove the package's entry from Cargo.lock"));
-        }
-    }
-    Ok(())
 }
 
 fn refuse_if_locked(

@@ -77,7 +77,9 @@ pub fn load(
 }
 
 fn verification(diagnostic: bulkhead_schema::Diagnostic) -> Error {
-    Error { kind: ErrorKind::Verification, ..Error::from(diagnostic) }
+    // A disk that is full or not writable has falsified nothing.
+    let kind = if diagnostic.code == "store-file" { ErrorKind::Failure } else { ErrorKind::Verification };
+    Error { kind, ..Error::from(diagnostic) }
 }
 
 fn digest_of(locked: &Locked<'_>, id: PackageId) -> Result<Digest> {
@@ -160,5 +162,9 @@ fn accept(
     let lock = locked.previous.as_ref().and_then(|previous| previous.checksums.get(&id)).map(String::as_str);
     let archive = verify_archive(id, bytes, &Expected { index, lock })
         .map_err(|mismatch| verification(bulkhead_schema::Diagnostic::from(mismatch)))?;
-    Ok((store.insert(&archive).map_err(verification)?, length))
+    let stored = store.insert(&archive).map_err(|diagnostic| {
+        let error = verification(diagnostic);
+        if error.kind == ErrorKind::Failure { error.while_doing(format!("failed to unpack `{id}`")) } else { error }
+    });
+    Ok((stored?, length))
 }

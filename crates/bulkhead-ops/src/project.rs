@@ -70,7 +70,8 @@ fn ceilings(manifest_path: &Path) -> Vec<PathBuf> {
     ceilings
 }
 
-fn registry_named(configuration: &Configuration, name: &str) -> Option<SourceId> {
+/// The registry that configuration calls `name`.
+pub fn registry_named(configuration: &Configuration, name: &str) -> Option<SourceId> {
     if name == "crates-io" {
         return Some(SourceId::crates_io());
     }

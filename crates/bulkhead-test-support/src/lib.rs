@@ -49,7 +49,7 @@ pub use archive::{Entry, EntryKind, archive, sha256_hex, tar_bytes};
 pub use canary::Canaries;
 pub use crates::{CrateBuilder, DependencyBuilder};
 pub use http::Request;
-pub use process::{Home, Invocation, Outcome, sysroot, toolchain_program};
+pub use process::{Home, Invocation, Outcome, Running, sysroot, toolchain_program};
 pub use project::{TempProject, project, split_fixture};
 pub use registry::{Fault, Misbehaviour, Registry};
 pub use snapshot::Snapshot;

@@ -1,13 +1,13 @@
 //! Programs run in a home of their own and an exact environment, with a time limit.
 
 use crate::registry::Registry;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -178,6 +178,11 @@ impl Invocation {
 
     /// Runs it to its end.
     pub fn run(self) -> Outcome {
+        self.start().wait()
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Running {
         let command_line = self.to_string();
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear().envs(&self.environment).process_group(0);
@@ -191,23 +196,68 @@ impl Invocation {
         let stderr = read_all(child.stderr.take().expect("a pipe was asked for"));
         // A program may end without having read its input.
         let _ = child.stdin.take().expect("a pipe was asked for").write_all(&self.input);
+        Running { command_line, child, stdout, stderr, begin, timeout: self.timeout }
+    }
+}
+
+/// A program that runs. It is to be waited for.
+#[derive(Debug)]
+pub struct Running {
+    command_line: String,
+    child: Child,
+    stdout: Receiver<Vec<u8>>,
+    stderr: Receiver<Vec<u8>>,
+    begin: Instant,
+    timeout: Duration,
+}
+
+impl Running {
+    /// Sends it what Ctrl-C sends. A terminal would send it to the program's children too.
+    pub fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).expect("our own child");
+    }
+
+    /// Ends it without a chance to clean up (and it alone: what it started has to notice by itself).
+    pub fn kill(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::KILL).expect("our own child");
+    }
+
+    /// Waits until something has happened.
+    ///
+    /// # Panics
+    /// The program ends first, or nothing happens in 60 seconds.
+    #[track_caller]
+    pub fn wait_until(&mut self, what: &str, happened: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !happened() {
+            let ended = self.child.try_wait().expect("our own child");
+            if ended.is_some() || begin.elapsed() > Duration::from_secs(60) {
+                let stderr = received(&self.stderr);
+                panic!("{}: not seen: {what} ({ended:?})\n{stderr}", self.command_line);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Outcome {
         let mut timed_out = false;
         let status = loop {
-            if let Some(status) = child.try_wait().expect("our own child") {
+            if let Some(status) = self.child.try_wait().expect("our own child") {
                 break status;
             }
-            if begin.elapsed() > self.timeout && !timed_out {
+            if self.begin.elapsed() > self.timeout && !timed_out {
                 timed_out = true;
-                let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+                let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
             }
             std::thread::sleep(Duration::from_millis(2));
         };
-        let elapsed = begin.elapsed();
+        let elapsed = self.begin.elapsed();
         Outcome {
-            command: command_line,
+            command: self.command_line,
             status,
-            stdout: received(&stdout),
-            stderr: received(&stderr),
+            stdout: received(&self.stdout),
+            stderr: received(&self.stderr),
             elapsed,
             timed_out,
         }

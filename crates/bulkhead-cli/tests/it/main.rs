@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has to stop")]
 
+mod bad_input;
 mod compiling;
+mod interruption;
 mod locking;
 mod projects;
 mod stage;
