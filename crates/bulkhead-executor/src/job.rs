@@ -268,12 +268,12 @@ pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) -> Resul
     Ok(())
 }
 
-/// Whether the unit's main output is a program.
+/// Whether the unit's main output is a program for users; a build script is none.
 pub(crate) fn is_executable(build: &Build<'_>, index: UnitIndex) -> bool {
     let unit = build.unit(index);
     match (unit.mode, &unit.target.kind) {
         (CompileMode::Test, _) => true,
-        (CompileMode::Build, TargetKind::Bin | TargetKind::Test | TargetKind::Bench | TargetKind::BuildScript) => true,
+        (CompileMode::Build, TargetKind::Bin | TargetKind::Test | TargetKind::Bench) => true,
         (CompileMode::Build, TargetKind::Example(types)) => types.iter().all(|kind| *kind == CrateType::Bin),
         _ => false,
     }

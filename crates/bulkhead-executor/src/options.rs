@@ -52,8 +52,18 @@ pub struct Grants {
     pub read: Vec<PathBuf>,
     /// Writable files and folders.
     pub write: Vec<PathBuf>,
-    /// Environment variables, with the values they have.
-    pub environment: Vec<(String, String)>,
+    /// Environment variables, with the values they have; `None` for one that is not set.
+    pub environment: Vec<(String, Option<String>)>,
     /// Whether the network is reachable.
     pub network: bool,
+}
+
+impl Grants {
+    /// The grants as a text that is equal while nothing was granted or taken away. The values of variables are left out:
+    /// whether they matter is told by what was read.
+    pub(crate) fn to_text(&self) -> String {
+        let Self { read, write, environment, network } = self;
+        let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
+        format!("read {read:?} write {write:?} environment {names:?} network {network}")
+    }
 }

@@ -141,13 +141,19 @@ fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach
 }
 
 /// The planner's variables win over the user's, and these over the defaults.
-fn environment(build: &Build<'_>, command: &Command, granted: &[(String, String)]) -> Vec<(OsString, OsString)> {
+fn environment(
+    build: &Build<'_>,
+    command: &Command,
+    granted: &[(String, Option<String>)],
+) -> Vec<(OsString, OsString)> {
     let mut variables = BTreeMap::from([
         (OsString::from("HOME"), OsString::from(HOME)),
         (OsString::from("PATH"), OsString::from("/usr/local/bin:/usr/bin:/bin")),
     ]);
-    let layers = [build.options.environment, granted, &command.environment];
-    for (name, value) in layers.into_iter().flatten() {
+    let granted = granted.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let general = build.options.environment.iter().map(|(name, value)| (name, value));
+    let planned = command.environment.iter().map(|(name, value)| (name, value));
+    for (name, value) in general.chain(granted).chain(planned) {
         variables.insert(name.into(), value.into());
     }
     variables.extend(build.jobserver.variables.iter().cloned());

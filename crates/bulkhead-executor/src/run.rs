@@ -150,9 +150,11 @@ impl<'a> Build<'a> {
 
     /// The value of a variable that a process of `unit` sees and that the planner did not set.
     pub(crate) fn variable(&self, unit: &Unit, name: &str) -> Option<String> {
-        let find =
-            |pairs: &[(String, String)]| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        find(self.options.environment).or_else(|| find(&(self.options.grants)(unit).environment))
+        let general = self.options.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        general.or_else(|| {
+            let granted = (self.options.grants)(unit).environment;
+            granted.into_iter().find(|(key, _)| key == name).and_then(|(_, value)| value)
+        })
     }
 
     /// A record with what is known before the process of `index` starts.
@@ -170,7 +172,7 @@ impl<'a> Build<'a> {
             build: self.builds[position],
             dependencies: builds.collect(),
             started,
-            ..Record::new(self.options.owner, format!("{:?}", (self.options.grants)(unit)))
+            ..Record::new(self.options.owner, (self.options.grants)(unit).to_text())
         })
     }
 }
@@ -244,7 +246,7 @@ fn check(
     let planned = OnceCell::new();
     let now = Now {
         owner: options.owner,
-        grants: &format!("{:?}", (options.grants)(unit)),
+        grants: &(options.grants)(unit).to_text(),
         fingerprint: &build.fingerprints[index.0 as usize],
         dependencies: &dependencies.collect::<Vec<_>>(),
         outputs: &job::required_outputs(build, index),

@@ -95,11 +95,11 @@ impl Permissions {
     /// What the processes of a unit may do beyond the defaults. A grant for other code grants nothing.
     pub fn grants(&self, unit: &Unit) -> Grants {
         let Ok(set) = self.grant_set(unit) else { return Grants::default() };
-        let variable = |name: &String| Some((name.clone(), self.environment.get(name)?.clone()));
+        let variable = |name: &String| (name.clone(), self.environment.get(name).cloned());
         Grants {
             read: set.read.iter().map(|path| self.workspace_root.join(path)).collect(),
             write: set.write.iter().map(|path| self.workspace_root.join(path)).collect(),
-            environment: set.env.iter().filter_map(variable).collect(),
+            environment: set.env.iter().map(variable).collect(),
             network: set.network,
         }
     }

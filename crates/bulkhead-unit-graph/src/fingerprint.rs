@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::hash::text_hash;
+use crate::hash::{profile_text, text_hash};
 use crate::{CompileKind, CompileMode, Context, UnitIndex};
 
 /// What a unit depends on besides files and other units, in named parts.
@@ -48,7 +48,7 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         ("features", features.join(",")),
         ("declared features", text_hash(declared)),
         ("target", text_hash([format!("{:?}", unit.target).as_str()])),
-        ("profile", text_hash([format!("{:?} {:?}", unit.profile, context.lto(index)).as_str()])),
+        ("profile", text_hash([profile_text(&unit.profile, context.lto(index)).as_str()])),
         ("mode", format!("{:?}", unit.mode)),
         ("platform", platform),
         ("RUSTFLAGS", text_hash(flags.rustflags.iter().map(String::as_str))),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bulkhead_schema::Symbol;
+use bulkhead_workspace::Profile;
 use sha2::{Digest as _, Sha256};
 
 use crate::lto::LtoRole;
@@ -52,14 +54,12 @@ fn own_parts(unit: &Unit, role: LtoRole, is_root: bool, toolchain: &Toolchain, o
         id.version().to_string(),
         source(unit, &options.workspace_root),
         format!("{:?} {:?} {}", unit.mode, unit.target.kind, unit.target.name),
-        format!("{:?} {role:?}", unit.profile),
+        profile_text(&unit.profile, role),
         match unit.platform {
             CompileKind::Host => String::from("host"),
             CompileKind::Target(triple) => format!("target {triple}"),
         },
         toolchain.verbose_version.clone(),
-        // Cargo names the folder by the profile, which may be the only difference between two profiles.
-        options.profile.to_string(),
         unit.features.len().to_string(),
     ];
     parts.extend(unit.features.iter().map(|feature| feature.to_string()));
@@ -70,6 +70,11 @@ fn own_parts(unit: &Unit, role: LtoRole, is_root: bool, toolchain: &Toolchain, o
         parts.extend(options.extra_arguments.iter().cloned());
     }
     parts
+}
+
+/// The settings of a profile and not its name, so that `build` and `test` share what `dev` and `test` compile alike.
+pub(crate) fn profile_text(profile: &Profile, role: LtoRole) -> String {
+    format!("{:?} {role:?}", Profile { name: Symbol::from(""), ..profile.clone() })
 }
 
 /// The package's source; below the workspace's root relative to it, so that a moved workspace keeps its hashes.

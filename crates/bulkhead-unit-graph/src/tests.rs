@@ -15,7 +15,7 @@ use expect_test::{Expect, expect};
 use crate::toolchain::Probe;
 use crate::{
     BuildOptions, CompileKind, CompileMode, Context, Intent, PlanInput, PlanRequest, ScriptOutputs, TargetFilter,
-    Toolchain, Unit, UnitGraph, compile_command, outputs, plan, script_command,
+    Toolchain, Unit, UnitGraph, compile_command, fingerprint_folder, fingerprints, outputs, plan, script_command,
 };
 
 const VERSION: &str = "rustc 1.95.0\nhost: x86_64-unknown-linux-gnu\nrelease: 1.95.0\n";
@@ -287,6 +287,28 @@ fn tests_unwind_and_need_the_programs() {
         * 17 app app Doctest opt=0 debug=Full panic=Unwind [] needs [10 8 1 2 3 6]
     "#]],
     );
+}
+
+/// The files of all units that are not tests, with what they depend on besides other files.
+fn files(fixture: &str, arguments: &str) -> BTreeSet<(PathBuf, String)> {
+    let (graph, toolchain, options) = planned(fixture, arguments).unwrap();
+    let context = Context::new(&graph, &toolchain, &options);
+    let units = graph.iter().filter(|(_, unit)| !unit.mode.is_test());
+    units
+        .map(|(index, _)| (fingerprint_folder(&context, index), fingerprints(&context)[index.0 as usize].to_text()))
+        .collect()
+}
+
+#[test]
+fn profiles_share_what_they_compile_alike() {
+    let fixture = "== Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\n[dependencies]\nlow = { path = \"low\" }\n\
+        == build.rs\n== src/lib.rs\n== low/Cargo.toml\n[package]\nname = \"low\"\nversion = \"0.1.0\"\n== low/src/lib.rs\n";
+    let built = files(fixture, "build");
+    assert_eq!(built.len(), 4);
+    assert_eq!(files(fixture, "test"), built);
+    let shared = files(fixture, "check").intersection(&built).count();
+    assert_eq!(shared, 2, "the build script and its run");
+    assert_eq!(files(fixture, "build --release").intersection(&built).count(), 0);
 }
 
 #[test]

@@ -101,6 +101,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         for (path, content) in split_fixture(FIXTURE) {
             write(&root.join(path), &content).map_err(failed)?;
         }
+        enrol(side, &root)?;
         copies.push(Copy { side, root, stamps: BTreeMap::new() });
     }
     for (name, edit, command, environment) in STEPS {
@@ -122,6 +123,15 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         report.add(&subject, "compiler messages", same_lines(&messages(cargo), &messages(bulkhead)));
     }
     Ok(())
+}
+
+/// Lets Bulkhead's side show the variables that the fixture's `bulkhead.toml` grants.
+fn enrol(side: &Side, root: &Path) -> Result<(), String> {
+    if side.name != "bulkhead" {
+        return Ok(());
+    }
+    let outcome = side.run(root, &["trust"]);
+    if outcome.code() == Some(0) { Ok(()) } else { Err(format!("bulkhead trust: {}", outcome.stderr)) }
 }
 
 fn judge(cargo: &Outcome, bulkhead: &Outcome, cargo_rebuilt: &[String], bulkhead_rebuilt: &[String]) -> Verdict {

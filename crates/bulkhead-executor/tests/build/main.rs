@@ -105,6 +105,20 @@ fn build_scripts_reach_only_what_they_were_given() {
 }
 
 #[test]
+fn a_granted_variable_matters_to_those_who_asked_for_it() {
+    let mut project = Project::new();
+    let greet = |greeting: Option<&str>| vec![("GREETING".to_owned(), greeting.map(str::to_owned))];
+    project.grants.environment = greet(None);
+    project.build_ok();
+    project.grants.environment = greet(Some("hello"));
+    assert_eq!(project.build().started(), [RUN, LIBRARY, PROGRAM], "and the script is not compiled again");
+    assert_eq!(project.run(), "42 hello");
+    assert_eq!(project.build().started(), []);
+    project.grants.environment.push(("UNUSED".to_owned(), None));
+    assert_eq!(project.build().started()[..2], [SCRIPT, RUN], "what is granted changed");
+}
+
+#[test]
 fn what_a_script_says_and_leaves_is_judged() {
     let project = Project::new();
     let script = |body: &str| project.write("base/build.rs", &format!("fn main() {{ {body} }}"));

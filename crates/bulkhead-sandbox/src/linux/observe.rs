@@ -135,6 +135,11 @@ impl Observer {
                 let Some(path) = absolute(notice.pid, folder, &path) else { return };
                 if let Some(kind) = self.refused(notice.pid, intent, &path) {
                     self.record(kind, Target::Path(path));
+                } else if matches!(intent, Intent::Create | Intent::ChangeOrCreate) {
+                    self.forget(&path);
+                }
+                if let Some(path) = destination(notice) {
+                    self.forget(&path);
                 }
             }
             Request::Address { kind, address, length } => {
@@ -160,6 +165,14 @@ impl Observer {
         if self.denials.len() < MOST_DENIALS || self.denials.contains_key(&(kind, target.clone())) {
             let count = self.denials.entry((kind, target)).or_default();
             *count = count.saturating_add(1);
+        }
+    }
+
+    /// Drops what was recorded of a path that the child now makes in a folder of its own: that the host has a file of this
+    /// name in `/tmp` too meant nothing to it.
+    fn forget(&mut self, path: &Path) {
+        if !self.denials.is_empty() && self.shown.access(path) == Some(Access::Private) {
+            self.denials.retain(|(_, target), _| !matches!(target, Target::Path(denied) if denied == path));
         }
     }
 
@@ -266,6 +279,21 @@ fn request(notice: &Notice) -> Option<Request> {
             // `struct msghdr` begins with the address and its length.
             let (name, length) = (read_word(notice.pid, argument(1))?, read_word(notice.pid, argument(1) + 8)?);
             if name == 0 { None } else { address(DenialKind::Connect, name, length & 0xffff_ffff) }
+        }
+        _ => None,
+    }
+}
+
+/// Where a call moves a file to.
+fn destination(notice: &Notice) -> Option<PathBuf> {
+    let argument = |index: usize| notice.arguments.get(index).copied().unwrap_or(0);
+    #[cfg(target_arch = "x86_64")]
+    if i64::from(notice.call) == libc::SYS_rename {
+        return absolute(notice.pid, None, &read_text(notice.pid, argument(1))?);
+    }
+    match notice.call.into() {
+        libc::SYS_renameat2 | libc::SYS_renameat => {
+            absolute(notice.pid, Some(argument(2) as i32), &read_text(notice.pid, argument(3))?)
         }
         _ => None,
     }

@@ -33,6 +33,19 @@ fn shell_pipelines() {
 }
 
 #[test]
+fn a_name_that_another_uses_in_the_hosts_tmp_is_free() {
+    let taken = tempfile::NamedTempFile::new_in("/tmp").unwrap();
+    let name = taken.path().display();
+    let place = Place::new();
+    for write in [format!("echo mine > {name}"), format!("echo mine > /tmp/new; mv /tmp/new {name}")] {
+        let output = confined(&place.shell(&format!("test -e {name}; rm -f {name}; {write}; cat {name}")));
+        assert_eq!((text(&output.stdout), output.exit.denials), ("mine\n".into(), vec![]));
+    }
+    let output = confined(&place.shell(&format!("cat {name}")));
+    assert_eq!(output.exit.denials.len(), 1, "{:?}", output.exit.denials);
+}
+
+#[test]
 fn a_c_compiler_compiles_links_and_runs() {
     if !has("/usr/bin/cc") {
         return;

@@ -93,7 +93,9 @@ fn as_an_ordinary_user() {
     // Where others may read it: the build folder may lie in root's home.
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("it");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // Not by this process: a child that another test forks meanwhile would hold the program open for writing.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap();
+    assert!(copied.success());
     std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
