@@ -9,7 +9,9 @@ use crate::lock::Locked;
 /// worth a line unless an update was asked for.
 pub fn report_changes(locked: &Locked<'_>, events: &dyn Fn(Event)) {
     if locked.changed {
-        locking(locked, events);
+        if locked.changes.locked > 0 {
+            locking(locked, events);
+        }
         let changes = locked.changes.packages.iter();
         changes.filter(|change| !matches!(change.change, Change::Removed(_))).for_each(|change| report(change, events));
     }
