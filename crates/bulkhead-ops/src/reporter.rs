@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bulkhead_executor::{Event as BuildEvent, Failure, FailureKind};
 use bulkhead_schema::{Diagnostic, PackageId};
-use bulkhead_unit_graph::{Command, CompileMode, Unit, UnitGraph, UnitIndex};
+use bulkhead_unit_graph::{Command, CompileMode, Unit, UnitGraph, UnitIndex, debuginfo_json};
 use bulkhead_workspace::TargetKind;
 use bulkhead_workspace::metadata::{package_id_spec, target_json};
 use serde_json::json;
@@ -410,7 +410,7 @@ fn artifact_json(
         "target": target_json(&unit.target),
         "profile": {
             "opt_level": profile.opt_level,
-            "debuginfo": debuginfo(profile.debug),
+            "debuginfo": debuginfo_json(profile.debug),
             "debug_assertions": profile.debug_assertions,
             "overflow_checks": profile.overflow_checks,
             "test": unit.mode.is_test(),
@@ -421,17 +421,6 @@ fn artifact_json(
         "fresh": fresh,
     })
     .to_string()
-}
-
-fn debuginfo(debug: bulkhead_workspace::DebugInfo) -> serde_json::Value {
-    use bulkhead_workspace::DebugInfo;
-    match debug {
-        DebugInfo::None => json!(0),
-        DebugInfo::LineDirectivesOnly => json!("line-directives-only"),
-        DebugInfo::LineTablesOnly => json!("line-tables-only"),
-        DebugInfo::Limited => json!(1),
-        DebugInfo::Full => json!(2),
-    }
 }
 
 fn script_json(

@@ -1,6 +1,7 @@
 //! The unit graph in the form of `cargo build --unit-graph`.
 
-use bulkhead_workspace::{DebugInfo, Lto, PanicStrategy, Profile, Strip, Target, TargetKind, package_id_spec};
+use bulkhead_workspace::metadata::target_json;
+use bulkhead_workspace::{DebugInfo, Lto, PanicStrategy, Profile, Strip, package_id_spec};
 use serde_json::{Value, json};
 
 use crate::rustc::debug_level;
@@ -28,7 +29,7 @@ fn unit(unit: &Unit) -> Value {
     });
     json!({
         "pkg_id": package_id_spec(unit.package.id),
-        "target": target(&unit.target),
+        "target": target_json(&unit.target),
         "profile": profile(&unit.profile),
         "platform": match unit.platform {
             CompileKind::Host => Value::Null,
@@ -51,30 +52,14 @@ fn mode(mode: CompileMode) -> &'static str {
     }
 }
 
-fn target(target: &Target) -> Value {
-    let crate_types: Vec<&str> = target.crate_types().iter().map(|each| each.as_str()).collect();
-    let kind = match target.kind {
-        TargetKind::Lib(_) => crate_types.clone(),
-        TargetKind::Bin => vec!["bin"],
-        TargetKind::Example(_) => vec!["example"],
-        TargetKind::Test => vec!["test"],
-        TargetKind::Bench => vec!["bench"],
-        TargetKind::BuildScript => vec!["custom-build"],
-    };
-    let mut value = json!({
-        "kind": kind,
-        "crate_types": crate_types,
-        "name": target.name,
-        "src_path": target.path,
-        "edition": target.edition.as_str(),
-        "doc": target.doc,
-        "doctest": target.doctest,
-        "test": target.test,
-    });
-    if !target.required_features.is_empty() {
-        value["required-features"] = json!(target.required_features);
+/// A debug level as plans and the JSON messages of a build show it.
+pub fn debuginfo_json(level: DebugInfo) -> Value {
+    match level {
+        DebugInfo::None => json!(0),
+        DebugInfo::Limited => json!(1),
+        DebugInfo::Full => json!(2),
+        other => json!(debug_level(other)),
     }
-    value
 }
 
 fn profile(profile: &Profile) -> Value {
@@ -89,12 +74,7 @@ fn profile(profile: &Profile) -> Value {
         },
         "codegen_backend": null,
         "codegen_units": profile.codegen_units,
-        "debuginfo": match profile.debug {
-            DebugInfo::None => json!(0),
-            DebugInfo::Limited => json!(1),
-            DebugInfo::Full => json!(2),
-            other => json!(debug_level(other)),
-        },
+        "debuginfo": debuginfo_json(profile.debug),
         "split_debuginfo": profile.split_debuginfo,
         "debug_assertions": profile.debug_assertions,
         "overflow_checks": profile.overflow_checks,

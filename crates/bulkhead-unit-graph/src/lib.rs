@@ -29,7 +29,7 @@ pub mod unit;
 pub use command::{Command, Output, OutputKind};
 pub use context::{BuildOptions, Context, MessageFormat, PlatformFlags, ScriptOutputs};
 pub use fingerprint::{Fingerprint, fingerprint, fingerprints};
-pub use json::unit_graph_json;
+pub use json::{debuginfo_json, unit_graph_json};
 pub use layout::Layout;
 pub use paths::{
     dep_info, fingerprint_folder, fingerprint_name, incremental_folder, output_folder, outputs, readable_paths,
