@@ -1,6 +1,8 @@
 //! A script of edits on a generated workspace: after each, both programs must rebuild the same units.
 
 use super::Options;
+use super::apps::status_line;
+use super::commands::hashless;
 use super::lock::last_lines;
 use super::report::{Report, Verdict};
 use super::text_diff::same_lines;
@@ -121,6 +123,9 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         let subject = format!("rebuild: {name}");
         report.add(&subject, "units rebuilt", judge(cargo, bulkhead, cargo_rebuilt, bulkhead_rebuilt));
         report.add(&subject, "compiler messages", same_lines(&messages(cargo), &messages(bulkhead)));
+        let [of_cargo, of_bulkhead] = [&copies[0], &copies[1]].map(|copy| copy.root.to_string_lossy().into_owned());
+        let said = [status_lines(cargo, &of_cargo), status_lines(bulkhead, &of_bulkhead)];
+        report.add(&subject, "status lines", same_lines(&said[0], &said[1]));
     }
     Ok(())
 }
@@ -164,6 +169,11 @@ fn messages(outcome: &Outcome) -> Vec<String> {
     let parsed = outcome.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let messages = parsed.filter(|message| message["reason"] == "compiler-message");
     messages.map(|message| format!("{}: {}", message["target"]["name"], message["message"]["message"])).collect()
+}
+
+/// What is said of the progress, sorted by whoever compares: units end in any order.
+fn status_lines(outcome: &Outcome, root: &str) -> Vec<String> {
+    outcome.stderr.lines().filter_map(|line| status_line(&hashless(&line.replace(root, "")))).collect()
 }
 
 /// The units that were not fresh, and the build scripts that ran (their stamp is new).
