@@ -27,8 +27,10 @@ pub struct Reporter<'a> {
 
 #[derive(Default)]
 struct State {
-    /// Packages that have had their status line.
-    named: BTreeSet<PackageId>,
+    /// Packages that have had their status line, and whether it was the one for documentation.
+    named: BTreeSet<(PackageId, bool)>,
+    /// Packages of which a unit is to be built.
+    dirty: BTreeSet<PackageId>,
     total: usize,
     done: usize,
     running: BTreeSet<UnitIndex>,
@@ -100,15 +102,20 @@ impl<'a> Reporter<'a> {
 
     fn fresh(&self, index: UnitIndex) {
         let id = self.graph.unit(index).package.id;
-        let first = self.state().named.insert(id);
+        let first = {
+            let mut state = self.state();
+            !state.dirty.contains(&id) && state.named.insert((id, false))
+        };
         if first && self.verbose > 0 {
             self.status("Fresh", id.to_string());
         }
     }
 
     fn dirty(&self, index: UnitIndex, reason: Option<String>) {
+        let id = self.graph.unit(index).package.id;
+        self.state().dirty.insert(id);
         if let (Some(reason), true) = (reason, self.verbose > 0) {
-            self.status("Dirty", format!("{}: {reason}", self.graph.unit(index).package.id));
+            self.status("Dirty", format!("{id}: {reason}"));
         }
     }
 
@@ -118,7 +125,7 @@ impl<'a> Reporter<'a> {
         let first = {
             let mut state = self.state();
             state.running.insert(index);
-            state.named.insert(id)
+            state.named.insert((id, unit.mode == CompileMode::Doc))
         };
         if first {
             let verb = match unit.mode {

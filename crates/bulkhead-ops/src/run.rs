@@ -11,7 +11,7 @@ use bulkhead_workspace::TargetKind;
 
 use crate::build::{self, Built};
 use crate::error::Result;
-use crate::options::{CompileOptions, GlobalOptions, NameFilter, PackageOptions};
+use crate::options::{CompileOptions, GlobalOptions, MessageFormat, NameFilter, PackageOptions};
 use crate::{Error, ErrorKind, Event};
 
 /// A program that is ready to be started, described completely.
@@ -132,7 +132,10 @@ pub fn test(
         let launch = launch(global, &built, executable, &options.arguments, &unit.package.root);
         let shown = shown_path(global, &executable.path);
         if options.no_run {
-            events(Event::Status { verb: "Executable", message: test_title(unit, &shown) });
+            // Whoever reads JSON has the path from there.
+            if !matches!(options.message_format, MessageFormat::Json { .. }) {
+                events(Event::Status { verb: "Executable", message: test_title(unit, &shown) });
+            }
             continue;
         }
         if stop.load(Ordering::Relaxed) {
