@@ -289,11 +289,11 @@ fn tests_unwind_and_need_the_programs() {
     );
 }
 
-/// The files of all units that are not tests, with what they depend on besides other files.
+/// The files of all units that compile or run something and are not tests, with what they depend on besides other files.
 fn files(fixture: &str, arguments: &str) -> BTreeSet<(PathBuf, String)> {
     let (graph, toolchain, options) = planned(fixture, arguments).unwrap();
     let context = Context::new(&graph, &toolchain, &options);
-    let units = graph.iter().filter(|(_, unit)| !unit.mode.is_test());
+    let units = graph.iter().filter(|(_, unit)| !unit.mode.is_test() && unit.mode != CompileMode::Doctest);
     units
         .map(|(index, _)| (fingerprint_folder(&context, index), fingerprints(&context)[index.0 as usize].to_text()))
         .collect()
