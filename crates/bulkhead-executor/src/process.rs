@@ -128,6 +128,7 @@ fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach
     process.current_dir.clone_from(&command.current_dir);
     process.read = vec![options.sysroot.clone()];
     process.read_if_present = build.planner.readable_paths(index);
+    process.read_if_present.extend(programs(command));
     process.read_if_present.extend(reach.read);
     process.read_if_present.extend(grants.read);
     process.write = reach.write;
@@ -138,6 +139,14 @@ fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach
     process.inherit.clone_from(&build.jobserver.descriptors);
     process.level = options.level;
     process
+}
+
+/// Wrappers, the compiler behind them, and the linker: whoever configured these programs wants them to be started.
+fn programs(command: &Command) -> impl Iterator<Item = PathBuf> {
+    let wrapped = command.arguments.iter().take_while(|argument| argument.starts_with('/')).map(String::as_str);
+    let linker = command.arguments.iter().filter_map(|argument| argument.trim_start_matches("-C").strip_prefix("linker="));
+    let program = std::iter::once(command.program.clone());
+    program.chain(wrapped.chain(linker).filter(|path| path.starts_with('/')).map(PathBuf::from))
 }
 
 /// The planner's variables win over the user's, and these over the defaults.

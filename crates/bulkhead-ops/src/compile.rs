@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bulkhead_config::Definition;
 use bulkhead_resolver::features::{self, FeatureOptions, FeaturePlatform, FeatureResolver};
 use bulkhead_resolver::{ActivatedFeatures, MemberFeatures};
 use bulkhead_schema::{Diagnostic, PackageId, Symbol};
@@ -101,10 +102,30 @@ pub fn compiler(
     project: &Project,
     requested: &[String],
 ) -> Result<(Toolchain, BTreeMap<CompileKind, PlatformFlags>)> {
+    ask_compiler(global, project, requested, |_| true)
+}
+
+/// The toolchain with every platform in question, for commands that compile nothing: they start no program that the
+/// project chose, not even a trusted one.
+///
+/// # Errors
+/// As with [`compiler`].
+pub fn platforms(global: &GlobalOptions, project: &Project, requested: &[String]) -> Result<Toolchain> {
+    Ok(ask_compiler(global, project, requested, |definition| !definition.is_repository())?.0)
+}
+
+fn ask_compiler(
+    global: &GlobalOptions,
+    project: &Project,
+    requested: &[String],
+    may_choose: impl Fn(&Definition) -> bool,
+) -> Result<(Toolchain, BTreeMap<CompileKind, PlatformFlags>)> {
     let config = &project.configuration.config;
-    let configured = config.tool("rustc")?.map(|tool| tool.value);
-    let rustc = toolchain::find_rustc(&global.place, configured.as_deref(), &project.workspace.root)?;
-    let rustdoc = config.tool("rustdoc")?.map(|tool| tool.value);
+    let tool = |name| -> Result<Option<PathBuf>> {
+        Ok(config.tool(name)?.filter(|tool| may_choose(&tool.definition)).map(|tool| tool.value))
+    };
+    let rustc = toolchain::find_rustc(&global.place, tool("rustc")?.as_deref(), &project.workspace.root)?;
+    let rustdoc = tool("rustdoc")?;
     let host =
         probe::toolchain(&global.place, &rustc, rustdoc.clone(), &BTreeMap::from([(CompileKind::Host, Vec::new())]))?;
     let kinds = compile_kinds(project, requested, host.host)?;

@@ -18,7 +18,7 @@ use crate::{Event, compile, packages, status};
 /// The project cannot be resolved, or a package cannot be fetched or is not what was promised.
 pub fn fetch(global: &GlobalOptions, platforms: &[String], events: &(dyn Fn(Event) + Sync)) -> Result<()> {
     let project = project::open(global, events)?;
-    let (toolchain, _) = compile::compiler(global, &project, platforms)?;
+    let toolchain = compile::platforms(global, &project, platforms)?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;

@@ -55,7 +55,7 @@ fn resolved(
     project: &Project,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(Vec<Arc<Package>>, Value)> {
-    let (toolchain, _) = compile::compiler(global, project, &options.filter_platforms)?;
+    let toolchain = compile::platforms(global, project, &options.filter_platforms)?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, project, &client, &request, events)?;

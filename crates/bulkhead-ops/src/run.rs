@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bulkhead_config::Runner;
 use bulkhead_executor::Executable;
 use bulkhead_unit_graph::Unit;
 use bulkhead_workspace::TargetKind;
 
 use crate::build::{self, Built};
+use crate::compile::Prepared;
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions, MessageFormat, NameFilter, PackageOptions};
 use crate::{Error, ErrorKind, Event};
@@ -42,7 +44,7 @@ pub fn run(
         [] => return Err(Error::failure("a bin target must be available for `bulkhead run`")),
         many => return Err(ambiguous(&built, many)),
     };
-    Ok(launch(global, &built, executable, &options.arguments, &global.place.current_dir))
+    launch(global, &built, executable, &options.arguments, &global.place.current_dir)
 }
 
 /// Without `--bin` or `--example`: the package's `default-run`, if there is one.
@@ -85,16 +87,30 @@ fn launch(
     executable: &Executable,
     arguments: &[OsString],
     current_dir: &Path,
-) -> Launch {
+) -> Result<Launch> {
+    let program = executable.path.strip_prefix(&global.place.current_dir).unwrap_or(&executable.path);
+    let mut words = vec![program.as_os_str().to_owned()];
     let mut command = Command::new(&executable.path);
+    if let Some(Runner { program, arguments }) = runner(built, executable)? {
+        command = Command::new(&program);
+        command.args(&arguments).arg(&executable.path);
+        words.splice(0..0, [program.into_os_string()].into_iter().chain(arguments.into_iter().map(OsString::from)));
+    }
     command.args(arguments).current_dir(current_dir);
+    words.extend(arguments.iter().cloned());
     command.envs(executable.environment.iter().map(|(name, value)| (name, value)));
     command.env("CARGO", &global.place.program);
     command.env(LIBRARY_PATH, library_path(global, built, executable));
-    let shown = executable.path.strip_prefix(&global.place.current_dir).unwrap_or(&executable.path);
-    let mut words = vec![crate::reporter::quoted(&shown.to_string_lossy())];
-    words.extend(arguments.iter().map(|argument| crate::reporter::quoted(&argument.to_string_lossy())));
-    Launch { command, shown: words.join(" ") }
+    let shown: Vec<_> = words.iter().map(|word| crate::reporter::quoted(&word.to_string_lossy())).collect();
+    Ok(Launch { command, shown: shown.join(" ") })
+}
+
+/// `target.PLATFORM.runner`, which starts programs of that platform.
+fn runner(built: &Built, executable: &Executable) -> Result<Option<Runner>> {
+    let Prepared { project, toolchain, graph, .. } = &built.prepared;
+    let Some(platform) = toolchain.platforms.get(&graph.unit(executable.unit).platform) else { return Ok(None) };
+    let target = project.configuration.config.target_table(&platform.triple, &platform.cfg)?;
+    Ok(target.runner.map(|runner| runner.value))
 }
 
 const LIBRARY_PATH: &str = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
@@ -129,7 +145,7 @@ pub fn test(
         if !is_test(unit) {
             continue;
         }
-        let launch = launch(global, &built, executable, &options.arguments, &unit.package.root);
+        let launch = launch(global, &built, executable, &options.arguments, &unit.package.root)?;
         let shown = shown_path(global, &executable.path);
         if options.no_run {
             // Whoever reads JSON has the path from there.

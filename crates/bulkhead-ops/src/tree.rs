@@ -28,7 +28,7 @@ pub fn tree(global: &GlobalOptions, options: &TreeOptions, events: &(dyn Fn(Even
     let selected = select::members(&project.workspace, &options.packages)?;
     let all_platforms = options.platforms.iter().any(|platform| platform == "all");
     let named = if all_platforms { Vec::new() } else { options.platforms.clone() };
-    let (toolchain, _) = compile::compiler(global, &project, &named)?;
+    let toolchain = compile::platforms(global, &project, &named)?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;

@@ -57,7 +57,7 @@ fn relock(
     report: &dyn Fn(&Locked<'_>),
 ) -> Result<()> {
     let project = project::open(global, events)?;
-    let (toolchain, _) = compile::compiler(global, &project, &[])?;
+    let toolchain = compile::platforms(global, &project, &[])?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest { unlock, current: true, write, rustc: Some(toolchain.release), ..LockRequest::keep() };
     report(&lock::resolve(global, &project, &client, &request, events)?);

@@ -213,7 +213,7 @@ impl<'a> Mounted<'a> {
         let mounted = std::process::Command::new("mount").args(arguments).arg(folder).output();
         let done = mounted.is_ok_and(|output| output.status.success());
         if !done {
-            eprintln!("skipped: this user may not mount {arguments:?}");
+            crate::stage::skipped(&format!("this user may not mount {arguments:?}"));
         }
         done.then_some(Mounted(folder))
     }

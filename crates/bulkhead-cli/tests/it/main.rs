@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod compiling;
+mod configuration;
 mod interruption;
 mod locking;
 mod projects;

@@ -56,6 +56,12 @@ impl Stage {
     }
 }
 
+/// Says why a test, or the rest of it, was not run.
+#[expect(clippy::print_stderr, reason = "the test harness shows it")]
+pub(crate) fn skipped(reason: &str) {
+    eprintln!("skipped: {reason}");
+}
+
 /// The same project twice, for `cargo` and for Bulkhead.
 pub(crate) struct Twins {
     pub(crate) cargo: Stage,

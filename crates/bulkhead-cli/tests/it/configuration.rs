@@ -1,0 +1,491 @@
+//! What a repository's `.cargo/config.toml` may do before anyone has trusted it: next to nothing. Each attack is first
+//! seen to bite under stock `cargo`; each has a benign twin that works. The numbers are those of the attack catalogue.
+
+use crate::stage::{BULKHEAD, Stage, Twins};
+use bulkhead_test_support::{CrateBuilder, Outcome, Registry, toolchain_program};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+const APP: &str = r#"
+//- /Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+plain = "1"
+//- /src/main.rs
+#![allow(unexpected_cfgs)]
+fn main() { println!("{} {:?} {}", plain::say(), option_env!("GREETING"), cfg!(harmless)); }
+"#;
+
+/// A program that leaves a mark, says so, and then does what it was called for.
+const MARK: &str = "the project's program ran";
+
+fn mark(stage: &Stage) -> PathBuf {
+    stage.project.outside().join("MARK")
+}
+
+/// Writes a marking script into the project. It goes on with `then`.
+fn plant(stage: &Stage, name: &str, then: &str) -> PathBuf {
+    let text = format!("#!/bin/sh\necho \"$0 $@\" >> {}\necho \"{MARK}\" >&2\n{then}\n", mark(stage).display());
+    stage.project.write(name, text);
+    let path = stage.project.path(name);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn wrapper(stage: &Stage) -> String {
+    plant(stage, "tools/wrapper", "exec \"$@\"").display().to_string()
+}
+
+fn toolchain_bin() -> String {
+    toolchain_program("rustc").parent().unwrap().display().to_string()
+}
+
+fn rustc(stage: &Stage) -> String {
+    let real = toolchain_program("rustc");
+    plant(stage, "tools/rustc", &format!("exec {} \"$@\"", real.display())).display().to_string()
+}
+
+/// A script that runs as the linker.
+fn linker(stage: &Stage) -> String {
+    plant(stage, "tools/linker", "exec cc \"$@\"").display().to_string()
+}
+
+#[track_caller]
+fn assert_marked(stage: &Stage, outcome: &Outcome) {
+    assert!(mark(stage).exists(), "it has to bite under cargo: {outcome}");
+}
+
+#[track_caller]
+fn assert_not_marked(stage: &Stage, outcome: &Outcome) {
+    assert!(!mark(stage).exists() && !outcome.output().contains(MARK), "a program of the project ran: {outcome}");
+}
+
+/// Runs `arguments` with the configuration that `text` makes for each stage: it bites under cargo; Bulkhead names `keys`,
+/// does its work, and starts nothing of the project's.
+#[track_caller]
+fn check(arguments: &[&str], keys: &[&str], text: impl Fn(&Stage) -> String) -> Stage {
+    let Twins { cargo, bulkhead } = Twins::new(APP);
+    for stage in [&cargo, &bulkhead] {
+        let text = text(stage);
+        stage.project.write(".cargo/config.toml", text);
+    }
+    let theirs = cargo.cargo(arguments);
+    assert_marked(&cargo, &theirs);
+    let ours = bulkhead.bulkhead(arguments);
+    ours.assert_success();
+    assert_not_marked(&bulkhead, &ours);
+    for key in keys {
+        assert!(ours.stderr.contains(&format!("`{key}`")), "{key} is not named: {ours}");
+    }
+    assert!(ours.stderr.contains("/.cargo/") && ours.stderr.contains(".toml:"), "file and line are named: {ours}");
+    assert!(ours.stderr.contains("bulkhead trust") || ours.stderr.contains("$CARGO_HOME"), "what to do: {ours}");
+    bulkhead
+}
+
+/// The benign twin: after `bulkhead trust` the project's program runs.
+#[track_caller]
+fn check_trusted(stage: &Stage, arguments: &[&str]) {
+    let trusted = stage.bulkhead(&["trust"]);
+    assert!(trusted.assert_success().stderr.contains("Trusting"), "{trusted}");
+    stage.bulkhead(&["clean"]).assert_success();
+    let outcome = stage.bulkhead(arguments);
+    outcome.assert_success();
+    assert!(outcome.output().contains(MARK), "a trusted program runs: {outcome}");
+}
+
+#[test]
+fn attack_19_compilers_and_wrappers_of_the_repository_are_inert_until_trusted() {
+    let stage = check(&["check"], &["build.rustc-wrapper"], |stage| {
+        format!("[build]\nrustc-wrapper = \"{}\"\n", wrapper(stage))
+    });
+    check_trusted(&stage, &["check"]);
+    // Trust is in the file as it is: one more byte, and it is a stranger's again.
+    let text = stage.project.read(".cargo/config.toml");
+    stage.project.write(".cargo/config.toml", text + "\n");
+    stage.bulkhead(&["clean"]).assert_success();
+    let changed = stage.bulkhead(&["check"]);
+    assert!(changed.assert_success().stderr.contains("`build.rustc-wrapper`"), "{changed}");
+    assert!(!changed.output().contains(MARK), "{changed}");
+
+    let stage = check(&["check"], &["build.rustc-workspace-wrapper"], |stage| {
+        wrapper(stage);
+        "[build]\nrustc-workspace-wrapper = \"tools/wrapper\"\n".to_owned()
+    });
+    check_trusted(&stage, &["check"]);
+    let stage =
+        check(&["check"], &["build.rustc"], |stage| format!("[build]\nrustc = \"{}\"\n", rustc(stage)));
+    check_trusted(&stage, &["check"]);
+}
+
+#[test]
+fn attack_19_the_old_name_of_the_file_is_treated_alike() {
+    let Twins { cargo, bulkhead } = Twins::new(APP);
+    for stage in [&cargo, &bulkhead] {
+        let text = format!("[build]\nrustc-wrapper = \"{}\"\n", wrapper(stage));
+        stage.project.write(".cargo/config", text);
+    }
+    assert_marked(&cargo, &cargo.cargo(&["check"]));
+    let ours = bulkhead.bulkhead(&["check"]);
+    assert!(ours.assert_success().stderr.contains("`build.rustc-wrapper`"), "{ours}");
+    assert_not_marked(&bulkhead, &ours);
+}
+
+#[test]
+fn attack_8_commands_that_only_look_start_nothing_of_the_project() {
+    let Twins { cargo, bulkhead } = Twins::new(APP);
+    for stage in [&cargo, &bulkhead] {
+        let (rustc, wrapper) = (rustc(stage), wrapper(stage));
+        let keys = format!(
+            "[build]\nrustc = \"{rustc}\"\nrustc-wrapper = \"{wrapper}\"\nrustc-workspace-wrapper = \"{wrapper}\"\n"
+        );
+        stage.project.write(".cargo/config.toml", keys);
+    }
+    assert_marked(&cargo, &cargo.cargo(&["metadata", "--format-version", "1"]));
+    // Untrusted, and then even trusted.
+    for _ in 0..2 {
+        for arguments in [
+            &["metadata", "--format-version", "1"][..],
+            &["tree"],
+            &["fetch"],
+            &["update"],
+            &["generate-lockfile"],
+            &["clean"],
+            &["verify"],
+        ] {
+            let ours = bulkhead.bulkhead(arguments);
+            ours.assert_success();
+            assert_not_marked(&bulkhead, &ours);
+        }
+        bulkhead.bulkhead(&["trust"]).assert_success();
+    }
+    for arguments in [&["--version"][..], &["help"], &["version", "-v"]] {
+        let ours = bulkhead.bulkhead(arguments);
+        assert!(!ours.assert_success().stderr.contains("rustc-wrapper"), "they never look at the project: {ours}");
+    }
+}
+
+#[test]
+fn attack_20_linkers_runners_and_dangerous_flags_are_inert_until_trusted() {
+    let stage = check(&["run"], &["target.cfg(all()).runner"], |stage| {
+        format!("[target.'cfg(all())']\nrunner = \"{}\"\n", wrapper(stage))
+    });
+    check_trusted(&stage, &["run"]);
+    let host = if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
+    check(&["build"], &[&format!("target.{host}.linker")], |stage| {
+        format!("[target.{host}]\nlinker = \"{}\"\n", linker(stage))
+    });
+    check(&["build"], &["build.rustflags"], |stage| {
+        format!("[build]\nrustflags = [\"-Clinker={}\"]\n", linker(stage))
+    });
+}
+
+#[test]
+fn attack_20_harmless_flags_act_at_once() {
+    let stage = Stage::new(APP);
+    stage.project.write(".cargo/config.toml", "[build]\nrustflags = [\"--cfg\", \"harmless\"]\ntarget-dir = \"out\"\n");
+    let outcome = stage.bulkhead(&["run"]);
+    assert!(outcome.assert_success().stdout.ends_with("None true\n"), "{outcome}");
+    assert!(!outcome.stderr.contains("warning"), "{outcome}");
+    assert!(stage.project.path("out/debug/app").is_file());
+}
+
+#[test]
+fn attack_21_variables_of_the_repository_are_inert_and_never_choose_programs() {
+    let planted = |stage: &Stage| {
+        plant(stage, "tools/cc", "exec /usr/bin/cc \"$@\"");
+        let path = format!("{}:{}:/usr/bin:/bin", stage.project.path("tools").display(), toolchain_bin());
+        format!("[env]\nGREETING = \"hello\"\nPATH = {{ value = \"{path}\", force = true }}\n")
+    };
+    let stage = check(&["run"], &["env.GREETING", "env.PATH"], planted);
+    // Trusted, the harmless one acts; the other still does not.
+    stage.bulkhead(&["trust"]).assert_success();
+    let outcome = stage.bulkhead(&["run"]);
+    assert!(outcome.assert_success().stdout.contains("Some(\"hello\")"), "{outcome}");
+    assert!(outcome.stderr.contains("`env.PATH`"), "{outcome}");
+    stage.bulkhead(&["clean"]).assert_success();
+    assert_not_marked(&stage, &stage.bulkhead(&["build"]));
+}
+
+#[test]
+fn attacks_22_and_24_identity_and_network_are_the_users_alone() {
+    let proxy = Registry::start();
+    let text = format!("[http]\nproxy = \"http://{}\"\n", proxy.address());
+    let Twins { cargo, bulkhead } = Twins::new(APP);
+    // A proxy is for what is not on this machine.
+    let remote = "[source.crates-io]\nreplace-with = \"remote\"\n[source.remote]\n\
+        registry = \"sparse+https://registry.invalid/index/\"\n";
+    for stage in [&cargo, &bulkhead] {
+        std::fs::write(stage.home.cargo_home().join("config.toml"), remote).unwrap();
+    }
+    let fetch = |stage: &Stage, program: &str| {
+        let command = stage.home.command(program).args(["fetch"]).current_dir(stage.project.root());
+        command.env("CARGO_NET_RETRY", "0").run()
+    };
+    cargo.project.write(".cargo/config.toml", &text);
+    let theirs = fetch(&cargo, "cargo");
+    assert!(!proxy.requests().is_empty(), "it bites under cargo: {theirs}");
+    proxy.clear_requests();
+
+    let script = plant(&bulkhead, "tools/provider", "").display().to_string();
+    let more = format!(
+        "[net]\noffline = true\nretry = 999999\n[registry]\nglobal-credential-providers = [\"{script}\"]\n\
+         [credential-alias]\nx = [\"{script}\"]\n"
+    );
+    bulkhead.project.write(".cargo/config.toml", text.clone() + &more);
+    for _ in 0..2 {
+        let ours = fetch(&bulkhead, BULKHEAD);
+        ours.assert_code(101);
+        for key in ["http.proxy", "net.offline", "net.retry", "registry.global-credential-providers"] {
+            assert!(ours.stderr.contains(&format!("`{key}`")), "{key} is not named: {ours}");
+        }
+        assert!(ours.stderr.contains("credential-alias"), "{ours}");
+        assert_not_marked(&bulkhead, &ours);
+        assert!(proxy.requests().is_empty());
+        // Trusting the file does not change it.
+        bulkhead.bulkhead(&["trust"]).assert_success();
+    }
+    // The user's own file may say it.
+    std::fs::remove_file(bulkhead.project.path(".cargo/config.toml")).unwrap();
+    bulkhead.home.configure(&text);
+    let own = fetch(&bulkhead, BULKHEAD);
+    assert!(!proxy.requests().is_empty(), "{own}");
+}
+
+#[test]
+fn attack_23_a_registry_of_the_users_cannot_be_pointed_elsewhere() {
+    let fixture = APP.replace("plain = \"1\"", "plain = { version = \"1\", registry = \"t\" }");
+    let Twins { cargo, bulkhead } = Twins::new(&fixture);
+    let evil = Registry::start();
+    evil.set_config(&format!("{{\"dl\":\"http://{0}/dl\",\"auth-required\":true}}", evil.address()));
+    for stage in [&cargo, &bulkhead] {
+        stage.home.configure(&format!("[registries.t]\nindex = \"{}\"\n", stage.registry.index_url()));
+        stage.project.write(".cargo/config.toml", format!("[registries.t]\nindex = \"{}\"\n", evil.index_url()));
+    }
+    let command = |stage: &Stage, program: &str| {
+        let command = stage.home.command(program).args(["fetch"]).current_dir(stage.project.root());
+        command.env("CARGO_REGISTRIES_T_TOKEN", "secret-token").env("CARGO_NET_RETRY", "0").run()
+    };
+    command(&cargo, "cargo");
+    let stolen = |registry: &Registry| {
+        registry.requests().iter().any(|request| request.header("authorization") == Some("secret-token"))
+    };
+    assert!(stolen(&evil), "it bites under cargo: {:?}", evil.requests());
+    evil.clear_requests();
+    let ours = command(&bulkhead, BULKHEAD);
+    assert!(ours.stderr.contains("`registries.t.index`"), "{ours}");
+    assert!(evil.requests().is_empty(), "{ours}");
+    bulkhead.bulkhead(&["trust"]).assert_success();
+    let ours = command(&bulkhead, BULKHEAD);
+    assert!(evil.requests().is_empty(), "not even when the file is trusted: {ours}");
+}
+
+#[test]
+fn attack_25_includes_stay_within_the_repository() {
+    check(&["check"], &["include"], |stage| {
+        let outside = format!("[build]\nrustc-wrapper = \"{}\"\n", wrapper(stage));
+        std::fs::write(stage.project.outside().join("outside.toml"), outside).unwrap();
+        "include = [\"../../outside.toml\"]\n".to_owned()
+    });
+    // An included file of the repository is as untrusted as the one that includes it; what is harmless acts.
+    let stage = check(&["check"], &["build.rustc-wrapper"], |stage| {
+        let inner = format!("[build]\ntarget-dir = \"included\"\nrustc-wrapper = \"{}\"\n", wrapper(stage));
+        stage.project.write(".cargo/more.toml", inner);
+        "include = [\"more.toml\"]\n".to_owned()
+    });
+    assert!(stage.project.path("included/debug").exists());
+    // A circle ends.
+    stage.project.write(".cargo/more.toml", "include = [\"config.toml\"]\n");
+    let circle = stage.bulkhead(&["check"]);
+    assert_eq!(circle.code(), Some(101), "{circle}");
+    assert!(circle.stderr.contains("more.toml") && circle.elapsed.as_secs() < 5, "{circle}");
+}
+
+#[test]
+fn attack_26_patches_paths_and_sources_of_the_configuration_are_inert() {
+    let evil = |stage: &Stage| {
+        let folder = stage.project.outside().join("evil");
+        std::fs::create_dir_all(folder.join("src")).unwrap();
+        let manifest = "[package]\nname = \"plain\"\nversion = \"1.1.0\"\nedition = \"2021\"\n";
+        std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        std::fs::write(folder.join("src/lib.rs"), "pub fn say() -> String { \"evil\".into() }\n").unwrap();
+        folder.display().to_string()
+    };
+    for key in ["patch", "paths"] {
+        let Twins { cargo, bulkhead } = Twins::new(APP);
+        for stage in [&cargo, &bulkhead] {
+            let folder = evil(stage);
+            let text = match key {
+                "patch" => format!("[patch.crates-io]\nplain = {{ path = \"{folder}\" }}\n"),
+                _ => format!("paths = [\"{folder}\"]\n"),
+            };
+            stage.project.write(".cargo/config.toml", text);
+        }
+        let theirs = cargo.cargo(&["run"]);
+        assert!(theirs.stdout.contains("evil"), "it bites under cargo: {theirs}");
+        let ours = bulkhead.bulkhead(&["run"]);
+        assert!(ours.assert_success().stdout.contains("plain 1.1.0"), "{ours}");
+        assert!(ours.stderr.contains(&format!("`{key}")), "{ours}");
+        assert!(bulkhead.project.read("Cargo.lock").contains("checksum"), "the lockfile names the registry's package");
+    }
+    let Twins { cargo, bulkhead } = Twins::new(APP);
+    let rival = Registry::start();
+    for stage in [&cargo, &bulkhead] {
+        std::fs::remove_file(stage.home.cargo_home().join("config.toml")).unwrap();
+        stage.project.write(".cargo/config.toml", rival.source_replacement());
+    }
+    cargo.cargo(&["fetch"]);
+    assert!(!rival.requests().is_empty(), "it bites under cargo");
+    rival.clear_requests();
+    let ours = bulkhead.command(&["fetch", "--offline"]).run();
+    assert!(ours.stderr.contains("`source"), "{ours}");
+    assert!(rival.requests().is_empty(), "{ours}");
+}
+
+#[test]
+fn attack_28_build_scripts_are_not_overridden_by_the_repository() {
+    let fixture = APP.replace("plain = \"1\"", "plain = \"1\"\nuses-native = \"0.1\"");
+    let Twins { cargo, bulkhead } = Twins::new(&fixture);
+    let host = if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
+    for stage in [&cargo, &bulkhead] {
+        let text = format!("[target.{host}.native]\nrustc-link-search = [\"/planted\"]\nrustc-link-lib = [\"planted\"]\n");
+        stage.project.write(".cargo/config.toml", text);
+    }
+    let theirs = cargo.cargo(&["build", "-v"]);
+    assert!(theirs.stderr.contains("/planted"), "it bites under cargo: {theirs}");
+    let ours = bulkhead.bulkhead(&["build", "-v"]);
+    ours.assert_success();
+    assert!(!ours.stderr.contains("-L /planted") && !ours.stderr.contains("-L native=/planted"), "{ours}");
+    assert!(ours.stderr.contains(&format!("`target.{host}.native")), "{ours}");
+}
+
+#[test]
+fn attack_29_aliases_never_shadow_and_work_only_when_trusted() {
+    let Twins { cargo, bulkhead } = Twins::new(APP);
+    for stage in [&cargo, &bulkhead] {
+        let text = "[alias]\nb = \"run\"\nc = \"run\"\naudit = \"run\"\nxx = [\"run\", \"-q\"]\na1 = \"a2\"\na2 = \"a1\"\n";
+        stage.project.write(".cargo/config.toml", text);
+    }
+    for name in ["b", "audit", "xx"] {
+        let theirs = cargo.cargo(&[name]);
+        assert!(theirs.stdout.contains("plain 1.1.0"), "it bites under cargo: {theirs}");
+    }
+    let built = bulkhead.bulkhead(&["b"]);
+    assert_eq!(built.assert_success().stdout, "", "`b` is `build`: {built}");
+    for name in ["audit", "xx"] {
+        let ours = bulkhead.bulkhead(&[name]);
+        assert_eq!((ours.code(), ours.stdout.as_str()), (Some(103), ""), "{ours}");
+        assert!(ours.stderr.contains(".cargo/config.toml:") && ours.stderr.contains("bulkhead trust"), "{ours}");
+    }
+    bulkhead.bulkhead(&["trust"]).assert_success();
+    let trusted = bulkhead.bulkhead(&["xx"]);
+    assert!(trusted.assert_success().stdout.contains("plain 1.1.0"), "{trusted}");
+    assert_eq!(bulkhead.bulkhead(&["b"]).assert_success().stdout, "");
+    let endless = bulkhead.bulkhead(&["a1"]);
+    assert!(endless.code() == Some(101) && endless.stderr.contains("alias"), "{endless}");
+}
+
+#[test]
+fn attack_30_configuration_inside_a_package_is_nobodys() {
+    let Twins { cargo, bulkhead } = Twins::new(APP);
+    for stage in [&cargo, &bulkhead] {
+        let config = format!("[build]\nrustc-wrapper = \"{}\"\n", wrapper(stage));
+        let package = CrateBuilder::new("plain", "1.6.0")
+            .file("src/lib.rs", "pub fn say() -> String { String::from(\"six\") }")
+            .file(".cargo/config.toml", config)
+            .file("rust-toolchain.toml", "[toolchain]\npath = \"/nowhere\"\n");
+        stage.registry.publish(package);
+    }
+    let ours = bulkhead.bulkhead(&["run"]);
+    assert!(ours.assert_success().stdout.contains("six"), "{ours}");
+    assert_not_marked(&bulkhead, &ours);
+    cargo.cargo(&["run"]).assert_success();
+}
+
+#[test]
+fn attack_31_nobody_is_asked_and_no_answer_counts() {
+    let stage = Stage::new(APP);
+    let text = format!("[build]\nrustc-wrapper = \"{}\"\n", wrapper(&stage));
+    stage.project.write(".cargo/config.toml", text);
+    for arguments in [&["check"][..], &["trust", "--list"]] {
+        let outcome = stage.command(arguments).stdin("y\nyes\ny\n").env("CI", "true").run();
+        outcome.assert_success();
+        assert_not_marked(&stage, &outcome);
+        assert!(!outcome.output().contains("[y/N]"), "{outcome}");
+    }
+    // What is about to be trusted is said; names cannot draw on the terminal.
+    let folder = "odd\u{1b}[2Jname\u{202e}";
+    stage.project.write(&format!("{folder}/Cargo.toml"), "[package]\nname = \"odd\"\nversion = \"0.0.1\"\n[workspace]\n");
+    stage.project.write(&format!("{folder}/.cargo/config.toml"), "[build]\nrustc-wrapper = \"x\u{1b}[1my\"\n".replace('\u{1b}', "\\u001b"));
+    let outcome = stage.command(&["trust"]).current_dir(stage.project.path(folder)).run();
+    assert!(outcome.assert_success().stderr.contains("`build.rustc-wrapper`"), "{outcome}");
+    let raw = outcome.output();
+    assert!(!raw.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{raw:?}");
+    // Trust can be taken back.
+    let listed = stage.bulkhead(&["trust", "--list"]);
+    assert!(listed.stdout.contains("config.toml"), "{listed}");
+    let inner = format!("{folder}/.cargo/config.toml");
+    stage.bulkhead(&["trust", "--revoke", ".cargo/config.toml", &inner]).assert_success();
+    assert_eq!(stage.bulkhead(&["trust", "--list"]).stdout, "");
+}
+
+/// Attack 4: the search for programs does not pass through the project.
+#[test]
+fn attack_4_programs_are_not_looked_for_in_the_project() {
+    let Twins { cargo, bulkhead } = Twins::new(APP);
+    let run = |stage: &Stage, program: &str| {
+        for name in ["rustc", "cc", "ld"] {
+            let real = if name == "rustc" { toolchain_program("rustc") } else { Path::new("/usr/bin").join(name) };
+            plant(stage, name, &format!("exec {} \"$@\"", real.display()));
+        }
+        let toolchain = toolchain_bin();
+        let root = stage.project.root().display().to_string();
+        let path = format!(".::{root}:{toolchain}:/usr/local/bin:/usr/bin:/bin");
+        stage.home.command(program).args(["build"]).env("PATH", path).current_dir(stage.project.root()).run()
+    };
+    assert_marked(&cargo, &run(&cargo, "cargo"));
+    let ours = run(&bulkhead, BULKHEAD);
+    ours.assert_success();
+    assert_not_marked(&bulkhead, &ours);
+}
+
+/// Attack 6: a file that somebody else owns, or may write, is not the user's configuration.
+#[test]
+fn attack_6_configuration_of_somebody_else_is_ignored_and_named() {
+    let stage = Stage::new(APP);
+    stage.project.write(".cargo/config.toml", "[build]\ntarget-dir = \"theirs\"\n");
+    let path = stage.project.path(".cargo/config.toml");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let outcome = stage.bulkhead(&["check"]);
+    assert!(outcome.assert_success().stderr.contains("may be written by others"), "{outcome}");
+    assert!(!stage.project.path("theirs").exists());
+    let refused = stage.bulkhead(&["trust"]);
+    assert_ne!(refused.code(), Some(0), "{refused}");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    if std::os::unix::fs::chown(&path, Some(65534), None).is_ok() {
+        let outcome = stage.bulkhead(&["check"]);
+        assert!(outcome.assert_success().stderr.contains("belongs to another user (uid 65534)"), "{outcome}");
+        assert!(!stage.project.path("theirs").exists());
+        std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+    } else {
+        crate::stage::skipped("this user may not give files away");
+    }
+    stage.bulkhead(&["check"]).assert_success();
+    assert!(stage.project.path("theirs").exists());
+}
+
+#[test]
+fn terminal_settings_of_the_user_act_and_a_repository_cannot_silence_warnings() {
+    let stage = Stage::new(APP);
+    stage.home.configure("[term]\nverbose = true\ncolor = \"always\"\n");
+    let outcome = stage.bulkhead(&["check"]);
+    assert!(outcome.assert_success().stderr.contains("--crate-name app"), "{outcome}");
+    assert!(outcome.stderr.contains("\u{1b}["), "{outcome}");
+    let flags = stage.bulkhead(&["check", "-q", "--color", "never"]);
+    assert_eq!(flags.assert_success().stderr, "");
+    stage.project.write(".cargo/config.toml", "[term]\nquiet = true\n");
+    let outcome = stage.bulkhead(&["check"]);
+    assert!(outcome.assert_success().stderr.contains("term.quiet"), "{outcome}");
+}
