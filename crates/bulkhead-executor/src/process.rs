@@ -144,7 +144,8 @@ fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach
 /// Wrappers, the compiler behind them, and the linker: whoever configured these programs wants them to be started.
 fn programs(command: &Command) -> impl Iterator<Item = PathBuf> {
     let wrapped = command.arguments.iter().take_while(|argument| argument.starts_with('/')).map(String::as_str);
-    let linker = command.arguments.iter().filter_map(|argument| argument.trim_start_matches("-C").strip_prefix("linker="));
+    let linker =
+        command.arguments.iter().filter_map(|argument| argument.trim_start_matches("-C").strip_prefix("linker="));
     let program = std::iter::once(command.program.clone());
     program.chain(wrapped.chain(linker).filter(|path| path.starts_with('/')).map(PathBuf::from))
 }

@@ -1,5 +1,6 @@
 //! `build`, `check` and whatever else compiles: plan, then carry out.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -66,7 +67,10 @@ fn execute(
     let context = Context::new(graph, toolchain, build_options);
     let reporter = Reporter::new(graph, &permissions, options, global.verbose, events);
     let owner = owner(global, &build_options.target_dir)?;
-    let environment = permissions.environment();
+    // `[env]` of configuration counts as the environment, so that a change of it is noticed.
+    let mut environment: BTreeMap<_, _> = permissions.environment().into_iter().collect();
+    environment.extend(build_options.environment.clone());
+    let environment: Vec<_> = environment.into_iter().collect();
     let executor_options = bulkhead_executor::Options {
         jobs: build_options.jobs as usize,
         keep_going: options.keep_going || options.no_fail_fast,

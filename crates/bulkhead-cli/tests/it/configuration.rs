@@ -115,8 +115,7 @@ fn attack_19_compilers_and_wrappers_of_the_repository_are_inert_until_trusted() 
         "[build]\nrustc-workspace-wrapper = \"tools/wrapper\"\n".to_owned()
     });
     check_trusted(&stage, &["check"]);
-    let stage =
-        check(&["check"], &["build.rustc"], |stage| format!("[build]\nrustc = \"{}\"\n", rustc(stage)));
+    let stage = check(&["check"], &["build.rustc"], |stage| format!("[build]\nrustc = \"{}\"\n", rustc(stage)));
     check_trusted(&stage, &["check"]);
 }
 
@@ -177,9 +176,7 @@ fn attack_20_linkers_runners_and_dangerous_flags_are_inert_until_trusted() {
     check(&["build"], &[&format!("target.{host}.linker")], |stage| {
         format!("[target.{host}]\nlinker = \"{}\"\n", linker(stage))
     });
-    check(&["build"], &["build.rustflags"], |stage| {
-        format!("[build]\nrustflags = [\"-Clinker={}\"]\n", linker(stage))
-    });
+    check(&["build"], &["build.rustflags"], |stage| format!("[build]\nrustflags = [\"-Clinker={}\"]\n", linker(stage)));
 }
 
 #[test]
@@ -266,20 +263,21 @@ fn attack_23_a_registry_of_the_users_cannot_be_pointed_elsewhere() {
     }
     let command = |stage: &Stage, program: &str| {
         let command = stage.home.command(program).args(["fetch"]).current_dir(stage.project.root());
+        let command = command.env("CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS", "cargo:token");
         command.env("CARGO_REGISTRIES_T_TOKEN", "secret-token").env("CARGO_NET_RETRY", "0").run()
     };
-    command(&cargo, "cargo");
+    let theirs = command(&cargo, "cargo");
     let stolen = |registry: &Registry| {
         registry.requests().iter().any(|request| request.header("authorization") == Some("secret-token"))
     };
-    assert!(stolen(&evil), "it bites under cargo: {:?}", evil.requests());
+    assert!(stolen(&evil), "it bites under cargo: {theirs}");
     evil.clear_requests();
     let ours = command(&bulkhead, BULKHEAD);
-    assert!(ours.stderr.contains("`registries.t.index`"), "{ours}");
+    assert_ne!(ours.code(), Some(0), "{ours}");
+    for url in [evil.index_url(), bulkhead.registry.index_url()] {
+        assert!(ours.stderr.contains(&url), "both addresses are named: {ours}");
+    }
     assert!(evil.requests().is_empty(), "{ours}");
-    bulkhead.bulkhead(&["trust"]).assert_success();
-    let ours = command(&bulkhead, BULKHEAD);
-    assert!(evil.requests().is_empty(), "not even when the file is trusted: {ours}");
 }
 
 #[test]
@@ -350,7 +348,8 @@ fn attack_28_build_scripts_are_not_overridden_by_the_repository() {
     let Twins { cargo, bulkhead } = Twins::new(&fixture);
     let host = if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
     for stage in [&cargo, &bulkhead] {
-        let text = format!("[target.{host}.native]\nrustc-link-search = [\"/planted\"]\nrustc-link-lib = [\"planted\"]\n");
+        let text =
+            format!("[target.{host}.native]\nrustc-link-search = [\"/planted\"]\nrustc-link-lib = [\"planted\"]\n");
         stage.project.write(".cargo/config.toml", text);
     }
     let theirs = cargo.cargo(&["build", "-v"]);
@@ -365,7 +364,8 @@ fn attack_28_build_scripts_are_not_overridden_by_the_repository() {
 fn attack_29_aliases_never_shadow_and_work_only_when_trusted() {
     let Twins { cargo, bulkhead } = Twins::new(APP);
     for stage in [&cargo, &bulkhead] {
-        let text = "[alias]\nb = \"run\"\nc = \"run\"\naudit = \"run\"\nxx = [\"run\", \"-q\"]\na1 = \"a2\"\na2 = \"a1\"\n";
+        let text =
+            "[alias]\nb = \"run\"\nc = \"run\"\naudit = \"run\"\nxx = [\"run\", \"-q\"]\na1 = \"a2\"\na2 = \"a1\"\n";
         stage.project.write(".cargo/config.toml", text);
     }
     for name in ["b", "audit", "xx"] {
@@ -417,8 +417,13 @@ fn attack_31_nobody_is_asked_and_no_answer_counts() {
     }
     // What is about to be trusted is said; names cannot draw on the terminal.
     let folder = "odd\u{1b}[2Jname\u{202e}";
-    stage.project.write(&format!("{folder}/Cargo.toml"), "[package]\nname = \"odd\"\nversion = \"0.0.1\"\n[workspace]\n");
-    stage.project.write(&format!("{folder}/.cargo/config.toml"), "[build]\nrustc-wrapper = \"x\u{1b}[1my\"\n".replace('\u{1b}', "\\u001b"));
+    stage
+        .project
+        .write(&format!("{folder}/Cargo.toml"), "[package]\nname = \"odd\"\nversion = \"0.0.1\"\n[workspace]\n");
+    stage.project.write(
+        &format!("{folder}/.cargo/config.toml"),
+        "[build]\nrustc-wrapper = \"x\u{1b}[1my\"\n".replace('\u{1b}', "\\u001b"),
+    );
     let outcome = stage.command(&["trust"]).current_dir(stage.project.path(folder)).run();
     assert!(outcome.assert_success().stderr.contains("`build.rustc-wrapper`"), "{outcome}");
     let raw = outcome.output();

@@ -7,6 +7,7 @@
 mod bad_input;
 mod compiling;
 mod configuration;
+mod confinement;
 mod interruption;
 mod locking;
 mod projects;

@@ -1,0 +1,313 @@
+//! Build code that wants more than it should have, through the whole program. Each attack is first seen to bite under
+//! stock `cargo`; under Bulkhead nothing gets through, what was asked for is reported with the lines that would grant
+//! it, and those lines work.
+
+use crate::stage::Stage;
+use bulkhead_test_support::{Canaries, CrateBuilder, Outcome, Snapshot};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const APP: &str = r#"
+//- /Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+hostile = "1"
+//- /src/main.rs
+fn main() { println!("{}", hostile::report!()); }
+"#;
+
+/// What both a build script and a procedural macro do: try everything, and return what came of it, one line each.
+const ATTACKS: &str = r#"
+fn attacks() -> String {
+    use std::os::linux::net::SocketAddrExt as _;
+    let mut report = String::new();
+    let mut note = |name: &str, result: Option<String>| report.push_str(&format!("{name}: {}\n", result.unwrap_or_else(|| "nothing".into())));
+    note("secret", std::fs::read_to_string("{SECRET}").ok());
+    note("token", std::env::vars().find(|(_, value)| value.contains("s3cr3t")).map(|(name, _)| name));
+    note("listing", std::fs::read_dir("{HOME}").ok().map(|entries| entries.flatten().map(|entry| entry.file_name().into_string().unwrap()).filter(|name| name.contains("secret")).collect()));
+    let limit = std::time::Duration::from_millis(300);
+    note("tcp", std::net::TcpStream::connect_timeout(&"127.0.0.1:{TCP}".parse().unwrap(), limit).ok().map(|_| "reached".into()));
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", "127.0.0.1:{UDP}"));
+    note("udp", udp.ok().map(|_| "sent".into()));
+    let name = std::os::unix::net::SocketAddr::from_abstract_name("{ABSTRACT}").unwrap();
+    note("abstract", std::os::unix::net::UnixStream::connect_addr(&name).ok().map(|_| "reached".into()));
+    note("write", std::fs::write("{OUTSIDE}/{WHO}-was-here", "x").ok().map(|_| "written".into()));
+    note("home", std::fs::write("{HOME}/{WHO}-was-here", "x").ok().map(|_| "written".into()));
+    use std::os::unix::process::CommandExt as _;
+    let mut daemon = std::process::Command::new("/bin/sh");
+    daemon.args(["-c", "sleep 1.5; echo x > {OUTSIDE}/{WHO}-daemon"]).process_group(0).stdin(std::process::Stdio::null());
+    let _ = daemon.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+    report
+}
+"#;
+
+/// The packages, the listeners, and a HOME with a secret that is not below `/tmp`, of which build code has its own.
+struct Scene {
+    stage: Stage,
+    canaries: Canaries,
+    home: PathBuf,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let canaries = Canaries::start();
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(canaries.abstract_name());
+        std::fs::create_dir_all(home.join("elsewhere")).unwrap();
+        std::fs::write(home.join("secret.txt"), "the-planted-secret").unwrap();
+        let scene = Scene { stage: Stage::new(APP), canaries, home };
+        scene.stage.registry.publish(
+            CrateBuilder::new("hostile", "1.0.0")
+                .proc_macro()
+                .build_script(&format!(
+                    "{}\nfn main() {{ println!(\"cargo::rerun-if-env-changed=MY_API_TOKEN\"); \
+                     std::fs::write(std::env::var(\"OUT_DIR\").unwrap() + \"/report\", attacks()).unwrap() }}",
+                    scene.attacks("script")
+                ))
+                .file(
+                    "src/lib.rs",
+                    format!(
+                        "{}\n#[proc_macro]\npub fn report(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{\n    \
+                         let script = include_str!(concat!(env!(\"OUT_DIR\"), \"/report\"));\n    \
+                         format!(\"{{:?}}\", format!(\"{{script}}--\\n{{}}\", attacks())).parse().unwrap()\n}}\n",
+                        scene.attacks("macro")
+                    ),
+                ),
+        );
+        scene
+    }
+
+    fn attacks(&self, who: &str) -> String {
+        let home = self.home.display().to_string();
+        ATTACKS
+            .replace("{SECRET}", &format!("{home}/secret.txt"))
+            .replace("{HOME}", &home)
+            .replace("{TCP}", &self.canaries.tcp_port().to_string())
+            .replace("{UDP}", &self.canaries.udp_port().to_string())
+            .replace("{ABSTRACT}", self.canaries.abstract_name())
+            .replace("{OUTSIDE}", &self.home.join("elsewhere").display().to_string())
+            .replace("{WHO}", who)
+    }
+
+    fn run(&self, program: &str) -> Outcome {
+        let command = self.stage.home.command(program).args(["run"]).current_dir(self.stage.project.root());
+        let command = command.env("HOME", &self.home);
+        command.env("MY_API_TOKEN", "s3cr3t").env("AWS_SECRET_ACCESS_KEY", "s3cr3t").run()
+    }
+
+    fn planted(&self) -> Vec<String> {
+        std::thread::sleep(Duration::from_secs(2));
+        let folders = [self.home.join("elsewhere"), self.home.clone()].map(|folder| std::fs::read_dir(folder).unwrap());
+        let names = folders.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> =
+            names.filter(|name| name.starts_with("script-") || name.starts_with("macro-")).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Every `[[grant]]` that was proposed, as it would be pasted into `bulkhead.toml`.
+fn proposed(stderr: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    for line in stderr.lines() {
+        inside = line == "  [[grant]]" || inside && line.starts_with("  ") && !line.starts_with("   ");
+        if inside {
+            text.push_str(&line.replace("reason = \"\" # say why", "reason = \"a test\""));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[test]
+fn hostile_build_code_bites_under_cargo() {
+    let scene = Scene::new();
+    let outcome = scene.run("cargo");
+    let report = &outcome.assert_success().stdout;
+    for line in ["secret: the-planted-secret", "tcp: reached", "udp: sent", "abstract: reached", "write: written"] {
+        assert_eq!(report.matches(line).count(), 2, "{line}: {outcome}");
+    }
+    assert_eq!(report.matches("token: nothing").count(), 0, "{outcome}");
+    assert_eq!(scene.canaries.touched(), ["abstract", "tcp", "udp"]);
+    let planted = scene.planted();
+    assert_eq!(
+        planted,
+        ["macro-daemon", "macro-was-here", "macro-was-here", "script-daemon", "script-was-here", "script-was-here"]
+    );
+}
+
+#[test]
+fn hostile_build_code_gets_nothing_and_everything_is_reported() {
+    let scene = Scene::new();
+    let home = scene.home.display().to_string();
+    let outcome = scene.run(crate::stage::BULKHEAD);
+    let report = &outcome.assert_success().stdout;
+    for name in ["secret", "token", "listing", "tcp", "udp", "abstract", "write", "home"] {
+        assert_eq!(report.matches(&format!("{name}: nothing")).count(), 2, "{name}: {outcome}");
+    }
+    assert_eq!(scene.canaries.touched(), Vec::<String>::new());
+    assert_eq!(scene.planted(), Vec::<String>::new());
+    // Package, process, and what was asked for.
+    let stderr = &outcome.stderr;
+    for part in [
+        "the build script of `hostile v1.0.0` was denied",
+        "rustc, or a macro that ran in it, of `",
+        &format!("read {home}/secret.txt"),
+        &format!("127.0.0.1:{}", scene.canaries.tcp_port()),
+        &format!("127.0.0.1:{}", scene.canaries.udp_port()),
+        &format!("unix:@{}", scene.canaries.abstract_name()),
+        &format!("write {home}/elsewhere/script-was-here"),
+        &format!("write {home}/macro-was-here"),
+        "MY_API_TOKEN",
+        "[[grant]]",
+        "package = \"hostile\"",
+        "digest = \"sha256:",
+        "bulkhead trust",
+    ] {
+        assert!(stderr.contains(part), "{part:?} is missing: {outcome}");
+    }
+    assert!(!outcome.output().contains("s3cr3t") && !outcome.output().contains("planted-secret"), "{outcome}");
+}
+
+#[test]
+fn the_proposed_grants_work_once_they_are_trusted_and_only_for_this_code() {
+    let scene = Scene::new();
+    let stage = &scene.stage;
+    let denied = scene.run(crate::stage::BULKHEAD);
+    let grants = proposed(&denied.assert_success().stderr);
+    assert!(grants.contains("[[grant]]"), "{denied}");
+    stage.project.write("bulkhead.toml", &grants);
+    // Not trusted yet: the repository cannot grant anything to itself.
+    stage.bulkhead(&["clean"]).assert_success();
+    let untrusted = scene.run(crate::stage::BULKHEAD);
+    assert!(untrusted.assert_success().stdout.contains("secret: nothing"), "{untrusted}\n{grants}");
+    assert!(untrusted.stderr.contains("bulkhead.toml"), "{untrusted}");
+    stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    let granted = scene.run(crate::stage::BULKHEAD);
+    let report = &granted.assert_success().stdout;
+    for line in ["secret: the-planted-secret", "tcp: reached", "udp: sent"] {
+        assert!(report.contains(line), "{line} is missing: {granted}\n{grants}");
+    }
+    assert!(report.contains("token: MY_API_TOKEN"), "{granted}\n{grants}");
+    // Another archive under the same version requirement is other code.
+    let grants = grants.replace("version = \"=1.0.0\"", "version = \"1\"");
+    stage.project.write("bulkhead.toml", &grants);
+    stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    let update = CrateBuilder::new("hostile", "1.0.1").proc_macro().build_script(&format!(
+        "{}\nfn main() {{ std::fs::write(std::env::var(\"OUT_DIR\").unwrap() + \"/report\", attacks()).unwrap() }}",
+        scene.attacks("script")
+    ));
+    let library = "#[proc_macro]\npub fn report(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n    \
+        format!(\"{:?}\", include_str!(concat!(env!(\"OUT_DIR\"), \"/report\"))).parse().unwrap()\n}\n";
+    stage.registry.publish(update.file("src/lib.rs", library));
+    stage.bulkhead(&["update"]).assert_success();
+    let other = scene.run(crate::stage::BULKHEAD);
+    assert!(!other.stdout.contains("planted-secret"), "{other}");
+    assert!(other.output().contains("hostile") && other.output().contains("digest"), "{other}");
+}
+
+#[test]
+fn directives_that_reach_into_the_linker_or_the_loader_need_a_grant() {
+    for (directive, proof) in [
+        ("cargo::rustc-link-arg=-Wl,--defsym=injected=0", "-Wl,--defsym=injected=0"),
+        ("cargo::rustc-env=LD_PRELOAD=/nowhere.so", ""),
+        ("cargo::rustc-flags=-L /planted", "/planted"),
+        ("cargo::rustc-link-search=/planted", "/planted"),
+    ] {
+        let app = "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+            [dependencies]\nhostile = \"1\"\n//- /src/main.rs\nfn main() { hostile::nothing() }\n";
+        let stage = Stage::new(app);
+        let package = CrateBuilder::new("hostile", "1.0.0")
+            .build_script(&format!("fn main() {{ println!(\"{directive}\") }}"))
+            .file("src/lib.rs", "pub fn nothing() {}");
+        stage.registry.publish(package);
+        let theirs = stage.cargo(&["build", "-v"]);
+        assert!(theirs.assert_success().stderr.contains(proof), "it bites under cargo: {theirs}");
+        std::fs::remove_dir_all(stage.project.path("target")).unwrap();
+        let ours = stage.bulkhead(&["build", "-v"]);
+        ours.assert_code(102);
+        let key = directive.trim_start_matches("cargo::").split('=').next().unwrap();
+        // `-L` in flags is a search path like any other.
+        let key = if key == "rustc-flags" { "rustc-link-search" } else { key };
+        for part in ["hostile v1.0.0", key] {
+            assert!(ours.stderr.contains(part), "{part:?} is missing: {ours}");
+        }
+        let grants = proposed(&ours.stderr);
+        if grants.is_empty() {
+            continue;
+        }
+        stage.project.write("bulkhead.toml", &grants);
+        stage.bulkhead(&["build"]).assert_code(102);
+        stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+        let granted = stage.bulkhead(&["build", "-v"]);
+        assert!(granted.assert_success().stderr.contains(proof), "{granted}\n{grants}");
+    }
+}
+
+#[test]
+fn a_failure_that_a_denial_explains_has_its_own_exit_code_and_a_plain_error_has_not() {
+    let app = "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+        [dependencies]\nneedy = \"1\"\n//- /src/main.rs\nfn main() { needy::nothing() }\n";
+    let stage = Stage::new(app);
+    let secret = stage.home.path().join("secret.txt");
+    std::fs::write(&secret, "x").unwrap();
+    let script = format!("fn main() {{ std::fs::read_to_string({:?}).unwrap(); }}", secret.display().to_string());
+    let package = CrateBuilder::new("needy", "1.0.0").build_script(&script);
+    stage.registry.publish(package.file("src/lib.rs", "pub fn nothing() {}"));
+    let outcome = stage.bulkhead(&["build"]);
+    outcome.assert_code(105);
+    assert!(outcome.stderr.contains("custom build command for `needy v1.0.0`"), "{outcome}");
+    assert!(outcome.stderr.contains("was denied") && outcome.stderr.contains("secret.txt"), "{outcome}");
+    // The same denial, overcome by the script, and an error of the user's own.
+    let script = format!("fn main() {{ let _ = std::fs::read_to_string({:?}); }}", secret.display().to_string());
+    let package = CrateBuilder::new("needy", "1.0.1").build_script(&script);
+    stage.registry.publish(package.file("src/lib.rs", "pub fn nothing() {}"));
+    stage.project.edit("src/main.rs", "needy::nothing()", "needy::nothing(1)");
+    stage.bulkhead(&["update"]).assert_success();
+    let outcome = stage.bulkhead(&["build"]);
+    outcome.assert_code(101);
+    assert!(outcome.stderr.contains("was denied"), "it is reported all the same: {outcome}");
+}
+
+#[test]
+fn members_of_the_workspace_read_it_and_write_only_their_own_folder() {
+    let stage = Stage::new(
+        r#"
+//- /Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+//- /build.rs
+fn main() {
+    let text = std::fs::read_to_string("data/input.txt").expect("a file of the project");
+    let out = std::env::var("OUT_DIR").unwrap();
+    std::fs::write(out + "/value.rs", format!("{:?}", text.trim())).unwrap();
+    println!("cargo::rerun-if-changed=data/input.txt");
+    let temporary = std::env::temp_dir().join("scratch");
+    std::fs::write(&temporary, "x").expect("a temporary folder of its own");
+    assert!(std::fs::write("src/injected.rs", "x").is_err(), "sources are not to be written");
+}
+//- /data/input.txt
+forty-two
+//- /src/main.rs
+fn main() { println!("{}", include!(concat!(env!("OUT_DIR"), "/value.rs"))); }
+"#,
+    );
+    let before = Snapshot::of(stage.project.path("src"));
+    let outcome = stage.bulkhead(&["run", "-q"]);
+    assert_eq!(outcome.assert_success().stdout, "forty-two\n");
+    assert_eq!(Snapshot::of(stage.project.path("src")).changes_since(&before), Vec::<String>::new());
+    assert!(!std::env::temp_dir().join("scratch").exists());
+    stage.project.write("data/input.txt", "forty-three\n");
+    assert_eq!(stage.bulkhead(&["run", "-q"]).assert_success().stdout, "forty-three\n");
+}
