@@ -9,6 +9,8 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use semver::Version;
@@ -60,14 +62,22 @@ struct Line {
     hash: u64,
 }
 
+/// The part of a cache file that was not read into memory: most lines of a large file are never looked at.
+pub trait Lines: fmt::Debug + Send + Sync {
+    /// Exactly `length` bytes from `offset` of the file; `None` if they cannot be had.
+    fn read(&self, offset: u32, length: u32) -> Option<Vec<u8>>;
+}
+
 /// All versions of one package in one registry.
 #[derive(Debug)]
 pub struct IndexFile {
     name: PackageName,
     source: SourceId,
     validators: Validators,
-    /// The lines, or the whole cache file.
+    /// The lines, or the cache file: all of it, or its beginning.
     bytes: Vec<u8>,
+    /// What `bytes` lacks.
+    rest: Option<Box<dyn Lines>>,
     /// Ascending by version; parallel to `lines` and `summaries`.
     versions: Vec<VersionEntry>,
     lines: Vec<Line>,
@@ -93,7 +103,25 @@ impl IndexFile {
     /// Reads the cache form; `None` if it was written by another version of this program, for another package or
     /// registry, or is damaged: then it has to be fetched again.
     pub fn from_cache(name: PackageName, source: SourceId, bytes: Vec<u8>) -> Option<Self> {
-        cache::read(name, source, bytes)
+        let length = bytes.len();
+        cache::read(name, source, bytes, length, None)
+    }
+
+    /// The same from the beginning of a cache file of `length` bytes, of which `head` holds at least what
+    /// [`IndexFile::cache_head_length`] says, and from where the remaining lines can be read.
+    pub fn from_cache_head(
+        name: PackageName,
+        source: SourceId,
+        head: Vec<u8>,
+        length: usize,
+        rest: Box<dyn Lines>,
+    ) -> Option<Self> {
+        cache::read(name, source, head, length, Some(rest))
+    }
+
+    /// How long the head of a cache file is, as its first bytes claim; `None` if it is no cache file.
+    pub fn cache_head_length(beginning: &[u8]) -> Option<usize> {
+        cache::head_length(beginning)
     }
 
     /// The cache form.
@@ -146,9 +174,12 @@ impl IndexFile {
         Ok(Arc::clone(slot.get_or_init(|| summary)))
     }
 
-    fn line(&self, line: Line) -> Option<&[u8]> {
+    fn line(&self, line: Line) -> Option<Cow<'_, [u8]>> {
         let start = line.offset as usize;
-        self.bytes.get(start..start.checked_add(line.length as usize)?)
+        match self.bytes.get(start..start.checked_add(line.length as usize)?) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => self.rest.as_ref()?.read(line.offset, line.length).map(Cow::Owned),
+        }
     }
 }
 

@@ -93,8 +93,7 @@ impl SparseIndex {
     }
 
     fn read_cache(&self, name: PackageName) -> Option<IndexFile> {
-        is_registry_name(name)
-            .then(|| IndexFile::from_cache(name, self.source, cache_file::read(&self.cache_path(name))?))?
+        is_registry_name(name).then(|| cache_file::index(&self.cache_path(name), name, self.source))?
     }
 
     /// The versions of `names`, in that order: from the registry, which is asked for all of them at once and only for
@@ -326,7 +325,9 @@ async fn answer(
                 .extend(cached.iter().flat_map(|old| old.versions()).map(|entry| &entry.version).filter(gone).cloned());
             cache_file::write(&path, &index.to_cache())
                 .map_err(|error| SourceError::new(ErrorKind::File, path.to_string_lossy(), error.to_string()))?;
-            Ok(Some(Arc::new(index)))
+            // From now on the file will do: it holds the same, and most of its lines need not stay in memory.
+            let kept = cache_file::index(&path, name, source);
+            Ok(Some(Arc::new(kept.unwrap_or(index))))
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use semver::{BuildMetadata, Prerelease, Version};
 
-use super::{IndexFile, Line, RejectedVersion, Validators, VersionEntry, entry};
+use super::{IndexFile, Line, Lines, RejectedVersion, Validators, VersionEntry, entry};
 use crate::{PackageName, SourceId};
 
 /// The last digit changes with the format.
@@ -63,7 +63,7 @@ pub(super) fn write(file: &IndexFile) -> Vec<u8> {
     }
     let head_length = out.len();
     for line in &file.lines {
-        out.extend_from_slice(file.line(*line).unwrap_or_default());
+        out.extend_from_slice(&file.line(*line).unwrap_or_default());
         out.push(b'\n');
     }
     let body_length = out.len() - head_length;
@@ -158,14 +158,29 @@ impl<'a> Reader<'a> {
     }
 }
 
-pub(super) fn read(name: PackageName, source: SourceId, bytes: Vec<u8>) -> Option<IndexFile> {
-    let mut fixed = Reader(&bytes);
+/// Checksum of the head, and the lengths of head and lines.
+fn fixed(beginning: &[u8]) -> Option<(u64, usize, usize)> {
+    let mut fixed = Reader(beginning);
     if fixed.bytes(8)? != MAGIC {
         return None;
     }
-    let checksum = fixed.long()?;
-    let (head_length, body_length) = (fixed.number()? as usize, fixed.number()? as usize);
-    if head_length.checked_add(body_length)? != bytes.len() || hash(bytes.get(16..head_length)?) != checksum {
+    Some((fixed.long()?, fixed.number()? as usize, fixed.number()? as usize))
+}
+
+pub(super) fn head_length(beginning: &[u8]) -> Option<usize> {
+    fixed(beginning).map(|(_, head_length, _)| head_length)
+}
+
+/// Reads a cache file of `length` bytes from its beginning, which holds the head at least.
+pub(super) fn read(
+    name: PackageName,
+    source: SourceId,
+    bytes: Vec<u8>,
+    length: usize,
+    rest: Option<Box<dyn Lines>>,
+) -> Option<IndexFile> {
+    let (checksum, head_length, body_length) = fixed(&bytes)?;
+    if head_length.checked_add(body_length)? != length || hash(bytes.get(16..head_length)?) != checksum {
         return None;
     }
     let mut head = Reader(bytes.get(FIXED..head_length)?);
@@ -194,7 +209,8 @@ pub(super) fn read(name: PackageName, source: SourceId, bytes: Vec<u8>) -> Optio
     if !head.0.is_empty() || !versions.is_sorted_by(|a, b| a.version < b.version) {
         return None;
     }
-    Some(entry::assemble(name, source, validators, bytes, versions, lines, rejected))
+    let summaries = entry::no_summaries(versions.len());
+    Some(IndexFile { name, source, validators, bytes, rest, versions, lines, summaries, rejected })
 }
 
 fn version(head: &mut Reader<'_>) -> Option<(VersionEntry, Line)> {

@@ -169,20 +169,12 @@ pub(super) fn parse_file(
     }
     usable.sort_by(|(a, _), (b, _)| a.version.cmp(&b.version));
     let (versions, lines): (Vec<_>, Vec<_>) = without_ambiguous(usable, &mut rejected).into_iter().unzip();
-    Ok(assemble(name, source, validators, body, versions, lines, rejected))
+    let summaries = no_summaries(versions.len());
+    Ok(IndexFile { name, source, validators, bytes: body, rest: None, versions, lines, summaries, rejected })
 }
 
-pub(super) fn assemble(
-    name: PackageName,
-    source: SourceId,
-    validators: Validators,
-    bytes: Vec<u8>,
-    versions: Vec<VersionEntry>,
-    lines: Vec<Line>,
-    rejected: Vec<RejectedVersion>,
-) -> IndexFile {
-    let summaries = std::iter::repeat_with(OnceLock::new).take(versions.len()).collect();
-    IndexFile { name, source, validators, bytes, versions, lines, summaries, rejected }
+pub(super) fn no_summaries(count: usize) -> Box<[OnceLock<Arc<Summary>>]> {
+    std::iter::repeat_with(OnceLock::new).take(count).collect()
 }
 
 /// A file that answers for another name would let one package pose as another: nothing in it is used.
@@ -328,12 +320,12 @@ pub(super) fn summary(file: &IndexFile, position: usize, line: Line) -> Result<S
         let (source, name, version) = (file.source, file.name, &entry.version);
         Diagnostic::error("index-entry", format!("registry {source}: entry {name} {version}: {reason}"))
     };
-    if cache::hash(text) != line.hash {
+    if cache::hash(&text) != line.hash {
         return Err(
             invalid("the cached entry is damaged".to_owned()).help("remove the `index` folder of Bulkhead's home")
         );
     }
-    let body: Body<'_> = serde_json::from_slice(text).map_err(|error| invalid(error.to_string()))?;
+    let body: Body<'_> = serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
     if body.deps.len() > MAX_ITEMS {
         return Err(invalid(format!("it has more than {MAX_ITEMS} dependencies")));
     }

@@ -271,6 +271,40 @@ fn a_damaged_cache_is_not_read() {
     assert!(IndexFile::from_cache(name, other, bytes).is_none());
 }
 
+#[derive(Debug)]
+struct InMemory(Vec<u8>);
+
+impl super::Lines for InMemory {
+    fn read(&self, offset: u32, length: u32) -> Option<Vec<u8>> {
+        let start = offset as usize;
+        self.0.get(start..start + length as usize).map(<[u8]>::to_vec)
+    }
+}
+
+#[test]
+fn lines_may_stay_where_they_are() {
+    let lines =
+        "{\"name\":\"aa\",\"vers\":\"1.0.0\",\"deps\":[],SUM}\n{\"name\":\"aa\",\"vers\":\"1.1.0\",\"deps\":[],SUM}";
+    let whole = parse("aa", lines).unwrap();
+    let bytes = whole.to_cache();
+    let head = IndexFile::cache_head_length(&bytes[..24]).unwrap();
+    let open = |shown: usize, rest: &[u8]| {
+        let rest = Box::new(InMemory(rest.to_vec()));
+        IndexFile::from_cache_head(whole.name(), whole.source(), bytes[..shown].to_vec(), bytes.len(), rest)
+    };
+    // The beginning may end anywhere after the head.
+    for shown in head..=bytes.len() {
+        assert_eq!(show(&open(shown, &bytes).unwrap()), show(&whole));
+    }
+    assert!(open(head - 1, &bytes).is_none());
+    // What is read later is checked like what was read before.
+    let mut damaged = bytes.clone();
+    damaged[head + 30] ^= 1;
+    let file = open(head, &damaged).unwrap();
+    assert!(file.summary(0).is_err() && file.summary(1).is_ok());
+    assert!(open(head, &bytes[..head]).unwrap().summary(1).is_err());
+}
+
 #[test]
 fn paths_follow_the_length_of_the_name() {
     for (name, path) in [("A", "1/a"), ("ab", "2/ab"), ("abc", "3/a/abc"), ("MyCrate", "my/cr/mycrate")] {
