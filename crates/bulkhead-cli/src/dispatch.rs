@@ -224,7 +224,7 @@ fn project_command(
                 shell.warning("please specify `--format-version` flag explicitly to avoid compatibility problems");
             }
             let metadata = bulkhead_ops::metadata::metadata(global, &options::metadata(arguments), &events)?;
-            print(shell, &metadata.to_string())
+            print(shell, &metadata)
         }
         "tree" => {
             let lines = bulkhead_ops::tree::tree(global, &options::tree(arguments)?, &events)?;

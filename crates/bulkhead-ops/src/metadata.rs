@@ -1,16 +1,17 @@
 //! `metadata --format-version 1`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use bulkhead_resolver::lock as resolved_lock;
-use bulkhead_resolver::{Member, Outcome, Request, Resolve, features};
+use bulkhead_resolver::{Member, Outcome, Request, Resolve, features, resolve};
 use bulkhead_schema::platform::{Cfg, Platform};
-use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageId};
+use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageId, Symbol};
 use bulkhead_unit_graph::{CompileKind, Toolchain};
 use bulkhead_workspace::Package;
-use bulkhead_workspace::metadata::{metadata_json, package_id_spec};
-use serde_json::{Value, json};
+use bulkhead_workspace::metadata::{PackageJson, metadata_json, package_id_spec};
+use serde::Serialize;
 
 use crate::client::client;
 use crate::error::Result;
@@ -19,42 +20,93 @@ use crate::options::{FeatureOptions, GlobalOptions, MetadataOptions};
 use crate::project::{self, Project};
 use crate::{Error, Event, compile, packages, status};
 
-/// The whole answer, in the shape of `cargo metadata`.
+/// The answer, with Cargo's keys in Cargo's order.
+#[derive(Serialize)]
+struct Answer<'a> {
+    packages: Vec<PackageJson<'a>>,
+    workspace_members: Vec<String>,
+    workspace_default_members: Vec<String>,
+    resolve: Option<Graph<'a>>,
+    target_directory: &'a Path,
+    build_directory: &'a Path,
+    version: u32,
+    workspace_root: &'a Path,
+    metadata: &'a Option<serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct Graph<'a> {
+    nodes: Vec<Node<'a>>,
+    root: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Node<'a> {
+    id: String,
+    dependencies: Vec<String>,
+    deps: Vec<Link>,
+    features: &'a BTreeSet<Symbol>,
+}
+
+#[derive(Serialize)]
+struct Link {
+    name: String,
+    pkg: String,
+    dep_kinds: Vec<Kind>,
+}
+
+#[derive(Serialize)]
+struct Kind {
+    kind: Option<&'static str>,
+    target: Option<String>,
+}
+
+/// The whole answer, in the shape of `cargo metadata`, as JSON without line ends.
 ///
 /// # Errors
 /// The project cannot be resolved or fetched.
-pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Value> {
+pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn Fn(Event) + Sync)) -> Result<String> {
     let project = project::open(global, events)?;
     let target_dir = compile::target_dir(global, None, &project)?;
-    let (packages, resolve) = match options.no_deps {
-        true => (project.workspace.members.clone(), Value::Null),
-        false => resolved(global, options, &project, events)?,
+    let resolved = match options.no_deps {
+        true => None,
+        false => Some(resolved(global, options, &project, events)?),
     };
-    let spec = |id: &PackageId| package_id_spec(*id);
     let workspace = &project.workspace;
+    let spec = |id: &PackageId| package_id_spec(*id);
     let mut members: Vec<_> = workspace.members.iter().map(|package| package.id).collect();
     members.sort();
     let mut defaults = workspace.default_members.clone();
     defaults.sort();
-    Ok(json!({
-        "packages": packages.iter().map(|package| metadata_json(package)).collect::<Vec<_>>(),
-        "workspace_members": members.iter().map(spec).collect::<Vec<_>>(),
-        "workspace_default_members": defaults.iter().map(spec).collect::<Vec<_>>(),
-        "resolve": resolve,
-        "target_directory": target_dir,
-        "build_directory": target_dir,
-        "version": 1,
-        "workspace_root": workspace.root,
-        "metadata": workspace.metadata,
-    }))
+    let packages = match &resolved {
+        Some((packages, _)) => packages.values().map(|package| metadata_json(package)).collect(),
+        None => workspace.members.iter().map(|package| metadata_json(package)).collect(),
+    };
+    let answer = Answer {
+        packages,
+        workspace_members: members.iter().map(spec).collect(),
+        workspace_default_members: defaults.iter().map(spec).collect(),
+        resolve: resolved.as_ref().map(|(packages, resolve)| Graph {
+            nodes: resolve.nodes.iter().map(|(id, found)| node(*id, found, packages)).collect(),
+            root: workspace.current.map(package_id_spec),
+        }),
+        target_directory: &target_dir,
+        build_directory: &target_dir,
+        version: 1,
+        workspace_root: &workspace.root,
+        metadata: &workspace.metadata,
+    };
+    serde_json::to_string(&answer).map_err(|error| Error::failure("a path is not UTF-8").because(error))
 }
+
+type Packages = BTreeMap<PackageId, Arc<Package>>;
 
 fn resolved(
     global: &GlobalOptions,
     options: &MetadataOptions,
     project: &Project,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<(Vec<Arc<Package>>, Value)> {
+) -> Result<(Packages, Resolve)> {
     let toolchain = compile::platforms(global, project, &options.filter_platforms)?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
@@ -66,9 +118,7 @@ fn resolved(
     }
     let wanted: BTreeSet<PackageId> = resolve.nodes.keys().copied().collect();
     let packages = packages::load(global, project, &mut locked, &wanted, &client, events)?;
-    let nodes: Vec<_> = resolve.nodes.keys().map(|id| node(*id, &resolve, &packages)).collect();
-    let root = project.workspace.current.map(package_id_spec);
-    Ok((packages.into_values().collect(), json!({ "nodes": nodes, "root": root })))
+    Ok((packages, resolve))
 }
 
 /// The part of the locked graph that the requested features reach, with development dependencies.
@@ -78,6 +128,10 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
     let requested =
         features::requested(&summaries, &options.features, options.all_features, options.no_default_features)
             .map_err(|error| Error::from(Diagnostic::from(error)))?;
+    if workspace.members.iter().all(|package| package.summary.features.is_empty()) {
+        // There is nothing to leave out: the lockfile's graph has all features of the members.
+        return Ok(locked.resolve.clone());
+    }
     let requested: BTreeMap<_, _> = requested.into_iter().collect();
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let previous = resolved_lock::decode(&resolved_lock::encode(&locked.resolve, 4), &summaries);
@@ -127,26 +181,19 @@ fn applies(platform: &Platform, triple: &str, cfg: &[Cfg]) -> bool {
     platform.matches(triple, cfg)
 }
 
-fn node(id: PackageId, resolve: &Resolve, packages: &BTreeMap<PackageId, Arc<Package>>) -> Value {
-    let Some(node) = resolve.nodes.get(&id) else { return Value::Null };
-    let dependencies: Vec<_> = node.dependencies.iter().map(|edge| package_id_spec(edge.id)).collect();
-    let mut links = Vec::new();
+fn node<'a>(id: PackageId, node: &'a resolve::Node, packages: &Packages) -> Node<'a> {
+    let mut deps = Vec::new();
     for edge in &node.dependencies {
         // One entry per name by which the package is used.
         let mut by_name: BTreeMap<String, Vec<&Dependency>> = BTreeMap::new();
         for declared in &edge.declared {
             by_name.entry(extern_name(declared, packages.get(&edge.id))).or_default().push(declared);
         }
-        links.extend(by_name.into_iter().map(|(name, declared)| {
-            json!({ "name": name, "pkg": package_id_spec(edge.id), "dep_kinds": dep_kinds(&declared) })
-        }));
+        let pkg = || package_id_spec(edge.id);
+        deps.extend(by_name.into_iter().map(|(name, declared)| Link { name, pkg: pkg(), dep_kinds: kinds(&declared) }));
     }
-    json!({
-        "id": package_id_spec(id),
-        "dependencies": dependencies,
-        "deps": links,
-        "features": node.features,
-    })
+    let dependencies = node.dependencies.iter().map(|edge| package_id_spec(edge.id)).collect();
+    Node { id: package_id_spec(id), dependencies, deps, features: &node.features }
 }
 
 /// The name under which Rust code uses the dependency: its new name, or that of the library. Empty without a library.
@@ -159,7 +206,7 @@ fn extern_name(dependency: &Dependency, package: Option<&Arc<Package>>) -> Strin
     }
 }
 
-fn dep_kinds(declared: &[&Dependency]) -> Vec<Value> {
+fn kinds(declared: &[&Dependency]) -> Vec<Kind> {
     let mut kinds: Vec<_> = declared
         .iter()
         .map(|dependency| (dependency.kind, dependency.platform.as_ref().map(ToString::to_string)))
@@ -171,5 +218,5 @@ fn dep_kinds(declared: &[&Dependency]) -> Vec<Value> {
         DependencyKind::Development => Some("dev"),
         DependencyKind::Build => Some("build"),
     };
-    kinds.into_iter().map(|(kind, target)| json!({ "kind": name(kind), "target": target })).collect()
+    kinds.into_iter().map(|(kind, target)| Kind { kind: name(kind), target }).collect()
 }

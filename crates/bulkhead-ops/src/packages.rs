@@ -34,23 +34,12 @@ pub fn load(
     let store = Store::open(&global.place.bulkhead_home)
         .map_err(|diagnostic| Error { kind: ErrorKind::Verification, ..Error::from(diagnostic) })?;
     let mut packages = BTreeMap::new();
-    let mut trees = Vec::new();
-    let mut absent = Vec::new();
+    let mut stored = Vec::new();
     for &id in wanted {
         if let Some(package) = project.workspace.package(id) {
             packages.insert(id, Arc::clone(package));
         } else if id.source().is_registry() {
-            let digest = digest_of(locked, id)?;
-            match store.get(id, digest) {
-                Ok(Some(tree)) => trees.push(tree),
-                Ok(None) => absent.push(id),
-                // A tree that was changed is replaced by a fresh one, and the user hears of it.
-                Err(damage) if damage.code == "store-damaged" && !client.options().offline => {
-                    events(Event::Warning(format!("{damage}; it is downloaded and unpacked again")));
-                    absent.push(id);
-                }
-                Err(damage) => return Err(verification(damage)),
-            }
+            stored.push((id, digest_of(locked, id)?));
         } else {
             return Err(Error::failure(format!(
                 "`{id}` comes from a source that is not supported yet: {}",
@@ -58,22 +47,70 @@ pub fn load(
             )));
         }
     }
-    if !absent.is_empty() {
-        trees.extend(download(&store, locked, absent, client, events)?);
-    }
-    for tree in trees {
-        let package = load_package(&Disk, &tree.root.join("Cargo.toml"), tree.id.source()).map_err(|diagnostics| {
-            Error::from(diagnostics).while_doing(format!("failed to read the manifest of `{}`", tree.id))
-        })?;
-        if package.id != tree.id {
-            return Err(Error::new(
-                ErrorKind::Verification,
-                format!("the archive of `{}` holds `{}`", tree.id, package.id),
-            ));
+    let mut absent = Vec::new();
+    for ((id, _), found) in stored.iter().zip(look_up(&store, &stored, client.options().offline, events)) {
+        match found? {
+            Some(package) => drop(packages.insert(*id, package)),
+            None => absent.push(*id),
         }
-        packages.insert(tree.id, package);
+    }
+    if !absent.is_empty() {
+        let downloaded = download(&store, locked, absent, client, events)?;
+        packages.extend(downloaded.into_iter().map(|package| (package.id, package)));
     }
     Ok(packages)
+}
+
+/// Fewest packages that are worth a thread of their own.
+const SHARE: usize = 24;
+
+/// Verifies and reads the packages that are in the store, in the order of `wanted`. `None`: it has to be downloaded.
+fn look_up(
+    store: &Store,
+    wanted: &[(PackageId, Digest)],
+    offline: bool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Vec<Result<Option<Arc<Package>>>> {
+    let one = |&(id, digest): &(PackageId, Digest)| match store.get(id, digest) {
+        Ok(Some(tree)) => {
+            if let Some(finding) = &tree.healed {
+                let (path, problem) = (finding.path.display(), &finding.problem);
+                events(Event::Warning(format!("{path}: {problem}; `{id}` was unpacked again from its archive")));
+            }
+            read(&tree).map(Some)
+        }
+        Ok(None) => Ok(None),
+        // A tree that was changed is replaced by a fresh one, and the user hears of it.
+        Err(damage) if damage.code == "store-damaged" && !offline => {
+            events(Event::Warning(format!("{damage}; it is downloaded and unpacked again")));
+            Ok(None)
+        }
+        Err(damage) => Err(verification(damage)),
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(wanted.len() / SHARE).max(1);
+    let mut shares = wanted.chunks(wanted.len().div_ceil(workers).max(1));
+    let own = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            shares.map(|share| scope.spawn(move || share.iter().map(one).collect::<Vec<_>>())).collect();
+        let mut found: Vec<_> = own.iter().map(one).collect();
+        for other in others {
+            found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        found
+    })
+}
+
+/// The package in a verified tree, which must be the one that it is said to be.
+fn read(tree: &PackageTree) -> Result<Arc<Package>> {
+    let package = load_package(&Disk, &tree.root.join("Cargo.toml"), tree.id.source()).map_err(|diagnostics| {
+        Error::from(diagnostics).while_doing(format!("failed to read the manifest of `{}`", tree.id))
+    })?;
+    if package.id != tree.id {
+        let message = format!("the archive of `{}` holds `{}`", tree.id, package.id);
+        return Err(Error::new(ErrorKind::Verification, message));
+    }
+    Ok(package)
 }
 
 fn verification(diagnostic: bulkhead_schema::Diagnostic) -> Error {
@@ -98,7 +135,7 @@ fn download(
     ids: Vec<PackageId>,
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<Vec<PackageTree>> {
+) -> Result<Vec<Arc<Package>>> {
     events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
     let mut requests = Vec::with_capacity(ids.len());
     for &id in &ids {
@@ -120,9 +157,9 @@ fn download(
                     let outcome = accept(store, locked, id, answer);
                     let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
                     match outcome {
-                        Ok((tree, bytes)) => {
+                        Ok((package, bytes)) => {
                             received.fetch_add(bytes, Ordering::Relaxed);
-                            finished.0.push(tree);
+                            finished.0.push(package);
                             events(Event::Downloaded { package: id, bytes });
                         }
                         Err(error) => finished.1.push(error),
@@ -133,13 +170,13 @@ fn download(
             });
         }
     });
-    let (trees, mut errors) = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (packages, mut errors) = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
     match errors.pop() {
         Some(error) => Err(error),
-        None if trees.len() < total => Err(Error::failure("some downloads did not finish")),
+        None if packages.len() < total => Err(Error::failure("some downloads did not finish")),
         None => {
             events(Event::DownloadsFinished { packages: total, bytes: received.into_inner() });
-            Ok(trees)
+            Ok(packages)
         }
     }
 }
@@ -155,7 +192,7 @@ fn accept(
     locked: &Locked<'_>,
     id: PackageId,
     answer: std::result::Result<Vec<u8>, SourceError>,
-) -> Result<(PackageTree, u64)> {
+) -> Result<(Arc<Package>, u64)> {
     let bytes = answer.map_err(|error| source_error(error).while_doing(format!("failed to download `{id}`")))?;
     let length = bytes.len() as u64;
     let index = locked.resolve.nodes.get(&id).and_then(|node| node.summary.checksum.as_deref());
@@ -166,5 +203,5 @@ fn accept(
         let error = verification(diagnostic);
         if error.kind == ErrorKind::Failure { error.while_doing(format!("failed to unpack `{id}`")) } else { error }
     });
-    Ok((stored?, length))
+    Ok((read(&stored?)?, length))
 }

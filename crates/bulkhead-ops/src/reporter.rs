@@ -7,7 +7,7 @@ use bulkhead_executor::{Event as BuildEvent, Failure, FailureKind};
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::{Command, CompileMode, Unit, UnitGraph, UnitIndex, debuginfo_json};
 use bulkhead_workspace::TargetKind;
-use bulkhead_workspace::metadata::{package_id_spec, target_json};
+use bulkhead_workspace::metadata::{TargetJson, package_id_spec, target_json};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -367,7 +367,7 @@ fn message_json(unit: &Unit, message: &str, colour: bool) -> Option<String> {
         reason: &'static str,
         package_id: String,
         manifest_path: &'a std::path::Path,
-        target: serde_json::Value,
+        target: TargetJson<'a>,
         message: &'a RawValue,
     }
     let mut plain = None;

@@ -1,7 +1,11 @@
 //! How `cargo metadata` shows a package.
 
-use bulkhead_schema::{PackageId, SourceId};
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bulkhead_schema::{Dependency, DependencyKind, PackageId, PackageName, SourceId, Symbol};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{Package, Target, TargetKind};
 
@@ -18,39 +22,98 @@ pub fn package_id_spec(id: PackageId) -> String {
     }
 }
 
-/// The package as an element of `packages` in `cargo metadata`: same keys, same order.
-pub fn metadata_json(package: &Package) -> Value {
+/// A package as an element of `packages` in `cargo metadata`: same keys, same order.
+#[derive(Serialize)]
+pub struct PackageJson<'a> {
+    name: PackageName,
+    version: String,
+    id: String,
+    license: Option<&'a str>,
+    license_file: Option<&'a str>,
+    description: Option<&'a str>,
+    source: Option<String>,
+    dependencies: Vec<DependencyJson<'a>>,
+    targets: Vec<TargetJson<'a>>,
+    features: &'a BTreeMap<Symbol, Vec<String>>,
+    manifest_path: &'a Path,
+    metadata: Option<&'a Value>,
+    publish: Option<&'a [String]>,
+    authors: &'a [String],
+    categories: &'a [String],
+    keywords: &'a [String],
+    readme: Option<&'a str>,
+    repository: Option<&'a str>,
+    homepage: Option<&'a str>,
+    documentation: Option<&'a str>,
+    edition: &'static str,
+    links: Option<&'a str>,
+    default_run: Option<Symbol>,
+    rust_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hints: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct DependencyJson<'a> {
+    name: PackageName,
+    source: Option<String>,
+    req: String,
+    kind: Option<&'static str>,
+    rename: Option<Symbol>,
+    optional: bool,
+    uses_default_features: bool,
+    features: &'a [Symbol],
+    target: Option<String>,
+    registry: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathBuf>,
+}
+
+/// A target as an element of `targets`, also in the JSON messages of a build.
+#[derive(Serialize)]
+pub struct TargetJson<'a> {
+    kind: Vec<&'static str>,
+    crate_types: Vec<&'static str>,
+    name: Symbol,
+    src_path: &'a Path,
+    edition: &'static str,
+    #[serde(rename = "required-features", skip_serializing_if = "<[Symbol]>::is_empty")]
+    required_features: &'a [Symbol],
+    doc: bool,
+    doctest: bool,
+    test: bool,
+}
+
+/// What `cargo metadata` shows of `package`. Borrowed: hundreds of packages are written out and forgotten.
+pub fn metadata_json(package: &Package) -> PackageJson<'_> {
     let details = &package.details;
-    let mut value = json!({
-        "name": package.id.name(),
-        "version": package.id.version().to_string(),
-        "id": package_id_spec(package.id),
-        "license": details.license,
-        "license_file": details.license_file,
-        "description": details.description,
-        "source": source_json(package.id.source()),
-        "dependencies": package.summary.dependencies.iter().map(dependency_json).collect::<Vec<_>>(),
-        "targets": package.targets.iter().map(|target| target_json(target)).collect::<Vec<_>>(),
-        "features": details.features,
-        "manifest_path": package.manifest_path,
-        "metadata": details.metadata,
-        "publish": details.publish,
-        "authors": details.authors,
-        "categories": details.categories,
-        "keywords": details.keywords,
-        "readme": details.readme,
-        "repository": details.repository,
-        "homepage": details.homepage,
-        "documentation": details.documentation,
-        "edition": package.edition.as_str(),
-        "links": details.links,
-        "default_run": package.default_run,
-        "rust_version": details.rust_version,
-    });
-    if let (Some(hints), Some(object)) = (&details.hints, value.as_object_mut()) {
-        object.insert("hints".to_owned(), hints.clone());
+    PackageJson {
+        name: package.id.name(),
+        version: package.id.version().to_string(),
+        id: package_id_spec(package.id),
+        license: details.license.as_deref(),
+        license_file: details.license_file.as_deref(),
+        description: details.description.as_deref(),
+        source: source_json(package.id.source()),
+        dependencies: package.summary.dependencies.iter().map(dependency_json).collect(),
+        targets: package.targets.iter().map(|target| target_json(target)).collect(),
+        features: &details.features,
+        manifest_path: &package.manifest_path,
+        metadata: details.metadata.as_ref(),
+        publish: details.publish.as_deref(),
+        authors: &details.authors,
+        categories: &details.categories,
+        keywords: &details.keywords,
+        readme: details.readme.as_deref(),
+        repository: details.repository.as_deref(),
+        homepage: details.homepage.as_deref(),
+        documentation: details.documentation.as_deref(),
+        edition: package.edition.as_str(),
+        links: details.links.as_deref(),
+        default_run: package.default_run,
+        rust_version: details.rust_version.as_deref(),
+        hints: details.hints.as_ref(),
     }
-    value
 }
 
 fn source_json(source: SourceId) -> Option<String> {
@@ -66,55 +129,45 @@ fn registry_json(source: SourceId) -> Option<String> {
     })
 }
 
-fn dependency_json(dependency: &bulkhead_schema::Dependency) -> Value {
-    use bulkhead_schema::DependencyKind::{Build, Development, Normal};
-    let mut value = json!({
-        "name": dependency.package,
-        "source": source_json(dependency.source),
-        "req": dependency.requirement.to_string(),
-        "kind": match dependency.kind {
-            Normal => None,
-            Development => Some("dev"),
-            Build => Some("build"),
+fn dependency_json(dependency: &Dependency) -> DependencyJson<'_> {
+    DependencyJson {
+        name: dependency.package,
+        source: source_json(dependency.source),
+        req: dependency.requirement.to_string(),
+        kind: match dependency.kind {
+            DependencyKind::Normal => None,
+            DependencyKind::Development => Some("dev"),
+            DependencyKind::Build => Some("build"),
         },
-        "rename": dependency.rename,
-        "optional": dependency.optional,
-        "uses_default_features": dependency.default_features,
-        "features": dependency.features,
-        "target": dependency.platform.as_ref().map(ToString::to_string),
-        "registry": registry_json(dependency.source),
-    });
-    if let (Some(path), Some(object)) = (dependency.source.local_path(), value.as_object_mut()) {
-        object.insert("path".to_owned(), json!(path));
+        rename: dependency.rename,
+        optional: dependency.optional,
+        uses_default_features: dependency.default_features,
+        features: &dependency.features,
+        target: dependency.platform.as_ref().map(ToString::to_string),
+        registry: registry_json(dependency.source),
+        path: dependency.source.local_path(),
     }
-    value
 }
 
-/// A target as an element of `targets`, also in the JSON messages of a build.
-pub fn target_json(target: &Target) -> Value {
-    let types: Vec<&str> = target.crate_types().iter().map(|kind| kind.as_str()).collect();
-    let kind = match &target.kind {
-        TargetKind::Lib(_) => types.clone(),
-        TargetKind::Bin => vec!["bin"],
-        TargetKind::Example(_) => vec!["example"],
-        TargetKind::Test => vec!["test"],
-        TargetKind::Bench => vec!["bench"],
-        TargetKind::BuildScript => vec!["custom-build"],
-    };
-    let mut value = json!({
-        "kind": kind,
-        "crate_types": types,
-        "name": target.name,
-        "src_path": target.path,
-        "edition": target.edition.as_str(),
-    });
-    if let Some(object) = value.as_object_mut() {
-        if !target.required_features.is_empty() {
-            object.insert("required-features".to_owned(), json!(target.required_features));
-        }
-        object.insert("doc".to_owned(), json!(target.doc));
-        object.insert("doctest".to_owned(), json!(target.doctest));
-        object.insert("test".to_owned(), json!(target.test));
+/// What `cargo metadata` and JSON messages show of `target`.
+pub fn target_json(target: &Target) -> TargetJson<'_> {
+    let crate_types: Vec<&str> = target.crate_types().iter().map(|kind| kind.as_str()).collect();
+    TargetJson {
+        kind: match &target.kind {
+            TargetKind::Lib(_) => crate_types.clone(),
+            TargetKind::Bin => vec!["bin"],
+            TargetKind::Example(_) => vec!["example"],
+            TargetKind::Test => vec!["test"],
+            TargetKind::Bench => vec!["bench"],
+            TargetKind::BuildScript => vec!["custom-build"],
+        },
+        crate_types,
+        name: target.name,
+        src_path: &target.path,
+        edition: target.edition.as_str(),
+        required_features: &target.required_features,
+        doc: target.doc,
+        doctest: target.doctest,
+        test: target.test,
     }
-    value
 }
