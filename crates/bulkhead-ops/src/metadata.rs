@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bulkhead_resolver::lock as resolved_lock;
-use bulkhead_resolver::{Member, Outcome, Request, Resolve, features, resolve};
+use bulkhead_resolver::{Member, Outcome, Request, Resolve, features};
 use bulkhead_schema::platform::{Cfg, Platform};
 use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageId, Symbol};
 use bulkhead_unit_graph::{CompileKind, Toolchain};
@@ -181,7 +181,7 @@ fn applies(platform: &Platform, triple: &str, cfg: &[Cfg]) -> bool {
     platform.matches(triple, cfg)
 }
 
-fn node<'a>(id: PackageId, node: &'a resolve::Node, packages: &Packages) -> Node<'a> {
+fn node<'a>(id: PackageId, node: &'a bulkhead_resolver::Node, packages: &Packages) -> Node<'a> {
     let mut deps = Vec::new();
     for edge in &node.dependencies {
         // One entry per name by which the package is used.

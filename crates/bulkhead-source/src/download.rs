@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bulkhead_schema::PackageId;
 use bulkhead_schema::index::Validators;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::request::{Answer, Get, get};
@@ -35,12 +35,18 @@ pub struct Progress {
 /// The archives as they arrive, in no particular order: an iterator that ends after the last one. Dropping it ends the
 /// downloads.
 pub struct Downloads {
-    receiver: mpsc::Receiver<(PackageId, Result<Vec<u8>, SourceError>)>,
+    receiver: mpsc::Receiver<Arrived>,
     driver: Option<tokio::task::AbortHandle>,
 }
 
+/// An answer, and its share of what may wait, which is given back when it is taken.
+type Arrived = (PackageId, Result<Vec<u8>, SourceError>, Option<OwnedSemaphorePermit>);
+
 /// How many complete archives may wait for their consumer before downloads pause.
 const WAITING: usize = 16;
+
+/// How much they may hold together, in KiB. One that is larger waits alone.
+const WAITING_SIZE: u32 = 16 << 10;
 
 /// Longest time for one archive.
 const DEADLINE: Duration = Duration::from_secs(1800);
@@ -68,7 +74,7 @@ impl Client {
                     let url = if offline { request.url } else { error.url.clone() };
                     let error = SourceError { url, ..error.clone() };
                     // There is room for all of them.
-                    drop(sender.try_send((request.id, Err(error))));
+                    drop(sender.try_send((request.id, Err(error), None)));
                 }
                 Downloads { receiver, driver: None }
             }
@@ -80,7 +86,7 @@ impl Iterator for Downloads {
     type Item = (PackageId, Result<Vec<u8>, SourceError>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.receiver.blocking_recv()
+        self.receiver.blocking_recv().map(|(id, answer, _share)| (id, answer))
     }
 }
 
@@ -98,8 +104,9 @@ async fn drive(
     options: Arc<ClientOptions>,
     requests: Vec<DownloadRequest>,
     progress: Arc<Progress>,
-    sender: mpsc::Sender<(PackageId, Result<Vec<u8>, SourceError>)>,
+    sender: mpsc::Sender<Arrived>,
 ) {
+    let room = Arc::new(Semaphore::new(WAITING_SIZE as usize));
     let mut running: JoinSet<(PackageId, Result<Vec<u8>, SourceError>)> = JoinSet::new();
     let mut waiting = requests.into_iter();
     loop {
@@ -120,8 +127,12 @@ async fn drive(
         }
         match running.join_next().await {
             None => return,
-            Some(Ok(done)) => {
-                if sender.send(done).await.is_err() {
+            Some(Ok((id, answer))) => {
+                let size = answer.as_ref().map_or(0, |bytes| bytes.len() >> 10);
+                let share = u32::try_from(size).unwrap_or(WAITING_SIZE).min(WAITING_SIZE);
+                // Fails only if the semaphore was closed, which nobody does.
+                let share = Arc::clone(&room).acquire_many_owned(share).await.ok();
+                if sender.send((id, answer, share)).await.is_err() {
                     return;
                 }
             }
