@@ -179,7 +179,9 @@ fn program_choosing_keys_are_inert_and_named() {
 
 #[test]
 fn a_trusted_file_still_sets_no_loader_and_shadows_no_command() {
-    check(&format!("=== trusted\n{PROGRAMS}"), &expect![[r#"
+    check(
+        &format!("=== trusted\n{PROGRAMS}"),
+        &expect![[r#"
         alias.xx = String("run") (/p/.cargo/config.toml:24)
         build.rustc = String("x") (/p/.cargo/config.toml:3)
         build.rustc-workspace-wrapper = String("x") (/p/.cargo/config.toml:5)
@@ -202,7 +204,8 @@ fn a_trusted_file_still_sets_no_loader_and_shadows_no_command() {
         ignored /p/.cargo/config.toml:25: alias.b: it shadows a built-in command
         ignored /p/.cargo/config.toml:22: env.GIT_SSH_COMMAND: the variable chooses programs or libraries
         ignored /p/.cargo/config.toml:21: env.LD_PRELOAD: the variable chooses programs or libraries
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -211,7 +214,9 @@ fn identity_and_network_are_user_level_only() {
                 offline = true\nssh.known-hosts = ['x']\n[registry]\nglobal-credential-providers = ['/evil']\n\
                 [registries.t]\ncredential-provider = ['cargo:token', '/evil']\n[credential-alias]\na = ['/evil']\n\
                 [install]\nroot = '/evil'\n";
-    check(&format!("=== trusted\n{keys}"), &expect![[r#"
+    check(
+        &format!("=== trusted\n{keys}"),
+        &expect![[r#"
         ignored /p/.cargo/config.toml:14: credential-alias.a: it is user-level only
         ignored /p/.cargo/config.toml:3: http.cainfo: it is user-level only
         ignored /p/.cargo/config.toml:4: http.check-revoke: it is user-level only
@@ -222,16 +227,20 @@ fn identity_and_network_are_user_level_only() {
         ignored /p/.cargo/config.toml:8: net.ssh.known-hosts: it is user-level only
         ignored /p/.cargo/config.toml:12: registries.t.credential-provider: it is user-level only
         ignored /p/.cargo/config.toml:10: registry.global-credential-providers: it is user-level only
-    "#]]);
+    "#]],
+    );
     assert_eq!(config(&format!("=== user\n{keys}")).net().unwrap().retry, Some(999_999));
 }
 
 #[test]
 fn a_project_does_not_redefine_a_registry() {
     let project = "=== trusted\nregistries.t.index = 'https://evil.example'\n";
-    check(&format!("=== user\nregistries.t.index = 'https://good.example'\n{project}"), &expect![[r#"
+    check(
+        &format!("=== user\nregistries.t.index = 'https://good.example'\n{project}"),
+        &expect![[r#"
         error: /p/.cargo/config.toml:1:22: the project points registry `t` at `https://evil.example`, but you have defined it as `https://good.example` [config-registry-redefined]
-    "#]]);
+    "#]],
+    );
     assert!(load(&format!("=== env\nCARGO_REGISTRIES_T_INDEX=https://good.example\n{project}")).is_err());
     assert!(load(project).is_ok());
 }
@@ -304,12 +313,15 @@ fn wrong_types_point_at_the_line() {
 
 #[test]
 fn unknown_keys_warn_and_do_not_act_from_a_project() {
-    check("=== user\nnet.foo = 1\nbogus.a = 1\n=== untrusted\nterm.foo = 1\nbogus.b = 1\n", &expect![[r#"
+    check(
+        "=== user\nnet.foo = 1\nbogus.a = 1\n=== untrusted\nterm.foo = 1\nbogus.b = 1\n",
+        &expect![[r#"
         bogus.a = Integer(1) (/home/.cargo/config.toml:2)
         net.foo = Integer(1) (/home/.cargo/config.toml:1)
         warning unused config key `net.foo` in `/home/.cargo/config.toml`
         warning unused config key `term.foo` in `/p/.cargo/config.toml`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

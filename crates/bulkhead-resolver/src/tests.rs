@@ -293,23 +293,32 @@ fn what_is_not_loaded_is_asked_for_at_once() {
 
 #[test]
 fn failures_are_explained() {
-    check("> x 0.1.0 | dep nowhere ^1", expect![[r#"
+    check(
+        "> x 0.1.0 | dep nowhere ^1",
+        expect![[r#"
         no matching package named `nowhere` found
         location searched: crates.io index
-            required by package `x v0.1.0 (/w/x)`"#]]);
-    check("> x 0.1.0 | dep a ^1\na 1.0.0 | dep b ^2\nb 1.0.0\nb 2.0.0-rc.1\nb 2.1.0 yanked", expect![[r#"
+            required by package `x v0.1.0 (/w/x)`"#]],
+    );
+    check(
+        "> x 0.1.0 | dep a ^1\na 1.0.0 | dep b ^2\nb 1.0.0\nb 2.0.0-rc.1\nb 2.1.0 yanked",
+        expect![[r#"
         failed to select a version for the requirement `b = "^2"`
         versions that match were yanked: 2.1.0
         candidate versions found which didn't match: 2.0.0-rc.1, 1.0.0
         location searched: crates.io index
             required by package `a v1.0.0`
             ... which satisfies dependency `a = "^1"` of package `x v0.1.0 (/w/x)`
-        help: A pre-release has to be asked for explicitly: `b = "2.0.0-rc.1"`."#]]);
-    check("> x 0.1.0 | dep a ^1 +derve\na 1.0.0 | feature derive =", expect![[r#"
+        help: A pre-release has to be asked for explicitly: `b = "2.0.0-rc.1"`."#]],
+    );
+    check(
+        "> x 0.1.0 | dep a ^1 +derve\na 1.0.0 | feature derive =",
+        expect![[r#"
         package `x` depends on `a` with feature `derve` but `a` does not have that feature
         versions that meet the requirement `^1`: 1.0.0
             required by package `x v0.1.0 (/w/x)`
-        help: A feature with a similar name exists: `derive`."#]]);
+        help: A feature with a similar name exists: `derive`."#]],
+    );
     check(
         "> x 0.1.0 | dep a ^1 | dep b ^1\na 1.0.0 | dep c =1.0.0\nb 1.0.0 | dep c =1.1.0\nc 1.0.0\nc 1.1.0",
         expect![[r#"
@@ -321,17 +330,23 @@ fn failures_are_explained() {
                 ... which satisfies dependency `c = "=1.0.0"` of package `a v1.0.0`
                 ... which satisfies dependency `a = "^1"` of package `x v0.1.0 (/w/x)`"#]],
     );
-    check("> x 0.1.0 | dep a ^1 | dep b ^1\na 1.0.0 links=z\nb 1.0.0 links=z", expect![[r#"
+    check(
+        "> x 0.1.0 | dep a ^1 | dep b ^1\na 1.0.0 links=z\nb 1.0.0 links=z",
+        expect![[r#"
         failed to select a version for `b`
         versions that meet the requirement `b = "^1"`: 1.0.0
             required by package `x v0.1.0 (/w/x)`
         a v1.0.0 is already selected, and only one package may link to the native library `z`:
             ... which satisfies dependency `a = "^1"` of package `x v0.1.0 (/w/x)`
-        help: Bring all packages that link `z` to requirements that one version meets."#]]);
-    check("> x 0.1.0 | dep y *\n> y 0.1.0 | dep x ^0.1", expect![[r#"
+        help: Bring all packages that link `z` to requirements that one version meets."#]],
+    );
+    check(
+        "> x 0.1.0 | dep y *\n> y 0.1.0 | dep x ^0.1",
+        expect![[r#"
         cyclic package dependency: package `x v0.1.0 (/w/x)` depends on itself
         x v0.1.0 (/w/x) depends on y v0.1.0 (/w/y) (`y = "*"`)
-        y v0.1.0 (/w/y) depends on x v0.1.0 (/w/x) (`x = "^0.1"`)"#]]);
+        y v0.1.0 (/w/y) depends on x v0.1.0 (/w/x) (`x = "^0.1"`)"#]],
+    );
 }
 
 #[test]
