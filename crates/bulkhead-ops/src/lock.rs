@@ -172,22 +172,21 @@ fn local_summaries(workspace: &Workspace) -> Vec<Arc<Summary>> {
 /// Asks the resolver until nothing is missing: first with what the cache knows of the locked packages, so that a
 /// lockfile that still fits costs no request; if that is not enough, with current answers.
 fn solve(question: &Request<'_>, indexes: &mut Indexes<'_>, current: bool, events: &dyn Fn(Event)) -> Result<Resolve> {
-    if !current {
-        if let Some(previous) = question.previous {
-            let locked: BTreeSet<_> = previous.packages.keys().map(|id| (id.source(), id.name())).collect();
-            indexes.load(&locked, Freshness::Cached, Need::Required, events)?;
-            if let Ok(Outcome::Resolved(resolve)) = bulkhead_resolver::resolve(question, indexes) {
-                if resolve.nodes.keys().all(|id| !id.source().is_registry() || previous.packages.contains_key(id)) {
-                    return Ok(resolve);
-                }
-            }
-            indexes.forget();
+    if let (false, Some(previous)) = (current, question.previous) {
+        let locked: BTreeSet<_> = previous.packages.keys().map(|id| (id.source(), id.name())).collect();
+        indexes.load(&locked, Freshness::Cached, Need::Required, events)?;
+        let keeps = |resolve: &Resolve| {
+            resolve.nodes.keys().all(|id| !id.source().is_registry() || previous.packages.contains_key(id))
+        };
+        match bulkhead_resolver::resolve(question, indexes) {
+            Ok(Outcome::Resolved(resolve)) if keeps(&resolve) => return Ok(resolve),
+            _ => indexes.forget(),
         }
     }
     for _ in 0..MAX_ROUNDS {
         match bulkhead_resolver::resolve(question, indexes) {
             Ok(Outcome::Resolved(resolve)) => return Ok(resolve),
-            Ok(Outcome::Missing(names)) => load_closure(names, question, indexes, events)?,
+            Ok(Outcome::Missing(names)) => load_closure(&names, question, indexes, events)?,
             Err(error) => {
                 let tampered = error.kind == ResolveErrorKind::ChecksumChanged;
                 let kind = if tampered { ErrorKind::Verification } else { ErrorKind::Failure };
@@ -201,7 +200,7 @@ fn solve(question: &Request<'_>, indexes: &mut Indexes<'_>, current: bool, event
 /// Loads what is missing, and right away what its newest versions will ask for, so that a fresh graph takes a few
 /// rounds of many requests each and not one round per level.
 fn load_closure(
-    missing: BTreeSet<(SourceId, PackageName)>,
+    missing: &BTreeSet<(SourceId, PackageName)>,
     question: &Request<'_>,
     indexes: &mut Indexes<'_>,
     events: &dyn Fn(Event),
@@ -225,7 +224,7 @@ fn load_closure(
         seen.append(&mut wanted);
         wanted = next.difference(&seen).copied().collect();
     }
-    indexes.load(&missing, Freshness::Current, Need::Required, events).map(drop)
+    indexes.load(missing, Freshness::Current, Need::Required, events).map(drop)
 }
 
 /// With resolver 3 (or `resolver.incompatible-rust-versions = "fallback"`) versions that suit the workspace's

@@ -55,7 +55,7 @@ pub fn load(
         }
     }
     if !absent.is_empty() {
-        let downloaded = download(&store, locked, absent, client, events)?;
+        let downloaded = download(&store, locked, &absent, client, events)?;
         packages.extend(downloaded.into_iter().map(|package| (package.id, package)));
     }
     Ok(packages)
@@ -132,13 +132,13 @@ fn digest_of(locked: &Locked<'_>, id: PackageId) -> Result<Digest> {
 fn download(
     store: &Store,
     locked: &mut Locked<'_>,
-    ids: Vec<PackageId>,
+    ids: &[PackageId],
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Vec<Arc<Package>>> {
     events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
     let mut requests = Vec::with_capacity(ids.len());
-    for &id in &ids {
+    for &id in ids {
         let checksum = digest_of(locked, id)?.to_string();
         let config = locked.indexes.registry(id.source())?.config(client).map_err(source_error)?;
         requests.push(DownloadRequest { id, url: SparseIndex::download_url(&config, id, &checksum) });

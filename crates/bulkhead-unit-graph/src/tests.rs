@@ -9,7 +9,7 @@ use bulkhead_resolver::registry::VersionEntry;
 use bulkhead_resolver::{Outcome, Registry, Request, features};
 use bulkhead_schema::build_script::BuildScriptOutput;
 use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, Summary};
-use bulkhead_workspace::{FileType, Files, LoadOptions, ResolverBehavior, load};
+use bulkhead_workspace::{FileType, Files, LoadOptions, ResolverBehavior, Workspace, load};
 use expect_test::{Expect, expect};
 
 use crate::toolchain::Probe;
@@ -58,14 +58,18 @@ impl Registry for NoRegistry {
     }
 }
 
-/// `== path` begins a file below `/w`; `arguments` are those of `cargo`: a command, `--release`, `--all-targets`, `--workspace`.
-fn planned(fixture: &str, arguments: &str) -> Result<(UnitGraph, Toolchain, BuildOptions), Vec<Diagnostic>> {
+fn loaded(fixture: &str) -> Result<Workspace, Vec<Diagnostic>> {
     let files = fixture.split("== ").skip(1).filter_map(|file| file.split_once('\n'));
     let files = Texts(files.map(|(path, text)| (Path::new("/w").join(path.trim()), text.into())).collect());
     let manifest_path = PathBuf::from("/w/Cargo.toml");
     let options =
         LoadOptions { manifest_path, ceilings: Vec::new(), registry: &|_| None, profiles: BTreeMap::default() };
-    let (workspace, _) = load(&files, &options)?;
+    Ok(load(&files, &options)?.0)
+}
+
+/// `== path` begins a file below `/w`; `arguments` are those of `cargo`: a command, `--release`, `--all-targets`, `--workspace`.
+fn planned(fixture: &str, arguments: &str) -> Result<(UnitGraph, Toolchain, BuildOptions), Vec<Diagnostic>> {
+    let workspace = loaded(fixture)?;
     let local = workspace.members.iter().chain(workspace.path_packages.values());
     let packages: BTreeMap<_, _> = local.map(|package| (package.id, Arc::clone(package))).collect();
     let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
