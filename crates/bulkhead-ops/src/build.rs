@@ -22,6 +22,8 @@ pub struct Built {
     pub prepared: Prepared,
     /// The programs and how to start them.
     pub executables: Vec<Executable>,
+    /// How many libraries have doctests, which are not run yet.
+    pub doctests: usize,
     /// How long it took.
     pub duration: Duration,
 }
@@ -37,10 +39,11 @@ pub fn build(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Built> {
     let start = Instant::now();
-    let prepared = compile::prepare(global, options, events)?;
+    let mut prepared = compile::prepare(global, options, events)?;
+    let doctests = prepared.graph.remove_doctests();
     let outcome = execute(global, options, &prepared, stop, events)?;
     events(Event::Finished { profile: profile_summary(&prepared), duration: start.elapsed() });
-    Ok(Built { executables: outcome.executables, prepared, duration: start.elapsed() })
+    Ok(Built { executables: outcome.executables, prepared, doctests, duration: start.elapsed() })
 }
 
 /// The plan alone, in the form of `cargo build --unit-graph`.

@@ -74,7 +74,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         targets: options.targets.clone(),
         profile,
         platforms: requested_platforms(&platforms),
-        doctests: false,
+        doctests: true,
     };
     let members = project.workspace.members.iter().map(|package| package.id).collect();
     let graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;

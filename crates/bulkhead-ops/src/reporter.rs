@@ -184,7 +184,8 @@ impl<'a> Reporter<'a> {
         }
         if fixable > 0 && unit.is_local {
             let suggestions = counted(fixable, "suggestion");
-            line.push_str(&format!(" (run `cargo fix {} -p {name}` to apply {suggestions})", fix_flag(unit)));
+            let tests = if unit.mode.is_test() && unit.target.is_lib() { " --tests" } else { "" };
+            line.push_str(&format!(" (run `cargo fix {} -p {name}{tests}` to apply {suggestions})", fix_flag(unit)));
         }
         self.emit(Event::Warning(line));
     }
@@ -233,6 +234,13 @@ impl<'a> Reporter<'a> {
 
     fn failed(&self, failure: &Failure, running: usize) {
         let unit = self.graph.unit(failure.unit);
+        if let FailureKind::ScriptErrors(messages) = &failure.kind {
+            let id = unit.package.id;
+            for message in messages {
+                let text = format!("{}@{}: {message}", id.name(), id.version());
+                self.emit(Event::Error(crate::Error::failure(text)));
+            }
+        }
         self.emit(Event::Error(failure_text(unit, failure, self.verbose)));
         let first = !std::mem::replace(&mut self.state().failed, true);
         if first && running > 0 {
@@ -274,10 +282,7 @@ fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {
             }
             error
         }
-        FailureKind::ScriptErrors(messages) => {
-            let error = crate::Error::failure(format!("build script of `{}` reported errors", unit.package.id));
-            messages.iter().fold(error, |error, message| error.because(message))
-        }
+        FailureKind::ScriptErrors(_) => crate::Error::failure("build script logged errors"),
         FailureKind::Denied(diagnostic) => crate::Error::from(diagnostic.clone()),
         FailureKind::Sandbox(sandbox) => crate::Error::failure(could_not).because(sandbox),
         FailureKind::Other(diagnostic) => crate::Error::from(diagnostic.clone()).while_doing(could_not),
@@ -318,15 +323,14 @@ pub fn describe(unit: &Unit) -> String {
 
 fn fix_flag(unit: &Unit) -> String {
     let name = unit.target.name;
-    let flag = match &unit.target.kind {
+    match &unit.target.kind {
         TargetKind::Lib(_) => "--lib".to_owned(),
         TargetKind::Bin => format!("--bin \"{name}\""),
         TargetKind::Example(_) => format!("--example \"{name}\""),
         TargetKind::Test => format!("--test \"{name}\""),
         TargetKind::Bench => format!("--bench \"{name}\""),
         TargetKind::BuildScript => String::new(),
-    };
-    if unit.mode.is_test() && unit.target.is_lib() { format!("{flag} --tests") } else { flag }
+    }
 }
 
 fn progress_name(unit: &Unit) -> String {

@@ -98,6 +98,26 @@ impl UnitGraph {
         &self.units[index.0 as usize]
     }
 
+    /// Takes out the doctests, which start no rustc; what they need stays. Returns how many there were.
+    pub fn remove_doctests(&mut self) -> usize {
+        let before = self.units.len();
+        let mut new_indexes = Vec::with_capacity(before);
+        let mut kept = 0;
+        for unit in &self.units {
+            let stays = unit.mode != CompileMode::Doctest;
+            new_indexes.push(stays.then_some(UnitIndex(kept)));
+            kept += u32::from(stays);
+        }
+        let moved = |index: UnitIndex| new_indexes.get(index.0 as usize).copied().flatten();
+        self.units.retain(|unit| unit.mode != CompileMode::Doctest);
+        for dependency in self.units.iter_mut().flat_map(|unit| &mut unit.dependencies) {
+            // Nothing depends on a doctest.
+            dependency.unit = moved(dependency.unit).unwrap_or(dependency.unit);
+        }
+        self.roots = self.roots.iter().filter_map(|root| moved(*root)).collect();
+        before - self.units.len()
+    }
+
     /// All units with their indexes, dependencies first.
     pub fn iter(&self) -> impl Iterator<Item = (UnitIndex, &Unit)> {
         (0..).map(UnitIndex).zip(&self.units)

@@ -155,7 +155,8 @@ fn build(application: &Application, profile: &str, side: &Side, roots: &Roots) -
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let again = side.run(root, &["build", "--locked", "--profile", profile, "--message-format=json"]);
     let messages = again.stdout.lines().flat_map(|line| fields(&commands::hashless(&roots.normalise(line)))).collect();
-    let status_lines = outcome.stderr.lines().filter_map(|line| status_line(&roots.normalise(line))).collect();
+    let status_lines =
+        outcome.stderr.lines().filter_map(|line| status_line(&commands::hashless(&roots.normalise(line)))).collect();
     Ok(Build { outcome, lockfile_kept, artifacts, version, messages, status_lines })
 }
 
@@ -166,7 +167,22 @@ fn fields(line: &str) -> Vec<String> {
     let kind =
         message.get("target").map(|target| format!(" {} {}", target["kind"][0], target["name"])).unwrap_or_default();
     let about = format!("{} {}{kind}", message.get("reason").unwrap_or(&Value::Null), package.unwrap_or_default());
-    message.iter().map(|(key, value)| format!("{about}: {key} = {value}")).collect()
+    message.iter().map(|(key, value)| format!("{about}: {key} = {}", in_order(value))).collect()
+}
+
+/// The value with the members of its objects in alphabetical order, which has no meaning: Cargo changes rustc's order when
+/// it takes the colours out of a message.
+fn in_order(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> =
+                members.iter().map(|(name, value)| format!("{name:?}:{}", in_order(value))).collect();
+            members.sort();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(in_order).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
 }
 
 /// A status line without what may differ: times, commands (compared apart), and what is said of downloads.
