@@ -39,12 +39,17 @@ fn manifest_path(place: &Place, matches: &ArgMatches) -> Result<Option<PathBuf>>
     let Some(path) = known(matches, "manifest-path").and_then(|()| matches.get_one::<String>("manifest-path")) else {
         return Ok(None);
     };
-    let path = place.current_dir.join(path);
+    let (given, path) = (path, place.current_dir.join(path));
+    if path.is_dir() {
+        let error = Error::failure(format!("manifest path `{given}` is a directory but expected a file"));
+        let inner = path.join("Cargo.toml");
+        return Err(if inner.exists() { error.help(format!("{} exists", inner.display())) } else { error });
+    }
     if path.file_name().is_none_or(|name| name != "Cargo.toml") {
         return Err(Error::failure("the manifest-path must be a path to a Cargo.toml file"));
     }
     if !path.exists() {
-        return Err(Error::failure(format!("manifest path `{}` does not exist", path.display())));
+        return Err(Error::failure(format!("manifest path `{given}` does not exist")));
     }
     Ok(Some(path))
 }

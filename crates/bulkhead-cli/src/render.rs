@@ -66,6 +66,7 @@ impl<'a> Renderer<'a> {
             Event::Text(line) => shell.line(escaped(&line).as_ref()),
             Event::Json(line) => self.output(&line),
             Event::BuildProgress { done, total, running } => {
+                crate::interrupt::processes_run();
                 self.progress("Building", done, total, &running.join(", "));
             }
             Event::Finished { profile, duration } => {

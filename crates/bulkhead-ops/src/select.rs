@@ -16,7 +16,7 @@ use crate::options::PackageOptions;
 /// A specification that matches no member, and `--exclude` without `--workspace`.
 pub fn members(workspace: &Workspace, options: &PackageOptions) -> Result<Vec<Arc<Package>>> {
     if !options.exclude.is_empty() && !options.workspace {
-        return Err(Error::new(crate::ErrorKind::Usage, "--exclude can only be used together with --workspace"));
+        return Err(Error::failure("--exclude can only be used together with --workspace"));
     }
     let wanted: BTreeSet<PackageId> = if options.workspace {
         excluded(workspace, &options.exclude)?

@@ -436,6 +436,42 @@ fn attack_31_nobody_is_asked_and_no_answer_counts() {
     assert_eq!(stage.bulkhead(&["trust", "--list"]).stdout, "");
 }
 
+/// Attack 9: a toolchain that lies in the repository. rustup's own shims would start its programs.
+#[test]
+fn attack_9_a_toolchain_of_the_repository_is_not_started() {
+    let stage = Stage::new(APP);
+    let shims = stage.home.path().join("shims");
+    std::fs::create_dir(&shims).unwrap();
+    for name in ["rustup", "rustc", "cargo"] {
+        std::fs::write(shims.join(name), format!("#!/bin/sh\necho \"{MARK}\" >&2\n")).unwrap();
+        std::fs::set_permissions(shims.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let real = toolchain_program("rustc");
+    plant(&stage, "tc/bin/rustc", &format!("exec {} \"$@\"", real.display()));
+    let rustup_home = stage.home.path().join(".rustup");
+    std::fs::create_dir_all(rustup_home.join("toolchains")).unwrap();
+    let toolchain = real.parent().unwrap().parent().unwrap();
+    std::os::unix::fs::symlink(toolchain, rustup_home.join("toolchains/stable")).unwrap();
+    std::fs::write(rustup_home.join("settings.toml"), "default_toolchain = \"stable\"\nversion = \"12\"\n").unwrap();
+    let build = || {
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", shims.display());
+        stage.command(&["check"]).env("PATH", path).env("RUSTUP_HOME", &rustup_home).run()
+    };
+    let absolute = format!("[toolchain]\npath = \"{}\"\n", stage.project.path("tc").display());
+    for text in [absolute.as_str(), "[toolchain]\npath = \"./tc\"\n", "[toolchain]\nchannel = \"../../tc\"\n"] {
+        stage.project.write("rust-toolchain.toml", text);
+        let outcome = build();
+        assert_ne!(outcome.code(), Some(0), "{outcome}");
+        assert!(outcome.stderr.contains("rust-toolchain.toml"), "{outcome}");
+        assert_not_marked(&stage, &outcome);
+    }
+    // The benign twin: an installed toolchain by its name.
+    stage.project.write("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\n");
+    let outcome = build();
+    outcome.assert_success();
+    assert_not_marked(&stage, &outcome);
+}
+
 /// Attack 4: the search for programs does not pass through the project.
 #[test]
 fn attack_4_programs_are_not_looked_for_in_the_project() {
