@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bulkhead_config::Definition;
 use bulkhead_resolver::features::{self, FeatureOptions, FeaturePlatform, FeatureResolver};
 use bulkhead_resolver::{ActivatedFeatures, MemberFeatures};
-use bulkhead_schema::{Diagnostic, PackageId, Symbol};
+use bulkhead_schema::{Dependency, Diagnostic, PackageId, Symbol};
 use bulkhead_source::Client;
 use bulkhead_unit_graph::request::{PlanInput, PlanRequest};
 use bulkhead_unit_graph::{BuildOptions, CompileKind, PlatformFlags, Toolchain, UnitGraph};
@@ -235,11 +235,19 @@ pub fn activate(
     let requested = features::requested(&summaries, &choice.features, choice.all_features, choice.no_default_features)
         .map_err(|error| Error::from(Diagnostic::from(error)))?;
     let mut packages: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
+    // Resolver 1 activates what other platforms would need; it need not be there.
+    let roots: Vec<_> = wanted.selected.iter().map(|package| package.id).collect();
+    let reached = (!wanted.targets.is_empty()).then(|| needed(&roots, locked, wanted.toolchain));
+    let is_needed = |id: &PackageId| reached.as_ref().is_none_or(|reached| reached.contains(id));
     loop {
         let is_proc_macro = |id: PackageId| packages.get(&id).is_some_and(|package| package.is_proc_macro());
         let activated = activated(project, locked, &requested, wanted, &is_proc_macro)?;
-        let missing: BTreeSet<_> =
-            activated.features.keys().map(|(id, _)| *id).filter(|id| !packages.contains_key(id)).collect();
+        let missing: BTreeSet<_> = activated
+            .features
+            .keys()
+            .map(|(id, _)| *id)
+            .filter(|id| !packages.contains_key(id) && is_needed(id))
+            .collect();
         if missing.is_empty() {
             return Ok((activated, packages));
         }
@@ -371,4 +379,24 @@ pub fn jobs(given: Option<i32>, project: &Project) -> Result<u32> {
         return Err(Error::failure("jobs may not be 0"));
     }
     Ok(u32::try_from(jobs).unwrap_or(u32::MAX))
+}
+
+/// The packages that `roots` can need on the platforms in `toolchain` (the host, for build code, among them).
+pub fn needed(roots: &[PackageId], locked: &Locked<'_>, toolchain: &Toolchain) -> BTreeSet<PackageId> {
+    let applies = |dependency: &Dependency| {
+        dependency
+            .platform
+            .as_ref()
+            .is_none_or(|platform| toolchain.platforms.values().any(|info| platform.matches(&info.triple, &info.cfg)))
+    };
+    let mut reached = BTreeSet::new();
+    let mut pending = roots.to_vec();
+    while let Some(id) = pending.pop() {
+        if !reached.insert(id) {
+            continue;
+        }
+        let edges = locked.resolve.nodes.get(&id).into_iter().flat_map(|node| &node.dependencies);
+        pending.extend(edges.filter(|edge| edge.declared.iter().any(&applies)).map(|edge| edge.id));
+    }
+    reached
 }

@@ -8,6 +8,8 @@ use bulkhead_resolver::Registry;
 use bulkhead_schema::index::{IndexFile, VersionEntry};
 use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, Summary};
 use bulkhead_source::{Client, SourceError, SparseIndex};
+use bulkhead_store::Store;
+use bulkhead_trust::Digest;
 
 use crate::error::Result;
 use crate::{Error, ErrorKind, Event};
@@ -39,13 +41,28 @@ pub struct Indexes<'a> {
     registries: BTreeMap<SourceId, SparseIndex>,
     files: BTreeMap<(SourceId, PackageName), Option<Arc<IndexFile>>>,
     announced: BTreeSet<SourceId>,
+    downloaded: Option<Downloaded>,
+}
+
+/// What offline resolution prefers: versions that are on this machine.
+struct Downloaded {
+    store: Store,
+    /// What the lockfile names counts as there: it must not be changed behind the user's back.
+    kept: BTreeSet<PackageId>,
+    /// The versions of each package that are there, where any is.
+    versions: BTreeMap<(SourceId, PackageName), Vec<VersionEntry>>,
 }
 
 impl<'a> Indexes<'a> {
     /// No index yet. `cache` is the folder of the index cache.
     pub fn new(client: &'a Client, cache: PathBuf, roots: BTreeMap<SourceId, String>) -> Self {
         let (registries, files, announced) = Default::default();
-        Self { client, cache, roots, registries, files, announced }
+        Self { client, cache, roots, registries, files, announced, downloaded: None }
+    }
+
+    /// From now on, of the packages of which some version is in `store` or in `kept`, the others are passed over.
+    pub fn prefer_downloaded(&mut self, store: Store, kept: BTreeSet<PackageId>) {
+        self.downloaded = Some(Downloaded { store, kept, versions: BTreeMap::new() });
     }
 
     /// The index of `source`, which must be a registry that is read over HTTP.
@@ -133,6 +150,9 @@ impl<'a> Indexes<'a> {
                 (Err(error), Need::Required) => return Err(source_error(error)),
                 (Err(_), Need::Likely) => continue,
             };
+            if let (Some(downloaded), Some(file)) = (&mut self.downloaded, &file) {
+                downloaded.note(source, answer.name, file);
+            }
             new += usize::from(self.files.insert((source, answer.name), file).is_none());
         }
         Ok(new)
@@ -149,6 +169,21 @@ impl<'a> Indexes<'a> {
     }
 }
 
+impl Downloaded {
+    fn note(&mut self, source: SourceId, name: PackageName, file: &IndexFile) {
+        let is_here = |(position, entry): &(usize, &VersionEntry)| {
+            let digest = || Digest::parse(file.summary(*position).ok()?.checksum.as_deref()?).ok();
+            self.kept.contains(&PackageId::new(name, entry.version.clone(), source))
+                || digest().is_some_and(|digest| self.store.contains(digest))
+        };
+        let versions: Vec<_> =
+            file.versions().iter().enumerate().filter(is_here).map(|(_, entry)| entry.clone()).collect();
+        if !versions.is_empty() {
+            self.versions.insert((source, name), versions);
+        }
+    }
+}
+
 /// Git, path and directory sources have no index.
 fn source_is_readable(source: SourceId) -> bool {
     source.is_registry()
@@ -157,6 +192,10 @@ fn source_is_readable(source: SourceId) -> bool {
 impl Registry for Indexes<'_> {
     fn versions(&self, source: SourceId, name: PackageName) -> Option<&[VersionEntry]> {
         let file = self.files.get(&(source, name))?;
+        if let Some(versions) = self.downloaded.as_ref().and_then(|downloaded| downloaded.versions.get(&(source, name)))
+        {
+            return Some(versions);
+        }
         Some(file.as_ref().map(|file| file.versions()).unwrap_or_default())
     }
 

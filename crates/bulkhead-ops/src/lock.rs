@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bulkhead_resolver::lock::{self, Changes, Previous};
 use bulkhead_resolver::{Outcome, Request, Resolve, ResolveErrorKind, Unlock};
 use bulkhead_schema::lockfile::{self, Lockfile};
-use bulkhead_schema::{PackageName, SourceId, Summary};
+use bulkhead_schema::{PackageId, PackageName, SourceId, Summary};
 use bulkhead_source::Client;
+use bulkhead_store::Store;
 use bulkhead_workspace::{ResolverBehavior, Workspace};
 
 use crate::client::index_roots;
@@ -87,6 +88,11 @@ pub fn resolve<'a>(
     }
     let cache = global.place.bulkhead_home.join("index");
     let mut indexes = Indexes::new(client, cache, index_roots(&project.configuration)?);
+    if client.options().offline {
+        let store = Store::open(&global.place.bulkhead_home)?;
+        let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied()).collect();
+        indexes.prefer_downloaded(store, kept);
+    }
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
     let mut question = Request::for_lockfile(&members, &path_packages, previous.as_ref());
@@ -99,8 +105,9 @@ pub fn resolve<'a>(
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
     let new = lock::updated(&resolve, on_disk.as_ref().map(|(text, lockfile)| (lockfile, text.as_str())), lowest);
-    let changes =
-        lock::changes(previous.as_ref(), &resolve, &indexes, rust_version.as_ref().or(request.rustc.as_ref()));
+    let is_member = |id| workspace.members.iter().any(|package| package.id == id);
+    let rust = rust_version.as_ref().or(request.rustc.as_ref());
+    let changes = lock::changes(previous.as_ref(), &resolve, &is_member, &indexes, rust);
     let changed = new.is_some();
     if let Some(text) = new {
         refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve)?;
@@ -172,16 +179,11 @@ fn local_summaries(workspace: &Workspace) -> Vec<Arc<Summary>> {
 /// Asks the resolver until nothing is missing: first with what the cache knows of the locked packages, so that a
 /// lockfile that still fits costs no request; if that is not enough, with current answers.
 fn solve(question: &Request<'_>, indexes: &mut Indexes<'_>, current: bool, events: &dyn Fn(Event)) -> Result<Resolve> {
-    if let (false, Some(previous)) = (current, question.previous) {
-        let locked: BTreeSet<_> = previous.packages.keys().map(|id| (id.source(), id.name())).collect();
-        indexes.load(&locked, Freshness::Cached, Need::Required, events)?;
-        let keeps = |resolve: &Resolve| {
-            resolve.nodes.keys().all(|id| !id.source().is_registry() || previous.packages.contains_key(id))
-        };
-        match bulkhead_resolver::resolve(question, indexes) {
-            Ok(Outcome::Resolved(resolve)) if keeps(&resolve) => return Ok(resolve),
-            _ => indexes.forget(),
+    if !current && let Some(previous) = question.previous {
+        if let Some(resolve) = solve_from_cache(question, previous, indexes, events)? {
+            return Ok(resolve);
         }
+        indexes.forget();
     }
     for _ in 0..MAX_ROUNDS {
         match bulkhead_resolver::resolve(question, indexes) {
@@ -195,6 +197,29 @@ fn solve(question: &Request<'_>, indexes: &mut Indexes<'_>, current: bool, event
         }
     }
     Err(Error::failure(format!("the dependency graph is deeper than {MAX_ROUNDS} levels")))
+}
+
+/// The graph that the lockfile still describes, as far as the cache can tell.
+fn solve_from_cache(
+    question: &Request<'_>,
+    previous: &Previous,
+    indexes: &mut Indexes<'_>,
+    events: &dyn Fn(Event),
+) -> Result<Option<Resolve>> {
+    let mut wanted: BTreeSet<_> = previous.packages.keys().map(|id| (id.source(), id.name())).collect();
+    // A patched package is not in the lockfile under its registry, but the resolver asks for it there.
+    for _ in 0..2 {
+        indexes.load(&wanted, Freshness::Cached, Need::Required, events)?;
+        match bulkhead_resolver::resolve(question, indexes) {
+            Ok(Outcome::Missing(names)) => wanted = names,
+            Ok(Outcome::Resolved(resolve)) => {
+                let locked = |id: &PackageId| !id.source().is_registry() || previous.packages.contains_key(id);
+                return Ok(resolve.nodes.keys().all(locked).then_some(resolve));
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(None)
 }
 
 /// Loads what is missing, and right away what its newest versions will ask for, so that a fresh graph takes a few

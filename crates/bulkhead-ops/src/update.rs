@@ -75,8 +75,9 @@ fn named(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(Event
         packages.insert(one(&locked, spec)?);
     }
     let precise = options.precise.as_ref().map(|text| {
-        semver::Version::parse(text)
-            .map_err(|error| Error::failure(format!("invalid version format for precise version `{text}`")).because(error))
+        semver::Version::parse(text).map_err(|error| {
+            Error::failure(format!("invalid version format for precise version `{text}`")).because(error)
+        })
     });
     Ok(Unlock::Packages { packages, recursive: options.recursive, precise: precise.transpose()? })
 }

@@ -60,26 +60,29 @@ pub struct Changes {
     pub packages: Vec<PackageChange>,
     /// Unchanged packages of which a newer version exists; only `update` tells their number, with `--verbose` all.
     pub behind: Vec<PackageChange>,
-    /// How many registry or git packages were locked anew: `Locking N packages to latest compatible versions`.
+    /// How many packages, members left out, were locked anew: `Locking N packages to latest compatible versions`.
     pub locked: usize,
 }
 
 /// Compares two resolutions. `old` is `None` for a new lockfile; `rust_version` is the lowest that the workspace
 /// supports, or rustc's.
+///
+/// `is_member` tells the workspace's members, of which nothing is said.
 pub fn changes(
     old: Option<&Previous>,
     new: &Resolve,
+    is_member: &dyn Fn(PackageId) -> bool,
     registry: &dyn Registry,
     rust_version: Option<&Version>,
 ) -> Changes {
     let notes = Notes { registry, rust_version, direct: direct_dependencies(new) };
     let mut packages: BTreeMap<(PackageName, SourceId), (Vec<PackageId>, Vec<PackageId>)> = BTreeMap::new();
     let key = |id: PackageId| (id.name(), id.source());
-    let is_remote = |id: &&PackageId| !id.source().is_path();
-    for &id in old.iter().flat_map(|old| old.packages.keys()).filter(is_remote) {
+    let is_foreign = |id: &&PackageId| !is_member(**id);
+    for &id in old.iter().flat_map(|old| old.packages.keys()).filter(is_foreign) {
         packages.entry(key(id)).or_default().0.push(id);
     }
-    for &id in new.nodes.keys().filter(is_remote) {
+    for &id in new.nodes.keys().filter(is_foreign) {
         packages.entry(key(id)).or_default().1.push(id);
     }
     let mut changes = Changes::default();

@@ -116,7 +116,8 @@ pub(crate) fn has_extra_filename(context: &Context<'_>, index: UnitIndex) -> boo
     let types = unit.target.crate_types();
     let triple = context.platform(unit.platform).map(|platform| platform.triple);
     let named_program = triple.is_some_and(|triple| triple.starts_with("wasm32-") || triple.contains("msvc"));
-    let dynamic = types.iter().any(|each| matches!(each, CrateType::Dylib | CrateType::Cdylib));
+    let library = matches!(unit.target.kind, TargetKind::Lib(_));
+    let dynamic = library && types.iter().any(|each| matches!(each, CrateType::Dylib | CrateType::Cdylib));
     let fixed = dynamic || (types.contains(&CrateType::Bin) && !unit.target.is_build_script() && named_program);
     !(fixed && unit.package.id.source().is_path())
 }

@@ -28,7 +28,9 @@ fn flags_that_choose_what_is_built_mean_what_they_mean_to_cargo() {
         let steps = |text: &str| {
             let mut lines: Vec<String> = text
                 .lines()
-                .filter(|line| ["Compiling", "Checking", "Finished", "Executable"].iter().any(|verb| line.contains(verb)))
+                .filter(|line| {
+                    ["Compiling", "Checking", "Finished", "Executable"].iter().any(|verb| line.contains(verb))
+                })
                 .map(|line| twins.cargo.neutral(&twins.bulkhead.neutral(line)))
                 .map(|line| line.split(" (target/").next().unwrap_or_default().trim_end().to_owned())
                 .collect();
@@ -88,7 +90,8 @@ fn what_makes_no_sense_is_refused_with_cargos_code_and_words() {
             twins.cargo.neutral(&twins.bulkhead.neutral(line)).replace("cargo", "bulkhead").to_lowercase()
         };
         let same = ours.code() == theirs.code() && first(&ours.stderr) == first(&theirs.stderr);
-        (!same).then(|| format!("{arguments:?}\n{:?} {}\n{:?} {}", theirs.code(), theirs.stderr, ours.code(), ours.stderr))
+        (!same)
+            .then(|| format!("{arguments:?}\n{:?} {}\n{:?} {}", theirs.code(), theirs.stderr, ours.code(), ours.stderr))
     })
     .collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
