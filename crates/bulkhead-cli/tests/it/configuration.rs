@@ -505,9 +505,9 @@ fn attack_6_configuration_of_somebody_else_is_ignored_and_named() {
     let refused = stage.bulkhead(&["trust"]);
     assert_ne!(refused.code(), Some(0), "{refused}");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    if std::os::unix::fs::chown(&path, Some(65534), None).is_ok() {
+    if std::os::unix::fs::chown(&path, Some(65533), None).is_ok() {
         let outcome = stage.bulkhead(&["check"]);
-        assert!(outcome.assert_success().stderr.contains("belongs to another user (uid 65534)"), "{outcome}");
+        assert!(outcome.assert_success().stderr.contains("belongs to another user (uid 65533)"), "{outcome}");
         assert!(!stage.project.path("theirs").exists());
         std::os::unix::fs::chown(&path, Some(0), None).unwrap();
     } else {
