@@ -258,7 +258,7 @@ pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) -> Resul
         }
         if let Some(uplifted) = output.uplifted
             && output.kind != OutputKind::DebugInfo
-            && !build.unit(index).target.is_build_script()
+            && build.graph.roots.contains(&index)
         {
             write_rule(build, index, &uplifted)?;
         }

@@ -158,10 +158,11 @@ fn installation_secret(home: &std::path::Path) -> Result<String> {
 /// `` `dev` profile [unoptimized + debuginfo] ``
 fn profile_summary(prepared: &Prepared) -> String {
     let name = prepared.build_options.profile;
-    let units = prepared.graph.roots.first().map(|root| prepared.graph.unit(*root));
-    let Some(profile) = units.map(|unit| &unit.profile) else { return format!("`{name}` profile") };
-    let mut parts = vec![if profile.opt_level == "0" { "unoptimized" } else { "optimized" }];
-    if profile.debug != bulkhead_workspace::DebugInfo::None {
+    let Ok((opt_level, debug)) = prepared.project.workspace.profiles.levels(&name) else {
+        return format!("`{name}` profile");
+    };
+    let mut parts = vec![if opt_level == "0" { "unoptimized" } else { "optimized" }];
+    if debug != bulkhead_workspace::DebugInfo::None {
         parts.push("debuginfo");
     }
     format!("`{name}` profile [{}]", parts.join(" + "))

@@ -357,7 +357,7 @@ pub fn shell_line(command: &Command, with_environment: bool) -> String {
 
 /// A word of a command line, in quotes where a shell would not take it as it is.
 pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/,.:+@%^".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/,.+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }

@@ -138,10 +138,9 @@ fn what_to_emit(context: &Context<'_>, index: UnitIndex, args: &mut Arguments) {
         CompileMode::Build if !requires_upstream_objects(unit) => "--emit=dep-info,metadata,link",
         _ => "--emit=dep-info,link",
     });
-    // Members that link a dylib of the workspace must share one standard library with it.
+    // What links somebody else's dylib must share one standard library with it.
     let dylib = unit.target.crate_types().contains(&CrateType::Dylib);
-    let others = context.options.members.iter().any(|member| *member != unit.package.id);
-    if unit.target.is_proc_macro() || (dylib && others) {
+    if unit.target.is_proc_macro() || (dylib && !context.options.members.contains(&unit.package.id)) {
         args.codegen("prefer-dynamic");
     }
 }

@@ -178,6 +178,16 @@ impl Profiles {
         Ok(self.compute(name, request)?.is_strip_default)
     }
 
+    /// The optimisation level and the debug level of the profile `name` without overrides, as Cargo sums it up.
+    ///
+    /// # Errors
+    ///
+    /// There is no profile of that name.
+    pub fn levels(&self, name: &str) -> Result<(Symbol, DebugInfo), Diagnostic> {
+        let settings = Settings::new(self.table(name)?, self.is_release_like(name));
+        Ok((settings.opt_level, settings.debug))
+    }
+
     fn compute(&self, name: &str, request: &ProfileRequest) -> Result<Computed, Diagnostic> {
         let table = self.table(name)?;
         let mut settings = Settings::new(table, self.is_release_like(name));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bulkhead_schema::manifest::{Manifest, PackageTable, Publish, Readme, Spanned};
+use bulkhead_schema::manifest::{Inheritable, Manifest, PackageTable, Publish, Readme, Spanned};
 use bulkhead_schema::{Dependency, Diagnostic, Features, PackageId, PackageName, SourceId, Summary, Symbol};
 use semver::Version;
 
@@ -112,7 +112,32 @@ impl<'a> Assembly<'a> {
                 let span = self.package.edition.as_ref().map_or(self.package.span.clone(), Spanned::span);
                 super::edition(self.manifest, text, span, findings)
             }
-            None => Edition::E2015,
+            None => {
+                self.recommend_edition(findings);
+                Edition::E2015
+            }
+        }
+    }
+
+    /// Says which edition the package could have, if it names none.
+    fn recommend_edition(&self, findings: &mut Vec<Diagnostic>) {
+        let supported = |edition: &Edition| match self.package.rust_version.as_ref().map(Spanned::get_ref) {
+            Some(Inheritable::Value(text)) => {
+                partial_version(text).is_some_and(|version| edition.first_version() <= version)
+            }
+            _ => true,
+        };
+        let Some(newest) = Edition::ALL.into_iter().rev().find(supported).filter(|found| *found != Edition::E2015)
+        else {
+            return;
+        };
+        let reason = match self.package.rust_version {
+            Some(_) => format!("{} is compatible with `rust-version`", newest.as_str()),
+            None => format!("the latest is {}", newest.as_str()),
+        };
+        let message = format!("no edition set: defaulting to the 2015 edition while {reason}");
+        if !self.downloaded {
+            findings.push(self.manifest.warning("no-edition", message, self.package.span.clone()));
         }
     }
 
@@ -266,7 +291,7 @@ impl<'a> Assembly<'a> {
     }
 }
 
-type Field<T> = Option<Spanned<bulkhead_schema::manifest::Inheritable<T>>>;
+type Field<T> = Option<Spanned<Inheritable<T>>>;
 
 /// The features as `cargo metadata` prints them: those of the manifest as written, and the implicit ones.
 fn written_features(manifest: &Manifest, features: &Features) -> BTreeMap<Symbol, Vec<String>> {
