@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bulkhead_schema::manifest::{self, DependencyTable, Manifest, Origin, ProfileTable};
 use bulkhead_schema::{Dependency, Diagnostic, Level, PackageId, SourceId};
 
-use crate::package::{Assembly, DependencyRules, Inheritance, MISSING_FILE, assemble, has_errors};
+use crate::package::{Assembly, DependencyRules, Inheritance, MISSING_FILE, NO_EDITION, assemble, has_errors};
 use crate::{Edition, Files, Package, Profiles};
 
 /// What loading has to be told.
@@ -118,10 +118,17 @@ pub fn load(files: &dyn Files, options: &LoadOptions<'_>) -> Result<(Workspace, 
         Some(mut workspace) if !has_errors(&findings) => {
             let missing = findings.extract_if(.., |finding| finding.code == MISSING_FILE);
             workspace.missing_targets = missing.map(|finding| Diagnostic { level: Level::Error, ..finding }).collect();
+            findings.retain(|finding| finding.code != NO_EDITION || is_about_member(finding, &workspace));
             Ok((workspace, findings))
         }
         _ => Err(findings),
     }
+}
+
+/// Whether a finding is in the manifest of a member: advice about other packages is not for this project.
+fn is_about_member(finding: &Diagnostic, workspace: &Workspace) -> bool {
+    let location = finding.location.as_ref();
+    location.is_none_or(|found| workspace.members.iter().any(|member| member.manifest_path == found.path))
 }
 
 /// Loads one downloaded package, unpacked in the store.

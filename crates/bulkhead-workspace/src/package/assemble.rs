@@ -12,6 +12,9 @@ use super::targets::{self, Search};
 use super::{DependencyRules, Inheritance, Package, PackageDetails, features, has_errors, lints};
 use crate::{Edition, Files, Target, TargetKind, path};
 
+/// Code of the advice to name an edition.
+pub(crate) const NO_EDITION: &str = "no-edition";
+
 /// What a package is assembled from.
 #[derive(Clone, Copy)]
 pub(crate) struct Assembly<'a> {
@@ -137,7 +140,7 @@ impl<'a> Assembly<'a> {
         };
         let message = format!("no edition set: defaulting to the 2015 edition while {reason}");
         if !self.downloaded {
-            findings.push(self.manifest.warning("no-edition", message, self.package.span.clone()));
+            findings.push(self.manifest.warning(NO_EDITION, message, self.package.span.clone()));
         }
     }
 

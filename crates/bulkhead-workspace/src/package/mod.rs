@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bulkhead_schema::manifest::Manifest;
 use bulkhead_schema::{Diagnostic, PackageId, Summary, Symbol};
 
-pub(crate) use assemble::{Assembly, assemble};
+pub(crate) use assemble::{Assembly, NO_EDITION, assemble};
 pub(crate) use dependencies::DependencyRules;
 pub(crate) use inherit::{Inheritance, has_errors};
 pub(crate) use targets::MISSING_FILE;

@@ -44,16 +44,17 @@ fn edition_2015_stops_looking_once_one_target_is_named() {
     check(
         &format!("//- /p/Cargo.toml\n{manifest}{TREE}"),
         &expect![[r#"
-        root /p resolver V1
-        member default current
-          p v0.0.0 (/p) edition 2015
-            lib [Lib] p src/lib.rs [test doctest bench doc]
-            bin zz src/bin/a.rs [test bench doc]
-            example [Bin] e examples/e.rs []
-            test t tests/t.rs [test]
-            bench b benches/b/main.rs [bench]
-            buildscript build-script-build build.rs []
-    "#]],
+            root /p resolver V1
+            member default current
+              p v0.0.0 (/p) edition 2015
+                lib [Lib] p src/lib.rs [test doctest bench doc]
+                bin zz src/bin/a.rs [test bench doc]
+                example [Bin] e examples/e.rs []
+                test t tests/t.rs [test]
+                bench b benches/b/main.rs [bench]
+                buildscript build-script-build build.rs []
+            warning: /p/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
+        "#]],
     );
 }
 
@@ -176,6 +177,7 @@ on = ['dep:named', 'named?/x', 'alias/y']
                 feature default = [free, plain/x]
                 feature free = [dep:free]
                 feature on = [dep:named, named?/x, alias/y]
+            warning: /p/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
         "#]],
     );
 }
@@ -197,6 +199,7 @@ c = []
 //- /p/src/lib.rs
 ",
         &expect![[r#"
+            Warning: /p/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
             Error: /p/Cargo.toml:8:6: feature `x` includes `none` which is neither a dependency nor another feature [feature-value]
             Error: /p/Cargo.toml:8:14: feature `x` includes `none/y`, but `none` is not a dependency [feature-value]
             Error: /p/Cargo.toml:8:24: feature `x` includes `dep:none`, but `none` is not listed as a dependency [feature-value]
@@ -233,6 +236,7 @@ x = '1'
 //- /p/src/lib.rs
 ",
         &expect![[r#"
+            Warning: /p/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
             Error: /p/Cargo.toml:11:1: invalid package name "a.b": the character '.' is not allowed [dependency]
             Error: /p/Cargo.toml:8:7: failed to parse the version requirement `one` for dependency `bad`: unexpected character 'o' while parsing major version number [version-requirement]
             Error: /p/Cargo.toml:5:1: dependency (both) specification is ambiguous. Only one of `git` or `path` is allowed. [dependency-source]

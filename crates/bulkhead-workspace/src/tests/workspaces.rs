@@ -64,6 +64,9 @@ not-looked-at = { path = '../nowhere' }
             path package excluded v0.0.0 (/w/ex/excluded)
             path package out v0.0.0 (/out)
             later: /out/Cargo.toml:4:1: failed to load `gone`, a dependency of package `out v0.0.0 (/out)`: failed to read `/gone/Cargo.toml`: no such file [dependency-missing]
+            warning: /w/crates/a/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
+            warning: /w/inner/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
+            warning: /w/crates/b/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
         "#]],
     );
 }
@@ -119,6 +122,7 @@ unused = 'deny'
               near v0.0.0 (/w/near) edition 2015
                 lib [Lib] near src/lib.rs [test doctest bench doc]
             warning: /w/m/Cargo.toml:8:1: `default-features` is ignored for log, since `default-features` was not specified for `workspace.dependencies.log`, this could become a hard error in the future [inherit-default-features]
+            warning: /w/near/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
         "#]],
     );
 }
@@ -155,6 +159,7 @@ workspace = true
 ",
         &expect![[r#"
             Error: /w/Cargo.toml:3:1: error inheriting `version` from workspace root manifest's `workspace.package.version`: `workspace.package.version` was not defined [inherit]
+            Warning: /w/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
             Error: /w/Cargo.toml:5:1: error inheriting `log` from workspace root manifest's `workspace.dependencies.log`: `dependency.log` was not found in `workspace.dependencies` [inherit]
             Error: /w/Cargo.toml:6:1: error inheriting `lints` from workspace root manifest's `workspace.lints`: `workspace.lints` was not defined [inherit]
         "#]],
@@ -208,6 +213,7 @@ name = 'loner'
 members = []
 ",
         &expect![[r#"
+            Warning: /w/loner/Cargo.toml:1:1: no edition set: defaulting to the 2015 edition while the latest is 2024 [no-edition]
             Error: /w/loner/Cargo.toml:1:1: current package believes it's in a workspace when it's not: current: `/w/loner/Cargo.toml`, workspace: `/w/Cargo.toml` [not-a-member]
               help: this may be fixable by adding `loner` to the `workspace.members` array of the manifest located at: /w/Cargo.toml
               help: alternatively, to keep it out of the workspace, add the package to the `workspace.exclude` array, or add an empty `[workspace]` table to the package's manifest
