@@ -46,7 +46,8 @@ pub struct Indexes<'a> {
 
 /// What offline resolution prefers: versions that are on this machine.
 struct Downloaded {
-    store: Store,
+    /// Digests of archives by `<name>-<version>`.
+    present: BTreeMap<String, Vec<Digest>>,
     /// What the lockfile names counts as there: it must not be changed behind the user's back.
     kept: BTreeSet<PackageId>,
     /// The versions of each package that are there, where any is.
@@ -61,8 +62,8 @@ impl<'a> Indexes<'a> {
     }
 
     /// From now on, of the packages of which some version is in `store` or in `kept`, the others are passed over.
-    pub fn prefer_downloaded(&mut self, store: Store, kept: BTreeSet<PackageId>) {
-        self.downloaded = Some(Downloaded { store, kept, versions: BTreeMap::new() });
+    pub fn prefer_downloaded(&mut self, store: &Store, kept: BTreeSet<PackageId>) {
+        self.downloaded = Some(Downloaded { present: store.listing(), kept, versions: BTreeMap::new() });
     }
 
     /// The index of `source`, which must be a registry that is read over HTTP.
@@ -171,10 +172,15 @@ impl<'a> Indexes<'a> {
 
 impl Downloaded {
     fn note(&mut self, source: SourceId, name: PackageName, file: &IndexFile) {
+        // The index is asked for the checksum only of versions whose name is there: asking about all of them would cost
+        // more than resolving does.
+        // The checksum of a version whose name is not there is not asked for: to read all of them would cost more than
+        // resolving does.
+        let checksum = |position: usize| Digest::parse(file.summary(position).ok()?.checksum.as_deref()?).ok();
         let is_here = |(position, entry): &(usize, &VersionEntry)| {
-            let digest = || Digest::parse(file.summary(*position).ok()?.checksum.as_deref()?).ok();
+            let present = self.present.get(&format!("{name}-{}", entry.version));
             self.kept.contains(&PackageId::new(name, entry.version.clone(), source))
-                || digest().is_some_and(|digest| self.store.contains(digest))
+                || present.is_some_and(|digests| checksum(*position).is_some_and(|digest| digests.contains(&digest)))
         };
         let versions: Vec<_> =
             file.versions().iter().enumerate().filter(is_here).map(|(_, entry)| entry.clone()).collect();

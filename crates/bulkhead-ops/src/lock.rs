@@ -91,7 +91,7 @@ pub fn resolve<'a>(
     if client.options().offline {
         let store = Store::open(&global.place.bulkhead_home)?;
         let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied()).collect();
-        indexes.prefer_downloaded(store, kept);
+        indexes.prefer_downloaded(&store, kept);
     }
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();

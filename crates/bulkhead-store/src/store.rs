@@ -1,5 +1,6 @@
 //! The store's folder, what goes in, and what comes out.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,6 +108,21 @@ impl Store {
     /// Whether there is a package whose archive has the digest `archive`. Compares nothing.
     pub fn contains(&self, archive: Digest) -> bool {
         open_folder(&self.folder, archive.to_string().as_ref()).is_ok()
+    }
+
+    /// What is here, as the names of folders tell: the digests of archives by `<name>-<version>`. Compares nothing.
+    pub fn listing(&self) -> BTreeMap<String, Vec<Digest>> {
+        let mut found: BTreeMap<String, Vec<Digest>> = BTreeMap::new();
+        for name in folder::names_in(self.folder.as_fd()).unwrap_or_default() {
+            let Some(Ok(digest)) = name.to_str().map(Digest::parse) else { continue };
+            let Ok(package) = open_folder(&self.folder, &name) else { continue };
+            let inside = folder::names_in(package.as_fd()).unwrap_or_default();
+            let trees = inside.into_iter().filter(|name| name != ARCHIVE && name != RECORD);
+            trees
+                .filter_map(|name| name.into_string().ok())
+                .for_each(|name| found.entry(name).or_default().push(digest));
+        }
+        found
     }
 
     /// Reads everything in the store again and compares contents. Changes nothing.
