@@ -135,7 +135,7 @@ fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach
     process.write.extend(grants.write.into_iter().filter(|path| path.exists()));
     process.network = if grants.network { Network::Host } else { Network::None };
     process.limits = options.limits.clone();
-    process.observe = true;
+    process.observe = build.runs_package_code[index.0 as usize];
     process.inherit.clone_from(&build.jobserver.descriptors);
     process.level = options.level;
     process

@@ -63,11 +63,28 @@ pub(crate) struct Build<'a> {
     pub(crate) files: Vec<RecordFiles>,
     /// What identifies the build of each unit: an old one of a fresh unit, or the one that is now to be done.
     pub(crate) builds: Vec<u64>,
+    /// By [`UnitIndex`]: whether the process runs code of a package, so that what it is refused is worth observing.
+    pub(crate) runs_package_code: Vec<bool>,
     records: Mutex<BTreeMap<UnitIndex, Arc<Record>>>,
     scripts: Mutex<Arc<ScriptOutputs>>,
     /// Messages that were already shown.
     seen: Mutex<HashSet<u64>>,
     killers: Mutex<BTreeMap<UnitIndex, Killer>>,
+}
+
+/// Build scripts do, and compilers that load a procedural macro: of a direct dependency, or handed on by one. A linker
+/// or compiler that loads nothing is confined all the same, but has nothing to tell.
+fn runs_package_code(graph: &UnitGraph) -> Vec<bool> {
+    let mut loads_macros: Vec<bool> = Vec::with_capacity(graph.units.len());
+    for unit in &graph.units {
+        let dependencies = unit.dependencies.iter().map(|dependency| dependency.unit);
+        let loads = dependencies.filter(|&index| graph.unit(index).mode != CompileMode::RunBuildScript).any(|index| {
+            graph.unit(index).target.is_proc_macro() || loads_macros.get(index.0 as usize).is_none_or(|loads| *loads)
+        });
+        loads_macros.push(loads);
+    }
+    let is_script = |unit: &Unit| unit.mode == CompileMode::RunBuildScript;
+    graph.units.iter().zip(loads_macros).map(|(unit, loads)| loads || is_script(unit)).collect()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -94,6 +111,7 @@ impl<'a> Build<'a> {
             fingerprints: planner.fingerprints(),
             files: graph.iter().map(|(index, _)| record_files(index)).collect(),
             builds: (0..graph.units.len() as u64).map(|number| base.wrapping_add(number)).collect(),
+            runs_package_code: runs_package_code(graph),
             records: Mutex::default(),
             scripts: Mutex::default(),
             seen: Mutex::default(),

@@ -109,11 +109,10 @@ pub fn parse(path: &Path, text: &Arc<str>) -> Result<Node, Diagnostic> {
 /// # Errors
 /// As [`parse`]; also a text with a table header, a comment, several keys or none.
 pub fn parse_override(argument: &str) -> Result<Node, Diagnostic> {
-    let refuse =
-        |reason: String| {
-            let what = format!("failed to parse value from --config argument `{argument}` as a dotted key expression");
-            Diagnostic::error("config-argument", format!("{what}\n{reason}"))
-        };
+    let refuse = |reason: String| {
+        let what = format!("failed to parse value from --config argument `{argument}` as a dotted key expression");
+        Diagnostic::error("config-argument", format!("{what}\n{reason}"))
+    };
     let text: Arc<str> = Arc::from(argument);
     if argument.contains('\n') || argument.trim_start().starts_with(['[', '#']) {
         return Err(refuse("it must be one `KEY=VALUE`".to_owned()));
