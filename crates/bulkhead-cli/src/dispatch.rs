@@ -127,7 +127,7 @@ fn expand_alias(
 fn no_such_command(program: &'static str, name: &str) -> Error {
     let commands = command_line(program);
     let known = commands.get_subcommands().map(clap::Command::get_name);
-    let near = known.map(|known| (bulkhead_ops::select::distance(name, known), known)).min();
+    let near = known.map(|known| (bulkhead_schema::edit_distance::distance(name, known), known)).min();
     let error = Error::failure(format!("no such command: `{name}`"));
     let error = match near {
         Some((distance, known)) if distance <= 3 => {

@@ -1,24 +1,11 @@
 //! The disk, as the pure crates see it and as commands write to it.
 
 use std::io::Write;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// Removes `.` and resolves `..` by text, without following links, as Cargo does with paths in manifests.
-pub fn normalize(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
-}
+pub use bulkhead_workspace::normalize;
 
 /// Replaces the file at `path` in one step: a temporary file in the same folder, then a rename.
 ///

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bulkhead_schema::edit_distance::distance;
 use bulkhead_schema::{PackageId, PackageSpec};
 use bulkhead_workspace::{Package, Workspace};
 
@@ -78,19 +79,4 @@ fn unknown(workspace: &Workspace, spec: &str) -> Error {
         Some(name) => error.help(format!("a package with a similar name exists: `{name}`")),
         None => error,
     }
-}
-
-/// Levenshtein distance.
-pub fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in b.iter().enumerate() {
-            let change = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -12,6 +12,7 @@ pub mod build_script;
 pub mod config;
 pub mod dependency;
 pub mod diagnostic;
+pub mod edit_distance;
 pub mod ids;
 pub mod index;
 pub mod lockfile;

@@ -19,6 +19,7 @@ pub use files::{FileType, Files};
 pub use load::{LoadOptions, Patch, Replacement, ResolverBehavior, Workspace, find_manifest, load, load_package};
 pub use metadata::{metadata_json, package_id_spec};
 pub use package::{Package, PackageDetails};
+pub use path::normalize;
 pub use profile::{DebugInfo, Lto, PanicStrategy, Profile, ProfileRequest, Profiles, Strip};
 pub use target::{CrateType, Edition, Target, TargetKind};
 

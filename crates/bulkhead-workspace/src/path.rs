@@ -4,17 +4,22 @@ use std::path::{Component, Path, PathBuf};
 
 /// `path` below `base`, with `.` and `..` taken out. Links are not looked at, as in Cargo.
 pub(crate) fn join(base: &Path, path: impl AsRef<Path>) -> PathBuf {
-    let mut joined = PathBuf::new();
-    for part in base.join(path).components() {
+    normalize(&base.join(path))
+}
+
+/// `path` with `.` and `..` taken out by text, as Cargo does with paths in manifests. Links are not looked at.
+pub fn normalize(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
         match part {
             Component::CurDir => {}
             Component::ParentDir => {
-                joined.pop();
+                normal.pop();
             }
-            other => joined.push(other),
+            other => normal.push(other),
         }
     }
-    joined
+    normal
 }
 
 /// Whether `path`, taken below some folder, stays inside it: relative, and never above where it began.

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{MAX_MANIFEST_NODES, MAX_MANIFEST_SIZE, Manifest, Origin, Spanned};
 use crate::Diagnostic;
+use crate::edit_distance::distance;
 
 /// A spanned value of the tree.
 pub(super) type Value<'t> = &'t Spanned<DeValue<'t>>;
@@ -261,18 +262,4 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let limit = (word.chars().count() / 3).max(1);
     let scored = known.iter().map(|candidate| (distance(word, candidate), *candidate));
     scored.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
-}
-
-/// Levenshtein distance, with a swap of neighbours counted as two edits.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.chars().enumerate() {
-            let substitute = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.chars().count()]
 }
