@@ -14,9 +14,9 @@ use bulkhead_workspace::{ResolverBehavior, Workspace};
 
 use crate::client::index_roots;
 use crate::error::Result;
-use crate::indexes::{Freshness, Indexes, Need};
 use crate::options::GlobalOptions;
 use crate::project::Project;
+use crate::sources::{Freshness, Need, Sources};
 use crate::{Error, ErrorKind, Event, disk, tampering};
 
 /// Largest lockfile that is read, in bytes.
@@ -51,8 +51,8 @@ impl LockRequest {
 pub struct Locked<'a> {
     /// The graph.
     pub resolve: Resolve,
-    /// The index entries that were loaded for it.
-    pub indexes: Indexes<'a>,
+    /// What was read of its sources.
+    pub sources: Sources<'a>,
     /// What differs from the lockfile on disk.
     pub changes: Changes,
     /// The lockfile on disk before, decoded.
@@ -87,11 +87,11 @@ pub fn resolve<'a>(
         tampering::check(previous, project, &request.unlock)?;
     }
     let cache = global.place.bulkhead_home.join("index");
-    let mut indexes = Indexes::new(client, cache, index_roots(&project.configuration)?);
+    let mut sources = Sources::new(client, cache, index_roots(&project.configuration)?);
     if client.options().offline {
         let store = Store::open(&global.place.bulkhead_home)?;
         let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied()).collect();
-        indexes.prefer_downloaded(&store, kept);
+        sources.prefer_downloaded(&store, kept);
     }
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
@@ -101,13 +101,13 @@ pub fn resolve<'a>(
     question.unlock = request.unlock.clone();
     question.rust_versions = preferred_rust_versions(project, request)?;
     let rust_version = question.rust_versions.iter().min().cloned();
-    let resolve = solve(&question, &mut indexes, request.current, events)?;
+    let resolve = solve(&question, &mut sources, request.current, events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
     let new = lock::updated(&resolve, on_disk.as_ref().map(|(text, lockfile)| (lockfile, text.as_str())), lowest);
     let is_member = |id| workspace.members.iter().any(|package| package.id == id);
     let rust = rust_version.as_ref().or(request.rustc.as_ref());
-    let changes = lock::changes(previous.as_ref(), &resolve, &is_member, &indexes, rust);
+    let changes = lock::changes(previous.as_ref(), &resolve, &is_member, &sources, rust);
     let changed = new.is_some();
     if let Some(text) = new {
         refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve)?;
@@ -116,7 +116,7 @@ pub fn resolve<'a>(
             disk::write_atomically(&path, with_line_endings(old, &text).as_bytes())?;
         }
     }
-    Ok(Locked { resolve, indexes, changes, previous, changed, rust_version })
+    Ok(Locked { resolve, sources, changes, previous, changed, rust_version })
 }
 
 /// `[patch]` tables with the packages that they name.
@@ -178,17 +178,17 @@ fn local_summaries(workspace: &Workspace) -> Vec<Arc<Summary>> {
 
 /// Asks the resolver until nothing is missing: first with what the cache knows of the locked packages, so that a
 /// lockfile that still fits costs no request; if that is not enough, with current answers.
-fn solve(question: &Request<'_>, indexes: &mut Indexes<'_>, current: bool, events: &dyn Fn(Event)) -> Result<Resolve> {
+fn solve(question: &Request<'_>, sources: &mut Sources<'_>, current: bool, events: &dyn Fn(Event)) -> Result<Resolve> {
     if !current && let Some(previous) = question.previous {
-        if let Some(resolve) = solve_from_cache(question, previous, indexes, events)? {
+        if let Some(resolve) = solve_from_cache(question, previous, sources, events)? {
             return Ok(resolve);
         }
-        indexes.forget();
+        sources.forget();
     }
     for _ in 0..MAX_ROUNDS {
-        match bulkhead_resolver::resolve(question, indexes) {
+        match bulkhead_resolver::resolve(question, sources) {
             Ok(Outcome::Resolved(resolve)) => return Ok(resolve),
-            Ok(Outcome::Missing(names)) => load_closure(&names, question, indexes, events)?,
+            Ok(Outcome::Missing(names)) => load_closure(&names, question, sources, events)?,
             Err(error) => {
                 let tampered = error.kind == ResolveErrorKind::ChecksumChanged;
                 let kind = if tampered { ErrorKind::Verification } else { ErrorKind::Failure };
@@ -203,14 +203,14 @@ fn solve(question: &Request<'_>, indexes: &mut Indexes<'_>, current: bool, event
 fn solve_from_cache(
     question: &Request<'_>,
     previous: &Previous,
-    indexes: &mut Indexes<'_>,
+    sources: &mut Sources<'_>,
     events: &dyn Fn(Event),
 ) -> Result<Option<Resolve>> {
     let mut wanted: BTreeSet<_> = previous.packages.keys().map(|id| (id.source(), id.name())).collect();
     // A patched package is not in the lockfile under its registry, but the resolver asks for it there.
     for _ in 0..2 {
-        indexes.load(&wanted, Freshness::Cached, Need::Required, events)?;
-        match bulkhead_resolver::resolve(question, indexes) {
+        sources.load(&wanted, Freshness::Cached, Need::Required, events)?;
+        match bulkhead_resolver::resolve(question, sources) {
             Ok(Outcome::Missing(names)) => wanted = names,
             Ok(Outcome::Resolved(resolve)) => {
                 let locked = |id: &PackageId| !id.source().is_registry() || previous.packages.contains_key(id);
@@ -227,7 +227,7 @@ fn solve_from_cache(
 fn load_closure(
     missing: &BTreeSet<(SourceId, PackageName)>,
     question: &Request<'_>,
-    indexes: &mut Indexes<'_>,
+    sources: &mut Sources<'_>,
     events: &dyn Fn(Event),
 ) -> Result<()> {
     let mut wanted = missing.clone();
@@ -236,11 +236,11 @@ fn load_closure(
     }
     let mut seen = BTreeSet::new();
     while !wanted.is_empty() {
-        indexes.load(&wanted, Freshness::Current, Need::Likely, events)?;
+        sources.load(&wanted, Freshness::Current, Need::Likely, events)?;
         let mut next = BTreeSet::new();
         for &(source, name) in &wanted {
             next.extend(bulkhead_resolver::registry::likely_dependencies(
-                indexes,
+                sources,
                 source,
                 name,
                 &semver::VersionReq::STAR,
@@ -249,7 +249,7 @@ fn load_closure(
         seen.append(&mut wanted);
         wanted = next.difference(&seen).copied().collect();
     }
-    indexes.load(missing, Freshness::Current, Need::Required, events).map(drop)
+    sources.load(missing, Freshness::Current, Need::Required, events).map(drop)
 }
 
 /// With resolver 3 (or `resolver.incompatible-rust-versions = "fallback"`) versions that suit the workspace's

@@ -144,7 +144,7 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
             development: true,
         })
         .collect();
-    match bulkhead_resolver::resolve(&request, &locked.indexes) {
+    match bulkhead_resolver::resolve(&request, &locked.sources) {
         Ok(Outcome::Resolved(resolve)) => Ok(resolve),
         Ok(Outcome::Missing(names)) => Err(Error::failure(format!("the index was not loaded for {names:?}"))),
         Err(error) => Err(Diagnostic::from(error).into()),

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_schema::PackageId;
-use bulkhead_source::{Client, DownloadRequest, Progress, SourceError, SparseIndex};
+use bulkhead_source::{Client, DownloadRequest, Progress, SourceError};
 use bulkhead_store::{PackageTree, Store};
 use bulkhead_trust::{Digest, Expected, verify_archive};
 use bulkhead_workspace::{Package, load_package};
 
 use crate::error::Result;
-use crate::indexes::source_error;
 use crate::lock::Locked;
 use crate::options::GlobalOptions;
 use crate::project::{Disk, Project};
+use crate::sources::source_error;
 use crate::{Error, ErrorKind, Event};
 
 /// Brings the registry packages among `wanted` onto this machine and reads the manifests of all of them.
@@ -38,13 +38,10 @@ pub fn load(
     for &id in wanted {
         if let Some(package) = project.workspace.package(id) {
             packages.insert(id, Arc::clone(package));
-        } else if id.source().is_registry() {
-            stored.push((id, digest_of(locked, id)?));
+        } else if let Some(package) = locked.sources.unpacked(id) {
+            packages.insert(id, Arc::clone(package));
         } else {
-            return Err(Error::failure(format!(
-                "`{id}` comes from a source that is not supported yet: {}",
-                id.source()
-            )));
+            stored.push((id, digest_of(locked, id)?));
         }
     }
     let mut absent = Vec::new();
@@ -140,8 +137,7 @@ fn download(
     let mut requests = Vec::with_capacity(ids.len());
     for &id in ids {
         let checksum = digest_of(locked, id)?.to_string();
-        let config = locked.indexes.registry(id.source())?.config(client).map_err(source_error)?;
-        requests.push(DownloadRequest { id, url: SparseIndex::download_url(&config, id, &checksum) });
+        requests.push(DownloadRequest { id, url: locked.sources.archive_url(id, &checksum)? });
     }
     let total = requests.len();
     let received = AtomicU64::new(0);
