@@ -20,9 +20,10 @@ commands:
   bench [--bin PATH] [--runs N] [--syscalls] [--dir PATH] [ROW]…
                      time cargo and Bulkhead alternately on the same work, print a Markdown table; rows are resolve,
                      metadata, fetch, noop, edit, clean
-  compare [--bin PATH] [--small] [--dir PATH] [--only TEXT] [lock|apps|rebuild|hostile]…
-                     build, lock and plan the same input with cargo and with Bulkhead (release build unless --bin says
-                     otherwise), print every difference; --small is what CI runs; --only narrows by name
+  compare [--bin PATH] [--small] [--dir PATH] [--only TEXT] [PART]…
+                     resolve, describe, build and plan the same input with cargo and with Bulkhead (release build unless
+                     --bin says otherwise), print every difference; --small is what CI runs; --only narrows by name;
+                     parts are lock, applications, workspaces, sources, apps, rebuild, hostile
   tidy [--update]    check the rules of the house; --update lowers the ratchet of long functions
 ";
 

@@ -1,10 +1,11 @@
 //! Released applications, built as their users build them.
 
+use super::graph::{both_ends, json};
 use super::lock::last_lines;
 use super::metadata::{Roots, normalised_lines};
 use super::report::{Report, Verdict};
 use super::text_diff::{diff, same_lines};
-use super::{Options, commands, data_lines, units};
+use super::{Options, commands, data_lines, published, units};
 use crate::sides::{Side, Sides};
 use bulkhead_test_support::Outcome;
 use serde_json::Value;
@@ -26,7 +27,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
     for words in data_lines(APPS).filter(|words| options.wants(words[0])).take(count) {
         let [package, version, binary] = words[..] else { return Err(format!("xtask/data/apps.txt: {words:?}")) };
         println!("-- {package} {version}");
-        let root = unpack(&options.folder.join("apps"), package, version, &sides.cargo)?;
+        let root = published::unpack(&options.folder.join("apps"), package, version, &sides.cargo)?;
         let application = Application { package, version, binary, root };
         let Some([cargo_roots, bulkhead_roots]) = compare_metadata(&application, sides, report) else { continue };
         let profiles: &[&str] = if options.small { &["dev"] } else { &["dev", "release"] };
@@ -36,33 +37,6 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         }
     }
     Ok(())
-}
-
-/// Lets cargo download the `.crate`, and unpacks it afresh.
-fn unpack(folder: &Path, package: &str, version: &str, cargo: &Side) -> Result<PathBuf, String> {
-    let failed = |what: &str, why: String| format!("{what}: {why}");
-    std::fs::create_dir_all(folder).map_err(|error| failed("apps", error.to_string()))?;
-    let file = format!("{package}-{version}.crate");
-    let find = || {
-        let caches = std::fs::read_dir(cargo.cargo_home().join("registry/cache")).ok()?;
-        caches.flatten().map(|cache| cache.path().join(&file)).find(|path| path.exists())
-    };
-    if find().is_none() {
-        let outcome = cargo.run(folder, &["info", &format!("{package}@{version}")]);
-        if outcome.code() != Some(0) {
-            return Err(failed("cargo info", outcome.stderr));
-        }
-    }
-    let archive = find().ok_or_else(|| failed(&file, "cargo did not download it".to_owned()))?;
-    let root = folder.join(format!("{package}-{version}"));
-    if root.exists() {
-        std::fs::remove_dir_all(&root).map_err(|error| failed("apps", error.to_string()))?;
-    }
-    let status = Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(folder).status();
-    if !status.is_ok_and(|status| status.success()) {
-        return Err(failed(&file, "tar cannot unpack it".to_owned()));
-    }
-    Ok(root)
 }
 
 fn compare_metadata(application: &Application, sides: &Sides, report: &mut Report) -> Option<[Roots; 2]> {
@@ -78,20 +52,6 @@ fn compare_metadata(application: &Application, sides: &Sides, report: &mut Repor
     let (left, right) = (normalised_lines(cargo_value, &roots[0]), normalised_lines(bulkhead_value, &roots[1]));
     report.add(package, "metadata", Verdict::from_differences(diff(&left, &right)));
     Some(roots)
-}
-
-fn json(outcome: &Outcome) -> Option<Value> {
-    serde_json::from_str(&outcome.stdout).ok().filter(|_| outcome.code() == Some(0))
-}
-
-fn both_ends(cargo: &Outcome, bulkhead: &Outcome) -> String {
-    format!(
-        "cargo: {:?}\n{}\nbulkhead: {:?}\n{}\n",
-        cargo.code(),
-        last_lines(&cargo.stderr),
-        bulkhead.code(),
-        last_lines(&bulkhead.stderr)
-    )
 }
 
 fn compare_units(

@@ -1,7 +1,7 @@
-//! Fresh lockfiles of one-dependency projects: the bytes of `Cargo.lock`.
+//! Fresh lockfiles of one-dependency projects: the bytes of `Cargo.lock`, and what is then said of the graph.
 
-use super::report::{Report, Verdict};
-use super::text_diff::diff;
+use super::graph::{self, Depth};
+use super::report::Report;
 use super::{Options, data_lines};
 use crate::sides::{Side, Sides};
 use std::path::{Path, PathBuf};
@@ -9,60 +9,32 @@ use std::path::{Path, PathBuf};
 const CRATES: &str = include_str!("../../data/crates.txt");
 /// How many of the list `--small` takes.
 const SMALL: usize = 4;
+const PACKAGE: &str = "[package]\nname = \"one-dependency\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
 
 pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> Result<(), String> {
     let count = if options.small { SMALL } else { usize::MAX };
-    for words in data_lines(CRATES).take(count) {
+    for words in data_lines(CRATES).filter(|words| options.wants(words[0])).take(count) {
         let [name, requirement] = words[..] else { return Err(format!("xtask/data/crates.txt: {words:?}")) };
-        if !options.wants(name) {
-            continue;
-        }
         println!("-- {name}");
-        let folder = options.folder.join("lock");
-        compare_one(&folder, name, name, &format!("{name} = \"{requirement}\""), sides, report)?;
-        match features_in_index(&sides.cargo, &folder.join("cargo"), name) {
-            Some(features) if !features.is_empty() => {
-                let dependency = format!("{name} = {{ version = \"{requirement}\", features = {features:?} }}");
-                compare_one(&folder, name, &format!("{name} (all features)"), &dependency, sides, report)?;
+        let project = options.folder.join("lock");
+        let depth = if options.small { Depth::Brief } else { Depth::Whole };
+        let mut one = |subject: &str, dependency: &str| -> Result<(), String> {
+            let manifest = format!("{PACKAGE}\n[dependencies]\n{name} = {dependency}\n");
+            let prepare = |folder: &Path| write_project(folder, &manifest);
+            if graph::compare_locks(subject, &project, &["generate-lockfile"], &prepare, sides, report)? {
+                graph::compare_answers(subject, &project, name, depth, sides, report);
             }
-            _ => {}
+            Ok(())
+        };
+        one(name, &format!("\"{requirement}\""))?;
+        let features = features_in_index(&sides.cargo, &project, name).unwrap_or_default();
+        if !features.is_empty() {
+            let subject = format!("{name} (all features)");
+            one(&subject, &format!("{{ version = \"{requirement}\", features = {features:?} }}"))?;
         }
+        let subject = format!("{name} (no default features)");
+        one(&subject, &format!("{{ version = \"{requirement}\", default-features = false }}"))?;
     }
-    Ok(())
-}
-
-fn compare_one(
-    folder: &Path,
-    name: &str,
-    subject: &str,
-    dependency: &str,
-    sides: &Sides,
-    report: &mut Report,
-) -> Result<(), String> {
-    let manifest = format!(
-        "[package]\nname = \"one-{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\n{dependency}\n"
-    );
-    let mut results = Vec::new();
-    for side in sides.both() {
-        let project = folder.join(side.name);
-        write_project(&project, &manifest).map_err(|error| format!("{}: {error}", project.display()))?;
-        let outcome = side.run(&project, &["generate-lockfile"]);
-        let lockfile = std::fs::read_to_string(project.join("Cargo.lock")).unwrap_or_default();
-        results.push((outcome, lockfile));
-    }
-    let [(cargo, cargo_lock), (bulkhead, bulkhead_lock)] = &results[..] else { return Ok(()) };
-    let verdict = if cargo.code() != bulkhead.code() {
-        Verdict::Different(format!(
-            "cargo: {:?}\n{}\nbulkhead: {:?}\n{}\n",
-            cargo.code(),
-            last_lines(&cargo.stderr),
-            bulkhead.code(),
-            last_lines(&bulkhead.stderr)
-        ))
-    } else {
-        Verdict::from_differences(diff(cargo_lock, bulkhead_lock))
-    };
-    report.add(subject, "Cargo.lock of one dependency", verdict);
     Ok(())
 }
 
@@ -71,7 +43,7 @@ pub(super) fn last_lines(text: &str) -> String {
     lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
-fn write_project(project: &Path, manifest: &str) -> std::io::Result<()> {
+pub(super) fn write_project(project: &Path, manifest: &str) -> std::io::Result<()> {
     if project.exists() {
         std::fs::remove_dir_all(project)?;
     }

@@ -3,15 +3,20 @@
 //!
 //! Start with [`run`]; a part is one module, an invocation of either program is a [`Side`](crate::sides::Side).
 
+mod applications;
 mod apps;
 mod commands;
+mod graph;
 mod hostile;
 mod lock;
 mod metadata;
+mod published;
 mod rebuild;
 mod report;
+mod sources;
 mod text_diff;
 mod units;
+mod workspaces;
 
 pub(crate) use lock::index_entry;
 
@@ -33,7 +38,7 @@ pub(crate) struct Options {
     parts: Vec<String>,
 }
 
-const PARTS: &[&str] = &["lock", "apps", "rebuild", "hostile"];
+const PARTS: &[&str] = &["lock", "applications", "workspaces", "sources", "apps", "rebuild", "hostile"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let options = parse(arguments)?;
@@ -44,6 +49,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         println!("== {part}");
         match *part {
             "lock" => lock::compare(&options, &sides, &mut report)?,
+            "applications" => applications::compare(&options, &sides, &mut report)?,
+            "workspaces" => workspaces::compare(&options, &sides, &mut report)?,
+            "sources" => sources::compare(&options, &sides, &mut report)?,
             "apps" => apps::compare(&options, &sides, &mut report)?,
             "hostile" => hostile::compare(&options, &sides, &mut report)?,
             _ => rebuild::compare(&options, &sides, &mut report)?,
