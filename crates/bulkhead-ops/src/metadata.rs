@@ -207,10 +207,8 @@ fn extern_name(dependency: &Dependency, package: Option<&Arc<Package>>) -> Strin
 }
 
 fn kinds(declared: &[&Dependency]) -> Vec<Kind> {
-    let mut kinds: Vec<_> = declared
-        .iter()
-        .map(|dependency| (dependency.kind, dependency.platform.as_ref().map(ToString::to_string)))
-        .collect();
+    // Platforms have an order of their own, which is not that of their texts.
+    let mut kinds: Vec<_> = declared.iter().map(|dependency| (dependency.kind, dependency.platform.as_ref())).collect();
     kinds.sort();
     kinds.dedup();
     let name = |kind| match kind {
@@ -218,5 +216,8 @@ fn kinds(declared: &[&Dependency]) -> Vec<Kind> {
         DependencyKind::Development => Some("dev"),
         DependencyKind::Build => Some("build"),
     };
-    kinds.into_iter().map(|(kind, target)| Kind { kind: name(kind), target }).collect()
+    kinds
+        .into_iter()
+        .map(|(kind, platform)| Kind { kind: name(kind), target: platform.map(ToString::to_string) })
+        .collect()
 }

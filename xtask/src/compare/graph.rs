@@ -91,9 +91,8 @@ pub(super) fn compare_answers(
 }
 
 fn ask(side: &Side, project: &Path, arguments: &[&str]) -> Outcome {
-    // Everything is on this machine since `metadata`; offline, neither asks the registry again.
-    let locked = if arguments[0] == "pkgid" { "--offline" } else { "--locked" };
-    side.run(project, &[arguments, &[locked, "--offline"]].concat())
+    // Everything is on this machine since `metadata`: neither asks the registry again.
+    side.run(project, &[arguments, &["--frozen"]].concat())
 }
 
 /// Metadata of both, in the order in which they say it.
