@@ -20,10 +20,11 @@ commands:
   bench [--bin PATH] [--runs N] [--syscalls] [--dir PATH] [ROW]…
                      time cargo and Bulkhead alternately on the same work, print a Markdown table; rows are resolve,
                      metadata, fetch, noop, edit, clean
-  compare [--bin PATH] [--small] [--dir PATH] [--only TEXT] [PART]…
+  compare [--bin PATH] [--small] [--dir PATH] [--only TEXT] [--seed N] [PART]…
                      resolve, describe, build and plan the same input with cargo and with Bulkhead (release build unless
                      --bin says otherwise), print every difference; --small is what CI runs; --only narrows by name;
-                     parts are lock, applications, workspaces, sources, apps, rebuild, hostile
+                     --seed is the first of the generated registries; parts are lock, generated, applications, workspaces,
+                     sources, apps, rebuild, hostile
   tidy [--update]    check the rules of the house; --update lowers the ratchet of long functions
 ";
 

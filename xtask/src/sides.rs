@@ -80,6 +80,11 @@ impl Side {
         environment
     }
 
+    /// The program itself, to be run in another home.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     pub(crate) fn run(&self, folder: &Path, arguments: &[&str]) -> Outcome {
         self.invocation(folder, arguments).run()
     }

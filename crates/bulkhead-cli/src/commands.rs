@@ -235,6 +235,7 @@ fn update() -> Command {
         .arg(flag("recursive", "Force updating all dependencies of [SPEC]... as well"))
         .arg(flag("aggressive", "Old name of --recursive").hide(true))
         .arg(option("precise", "PRECISE", "Update [SPEC] to exactly PRECISE").conflicts_with("recursive"))
+        .arg(flag("breaking", "Update [SPEC] to latest SemVer-breaking version (unstable)").short('b'))
         .arg(workspace)
         .arg(package)
         .arg(specs.help_heading(heading::PACKAGES))

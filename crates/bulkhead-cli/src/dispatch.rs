@@ -217,7 +217,9 @@ fn project_command(
     match name {
         "new" | "init" => bulkhead_ops::new::new(global, &options::new(arguments, name == "init")?, &events),
         "fetch" => bulkhead_ops::fetch::fetch(global, &options::platforms(arguments)?, &events),
-        "generate-lockfile" => bulkhead_ops::update::generate_lockfile(global, &events),
+        "generate-lockfile" => {
+            bulkhead_ops::update::generate_lockfile(global, arguments.get_flag("ignore-rust-version"), &events)
+        }
         "update" => bulkhead_ops::update::update(global, &options::update(arguments)?, &events),
         "metadata" => {
             if arguments.get_one::<String>("format-version").is_none() {

@@ -264,6 +264,10 @@ pub(crate) fn platforms(matches: &ArgMatches) -> Result<Vec<String>> {
 
 /// `update`
 pub(crate) fn update(matches: &ArgMatches) -> Result<UpdateOptions> {
+    if flag(matches, "breaking") {
+        let message = "the `--breaking` flag is unstable, and only available on the nightly channel of Cargo";
+        return Err(Error::failure(message).help("change the version requirements in `Cargo.toml`, then run `update`"));
+    }
     let mut packages = strings(matches, "package");
     packages.extend(named(matches, "package2")?);
     let options = UpdateOptions {
@@ -272,6 +276,7 @@ pub(crate) fn update(matches: &ArgMatches) -> Result<UpdateOptions> {
         recursive: flag(matches, "recursive") || flag(matches, "aggressive"),
         workspace: flag(matches, "workspace"),
         dry_run: flag(matches, "dry-run"),
+        ignore_rust_version: flag(matches, "ignore-rust-version"),
     };
     if options.packages.is_empty() && options.precise.is_some() {
         let message = "the following required arguments were not provided:\n  [SPEC]...";

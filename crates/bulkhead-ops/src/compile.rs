@@ -48,7 +48,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     if !missing_targets.is_empty() {
         return Err(missing_targets.into());
     }
-    let selected = select::members(&project.workspace, &options.packages)?;
+    let selected = select::members(&project.workspace, &options.packages, events)?;
     let (toolchain, flags) = compiler(global, &project, &options.platforms)?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest {

@@ -21,6 +21,7 @@ pub mod new;
 pub mod options;
 pub mod packages;
 pub mod permissions;
+pub mod preferences;
 pub mod probe;
 pub mod profiles;
 pub mod project;

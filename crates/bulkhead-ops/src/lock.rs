@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bulkhead_resolver::lock::{self, Changes, Previous};
-use bulkhead_resolver::{Outcome, Request, Resolve, ResolveErrorKind, Unlock};
+use bulkhead_resolver::lock::{self, Changes, Previous, RustSupport};
+use bulkhead_resolver::{Outcome, Registry as _, Request, Resolve, ResolveErrorKind, Unlock};
 use bulkhead_schema::lockfile::{self, Lockfile};
 use bulkhead_schema::{PackageId, PackageName, SourceId, Summary};
 use bulkhead_source::Client;
 use bulkhead_store::Store;
-use bulkhead_workspace::{ResolverBehavior, Workspace};
+use bulkhead_workspace::Workspace;
 
 use crate::client::index_roots;
 use crate::error::Result;
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, ErrorKind, Event, disk, tampering};
+use crate::{Error, ErrorKind, Event, disk, preferences, tampering};
 
 /// Largest lockfile that is read, in bytes.
 const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
@@ -34,6 +34,8 @@ pub struct LockRequest {
     pub current: bool,
     /// Whether a changed lockfile is written.
     pub write: bool,
+    /// Whether everything counts as new in what is said about changes (`generate-lockfile`).
+    pub anew: bool,
     /// Whether rust-version is ignored when versions are chosen.
     pub ignore_rust_version: bool,
     /// rustc's version, for workspaces whose members name none.
@@ -43,7 +45,7 @@ pub struct LockRequest {
 impl LockRequest {
     /// What `build`, `fetch`, `metadata` … need: the lockfile as it is, completed if manifests ask for more.
     pub fn keep() -> Self {
-        Self { unlock: Unlock::None, current: false, write: true, ignore_rust_version: false, rustc: None }
+        Self { unlock: Unlock::None, current: false, write: true, anew: false, ignore_rust_version: false, rustc: None }
     }
 }
 
@@ -59,8 +61,16 @@ pub struct Locked<'a> {
     pub previous: Option<Previous>,
     /// Whether the lockfile's bytes changed.
     pub changed: bool,
-    /// The lowest Rust version that was preferred.
-    pub rust_version: Option<semver::Version>,
+    /// The lowest Rust version that was preferred, as it is written.
+    pub rust_version: Option<String>,
+}
+
+impl Locked<'_> {
+    /// Whether a package of a registry was withdrawn by its author, as far as its index entry was looked at.
+    pub fn is_yanked(&self, id: PackageId) -> bool {
+        let published = self.sources.versions(id.source(), id.name()).unwrap_or_default();
+        published.iter().any(|entry| entry.yanked && entry.version == *id.version())
+    }
 }
 
 /// Resolves the workspace and writes `Cargo.lock` if it changed and may.
@@ -99,16 +109,22 @@ pub fn resolve<'a>(
     let patches = patches(workspace)?;
     question.patches = &patches;
     question.unlock = request.unlock.clone();
-    question.rust_versions = preferred_rust_versions(project, request)?;
+    question.rust_versions = preferences::rust_versions(project, request)?;
     let rust_version = question.rust_versions.iter().min().cloned();
     let resolve = solve(&question, &mut sources, request.current, events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
     let new = lock::updated(&resolve, on_disk.as_ref().map(|(text, lockfile)| (lockfile, text.as_str())), lowest);
     let is_member = |id| workspace.members.iter().any(|package| package.id == id);
-    let rust = rust_version.as_ref().or(request.rustc.as_ref());
-    let changes = lock::changes(previous.as_ref(), &resolve, &is_member, &sources, rust);
+    let rust = RustSupport { rustc: request.rustc.as_ref(), of_members: rust_version.is_some() };
+    let before = previous.as_ref().filter(|_| !request.anew);
+    let mut changes = lock::changes(before, &resolve, &is_member, &sources, rust);
+    let rust_version = rust_version.map(|version| preferences::as_written(&version, workspace));
     let changed = new.is_some();
+    if !changed && !request.current {
+        // The registry was not asked: who knows what is behind.
+        changes.packages.clear();
+    }
     if let Some(text) = new {
         refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve)?;
         if request.write {
@@ -144,6 +160,15 @@ fn patches(workspace: &Workspace) -> Result<Vec<bulkhead_resolver::Patch>> {
 /// A lockfile with Windows line ends keeps them.
 fn with_line_endings(old: &str, new: &str) -> String {
     if old.contains("\r\n") { new.replace('\n', "\r\n") } else { new.to_owned() }
+}
+
+/// What the workspace's lockfile says, if there is one.
+///
+/// # Errors
+/// It cannot be read or parsed.
+pub fn previous(project: &Project) -> Result<Option<Previous>> {
+    let lockfile = read(&project.workspace.root.join("Cargo.lock"))?;
+    Ok(lockfile.map(|lockfile| lock::decode(&lockfile, &local_summaries(&project.workspace))))
 }
 
 /// The lockfile at `path`, if there is one.
@@ -250,23 +275,6 @@ fn load_closure(
         wanted = next.difference(&seen).copied().collect();
     }
     sources.load(missing, Freshness::Current, Need::Required, events).map(drop)
-}
-
-/// With resolver 3 (or `resolver.incompatible-rust-versions = "fallback"`) versions that suit the workspace's
-/// `rust-version`s, or the compiler, are preferred.
-fn preferred_rust_versions(project: &Project, request: &LockRequest) -> Result<Vec<semver::Version>> {
-    let configured = project.configuration.config.string("resolver.incompatible-rust-versions")?;
-    let fallback = match configured.as_ref().map(|value| value.value.as_str()) {
-        Some("fallback") => true,
-        Some(_) => false,
-        None => project.workspace.resolver == ResolverBehavior::V3,
-    };
-    if !fallback || request.ignore_rust_version {
-        return Ok(Vec::new());
-    }
-    let members = &project.workspace.members;
-    let declared: Vec<_> = members.iter().filter_map(|package| package.summary.rust_version.clone()).collect();
-    Ok(if declared.is_empty() { request.rustc.clone().into_iter().collect() } else { declared })
 }
 
 fn refuse_if_locked(

@@ -133,6 +133,8 @@ pub struct UpdateOptions {
     pub workspace: bool,
     /// `--dry-run`
     pub dry_run: bool,
+    /// `--ignore-rust-version`
+    pub ignore_rust_version: bool,
 }
 
 /// `new` and `init`.

@@ -53,7 +53,7 @@ fn choose_binary(global: &GlobalOptions, options: &mut CompileOptions) -> Result
         return Ok(());
     }
     let project = crate::project::open(global, &|_| {})?;
-    let selected = crate::select::members(&project.workspace, &options.packages)?;
+    let selected = crate::select::members(&project.workspace, &options.packages, &|_| {})?;
     let defaults: Vec<_> = selected.iter().filter_map(|package| package.default_run).collect();
     options.targets.bins = match defaults.as_slice() {
         [one] => NameFilter::Named(vec![one.to_string()]),

@@ -7,20 +7,20 @@ use bulkhead_schema::edit_distance::distance;
 use bulkhead_schema::{PackageId, PackageSpec};
 use bulkhead_workspace::{Package, Workspace};
 
-use crate::Error;
 use crate::error::Result;
 use crate::options::PackageOptions;
+use crate::{Error, Event};
 
 /// The selected members, in workspace order.
 ///
 /// # Errors
 /// A specification that matches no member, and `--exclude` without `--workspace`.
-pub fn members(workspace: &Workspace, options: &PackageOptions) -> Result<Vec<Arc<Package>>> {
+pub fn members(workspace: &Workspace, options: &PackageOptions, events: &dyn Fn(Event)) -> Result<Vec<Arc<Package>>> {
     if !options.exclude.is_empty() && !options.workspace {
         return Err(Error::failure("--exclude can only be used together with --workspace"));
     }
     let wanted: BTreeSet<PackageId> = if options.workspace {
-        excluded(workspace, &options.exclude)?
+        excluded(workspace, &options.exclude, events)?
     } else if !options.packages.is_empty() {
         named(workspace, &options.packages)?
     } else {
@@ -35,14 +35,28 @@ pub fn members(workspace: &Workspace, options: &PackageOptions) -> Result<Vec<Ar
     Ok(selected)
 }
 
-fn excluded(workspace: &Workspace, exclude: &[String]) -> Result<BTreeSet<PackageId>> {
+fn excluded(workspace: &Workspace, exclude: &[String], events: &dyn Fn(Event)) -> Result<BTreeSet<PackageId>> {
     let mut ids: BTreeSet<PackageId> = workspace.members.iter().map(|package| package.id).collect();
+    let (mut unknown, mut unknown_patterns) = (Vec::new(), Vec::new());
     for spec in exclude {
-        for id in matching(workspace, spec)? {
-            ids.remove(&id);
+        let found = matching(workspace, spec)?;
+        match found.is_empty() {
+            true if is_pattern(spec) => unknown_patterns.push(format!("`{spec}`")),
+            true => unknown.push(format!("`{spec}`")),
+            false => ids.retain(|id| !found.contains(id)),
+        }
+    }
+    for (what, specs) in [("package", unknown), ("package pattern", unknown_patterns)] {
+        if !specs.is_empty() {
+            let (specs, root) = (specs.join(", "), workspace.root.display());
+            events(Event::Warning(format!("excluded {what}(s) {specs} not found in workspace `{root}`")));
         }
     }
     Ok(ids)
+}
+
+fn is_pattern(spec: &str) -> bool {
+    spec.contains(['*', '?', '['])
 }
 
 fn named(workspace: &Workspace, specs: &[String]) -> Result<BTreeSet<PackageId>> {
@@ -60,7 +74,7 @@ fn named(workspace: &Workspace, specs: &[String]) -> Result<BTreeSet<PackageId>>
 /// Members that `spec`, a package id specification or a glob over names, means.
 fn matching(workspace: &Workspace, spec: &str) -> Result<Vec<PackageId>> {
     let ids = workspace.members.iter().map(|package| package.id);
-    if spec.contains(['*', '?', '[']) {
+    if is_pattern(spec) {
         let glob = globset::Glob::new(spec)
             .map_err(|error| Error::failure(format!("cannot build glob pattern from `{spec}`")).because(error))?;
         let matcher = glob.compile_matcher();

@@ -1,44 +1,55 @@
 //! Status lines that several commands share.
 
 use bulkhead_resolver::lock::{Change, PackageChange};
+use bulkhead_schema::PackageName;
 
 use crate::Event;
 use crate::lock::Locked;
 
-/// Tells what a resolution changed in the lockfile, as `cargo` does, if it changed at all. What fell out of use is not
-/// worth a line unless an update was asked for.
+/// Tells what a resolution changed in the lockfile, as `cargo` does, if it changed at all.
 pub fn report_changes(locked: &Locked<'_>, events: &dyn Fn(Event)) {
     if locked.changed {
-        if locked.changes.locked > 0 {
-            locking(locked, events);
-        }
-        let changes = locked.changes.packages.iter();
-        changes.filter(|change| !matches!(change.change, Change::Removed(_))).for_each(|change| report(change, events));
+        report_new(locked, events);
     }
 }
 
-/// The same for `update`, which says so even if there was nothing to do, and what stays behind. With `--precise` there
-/// is nothing to say about latest versions.
-pub fn report_update(locked: &Locked<'_>, precise: bool, verbose: bool, events: &dyn Fn(Event)) {
-    if !precise {
+/// The same for a lockfile that is made anew, even if it says what it said before. What fell out of use or stayed behind
+/// is not worth a line unless an update was asked for.
+pub fn report_new(locked: &Locked<'_>, events: &dyn Fn(Event)) {
+    if locked.changes.locked > 0 {
         locking(locked, events);
     }
-    for change in &locked.changes.packages {
-        // Who names a version knows that there are others.
-        let (available, requires_rust) =
-            if precise { (None, None) } else { (change.available.clone(), change.requires_rust.clone()) };
-        report(&PackageChange { available, requires_rust, ..change.clone() }, events);
+    let told = |it: &&PackageChange| !matches!(it.change, Change::Removed(_) | Change::Unchanged(_));
+    locked.changes.packages.iter().filter(told).for_each(|change| report(change, events));
+}
+
+/// The same for `update`, which says so even if there was nothing to do, and what stays behind. `precise` is the package
+/// of which the user named the version: nothing is said about others of it.
+pub fn report_update(locked: &Locked<'_>, precise: Option<PackageName>, verbose: bool, events: &dyn Fn(Event)) {
+    if precise.is_none() {
+        locking(locked, events);
     }
-    let behind = &locked.changes.behind;
-    if behind.is_empty() {
-        return;
+    let mut behind = 0;
+    for change in &locked.changes.packages {
+        let (id, unchanged) = (change.id(), matches!(change.change, Change::Unchanged(_)));
+        match unchanged {
+            true if precise == Some(id.name()) => {}
+            true => {
+                behind += 1;
+                if verbose {
+                    report(change, events);
+                }
+            }
+            false if precise == Some(id.name()) && change.available.is_some() => {
+                report(&PackageChange { available: None, requires_rust: None, ..change.clone() }, events);
+            }
+            false => report(change, events),
+        }
     }
     if verbose {
-        behind.iter().for_each(|change| report(change, events));
         events(Event::Note("to see how you depend on a package, run `cargo tree --invert <dep>@<ver>`".to_owned()));
-    } else {
-        let message = format!("pass `--verbose` to see {} unchanged dependencies behind latest", behind.len());
-        events(Event::Note(message));
+    } else if behind > 0 {
+        events(Event::Note(format!("pass `--verbose` to see {behind} unchanged dependencies behind latest")));
     }
 }
 

@@ -25,7 +25,7 @@ pub fn tree(global: &GlobalOptions, options: &TreeOptions, events: &(dyn Fn(Even
     let drawing = drawing(options)?;
     let edges = edges(options)?;
     let project = project::open(global, events)?;
-    let selected = select::members(&project.workspace, &options.packages)?;
+    let selected = select::members(&project.workspace, &options.packages, events)?;
     let all_platforms = options.platforms.iter().any(|platform| platform == "all");
     let named = if all_platforms { Vec::new() } else { options.platforms.clone() };
     let toolchain = compile::platforms(global, &project, &named)?;

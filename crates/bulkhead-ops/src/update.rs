@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_resolver::Unlock;
-use bulkhead_schema::{PackageId, PackageSpec};
+use bulkhead_schema::{PackageId, PackageName, PackageSpec};
 
 use crate::client::client;
 use crate::error::Result;
@@ -16,8 +16,14 @@ use crate::{Error, Event, compile, status};
 ///
 /// # Errors
 /// No graph satisfies the manifests, or a registry cannot be reached.
-pub fn generate_lockfile(global: &GlobalOptions, events: &(dyn Fn(Event) + Sync)) -> Result<()> {
-    relock(global, Unlock::All, true, events, &|locked| status::report_changes(locked, events))
+pub fn generate_lockfile(
+    global: &GlobalOptions,
+    ignore_rust_version: bool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    let request =
+        LockRequest { unlock: Unlock::All, current: true, anew: true, ignore_rust_version, ..LockRequest::keep() };
+    relock(global, request, events, &|locked| status::report_new(locked, events))
 }
 
 /// Moves locked packages to the newest versions that the manifests allow.
@@ -34,8 +40,27 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
         (false, true) => Unlock::All,
         (false, false) => named(global, options, events)?,
     };
-    relock(global, unlock, !options.dry_run, events, &|locked| {
-        status::report_update(locked, options.precise.is_some(), global.verbose > 0, events);
+    // What only follows the members' own manifests needs no news.
+    let (current, precise) = match &unlock {
+        Unlock::None => (false, None),
+        Unlock::All => (true, None),
+        Unlock::Packages { packages, precise, .. } => (
+            packages.iter().any(|id| !id.source().is_path()),
+            precise.as_ref().and_then(|_| packages.first()).map(|id| id.name()),
+        ),
+    };
+    let request = LockRequest {
+        unlock,
+        current,
+        write: !options.dry_run,
+        ignore_rust_version: options.ignore_rust_version,
+        ..LockRequest::keep()
+    };
+    relock(global, request, events, &|locked| {
+        if let Some(name) = precise {
+            warn_if_yanked(locked, name, events);
+        }
+        status::report_update(locked, precise, global.verbose > 0, events);
     })
     .map_err(|error| match &options.precise {
         Some(version) if error.kind == crate::ErrorKind::Failure => error.help(format!(
@@ -49,17 +74,25 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
     Ok(())
 }
 
+/// A version that was named is taken even if it was yanked, but not without a word.
+fn warn_if_yanked(locked: &Locked<'_>, name: PackageName, events: &dyn Fn(Event)) {
+    let chosen = locked.changes.packages.iter().filter(|change| change.id().name() == name);
+    for id in chosen.map(|change| change.id()).filter(|id| locked.is_yanked(*id)) {
+        let (spec, advice) = (format!("{name}@{}", id.version()), "if possible, try a compatible non-yanked version");
+        events(Event::Warning(format!("selected package `{spec}` was yanked by the author\n|\n= help: {advice}")));
+    }
+}
+
 fn relock(
     global: &GlobalOptions,
-    unlock: Unlock,
-    write: bool,
+    request: LockRequest,
     events: &(dyn Fn(Event) + Sync),
     report: &dyn Fn(&Locked<'_>),
 ) -> Result<()> {
     let project = project::open(global, events)?;
     let toolchain = compile::platforms(global, &project, &[])?;
     let client = client(global, &project.configuration)?;
-    let request = LockRequest { unlock, current: true, write, rustc: Some(toolchain.release), ..LockRequest::keep() };
+    let request = LockRequest { rustc: Some(toolchain.release), ..request };
     report(&lock::resolve(global, &project, &client, &request, events)?);
     Ok(())
 }
@@ -67,12 +100,17 @@ fn relock(
 /// The locked packages that `-p` names, each of which must be unambiguous.
 fn named(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Unlock> {
     let project = project::open(global, &|_| {})?;
-    let client = client(global, &project.configuration)?;
-    let request = LockRequest { write: false, ..LockRequest::keep() };
-    let locked = lock::resolve(global, &project, &client, &request, events)?;
+    let known: BTreeSet<PackageId> = match lock::previous(&project)? {
+        Some(previous) => previous.packages.into_keys().collect(),
+        None => {
+            let client = client(global, &project.configuration)?;
+            let request = LockRequest { write: false, ..LockRequest::keep() };
+            lock::resolve(global, &project, &client, &request, events)?.resolve.nodes.into_keys().collect()
+        }
+    };
     let mut packages = BTreeSet::new();
     for spec in &options.packages {
-        packages.insert(one(&locked, spec)?);
+        packages.insert(one(&known, spec)?);
     }
     let precise = options.precise.as_ref().map(|text| {
         semver::Version::parse(text).map_err(|error| {
@@ -82,21 +120,23 @@ fn named(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(Event
     Ok(Unlock::Packages { packages, recursive: options.recursive, precise: precise.transpose()? })
 }
 
-/// The one locked package that `spec` means.
-pub fn one(locked: &Locked<'_>, spec: &str) -> Result<PackageId> {
+/// The one of the packages `known` that `spec` means.
+///
+/// # Errors
+/// It means none of them, or several.
+pub fn one(known: &BTreeSet<PackageId>, spec: &str) -> Result<PackageId> {
     let parsed = PackageSpec::parse(spec)
         .map_err(|error| Error::failure(format!("invalid package ID specification: `{spec}`")).because(error))?;
-    let known = locked.previous.iter().flat_map(|previous| previous.packages.keys());
-    let known: BTreeSet<PackageId> = known.chain(locked.resolve.nodes.keys()).copied().collect();
-    let found: Vec<_> = known.into_iter().filter(|id| parsed.matches(*id)).collect();
+    let found: Vec<PackageId> = known.iter().copied().filter(|id| parsed.matches(*id)).collect();
     match found.as_slice() {
         [one] => Ok(*one),
         [] => Err(Error::failure(format!("package ID specification `{spec}` did not match any packages"))),
         many => {
-            let error = Error::failure(format!("there are multiple `{spec}` packages in your project"));
-            Err(many
-                .iter()
-                .fold(error, |error, id| error.help(format!("name one of them: `{}@{}`", id.name(), id.version()))))
+            let each = many.iter().map(|id| format!("\n  {}@{}", id.name(), id.version()));
+            Err(Error::failure(format!("specification `{spec}` is ambiguous")).help(format!(
+                "re-run this command with one of the following specifications{}",
+                each.collect::<String>()
+            )))
         }
     }
 }

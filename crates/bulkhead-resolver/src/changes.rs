@@ -1,5 +1,6 @@
 //! What a new resolution changes, for status lines.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bulkhead_schema::{PackageId, PackageName, SourceId};
@@ -37,6 +38,14 @@ pub struct PackageChange {
 }
 
 impl PackageChange {
+    /// The package as it is now, or for one that is gone as it was.
+    pub fn id(&self) -> PackageId {
+        match self.change {
+            Change::Added(id) | Change::Removed(id) | Change::Unchanged(id) => id,
+            Change::Updated(_, id) | Change::Downgraded(_, id) => id,
+        }
+    }
+
     /// The note behind the status line, with its leading space; empty if there is nothing to note.
     pub fn note(&self) -> String {
         let rust = self.requires_rust.as_ref().map(|rust| match rust.patch {
@@ -55,17 +64,24 @@ impl PackageChange {
 /// What a new resolution changes, in the order of Cargo's status lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// One entry per package that Cargo reports: for a new lockfile those with a note, otherwise all that changed.
-    /// Removals are shown by `update` only.
+    /// One entry per package that Cargo reports: for a new lockfile those with a note, otherwise all that changed, and
+    /// unchanged ones of which a newer version exists. Removals and unchanged packages are shown by `update` only.
     pub packages: Vec<PackageChange>,
-    /// Unchanged packages of which a newer version exists; only `update` tells their number, with `--verbose` all.
-    pub behind: Vec<PackageChange>,
     /// How many packages, members left out, were locked anew: `Locking N packages to latest compatible versions`.
     pub locked: usize,
 }
 
-/// Compares two resolutions. `old` is `None` for a new lockfile; `rust_version` is the lowest that the workspace
-/// supports, or rustc's.
+/// Which Rust has to be able to compile a package.
+#[derive(Debug, Clone, Copy)]
+pub struct RustSupport<'a> {
+    /// The version of rustc, where it is known.
+    pub rustc: Option<&'a Version>,
+    /// Whether instead the lowest `rust-version` counts of the members that depend on the package, if any of them has
+    /// one: where `rust-version` chooses versions.
+    pub of_members: bool,
+}
+
+/// Compares two resolutions. `old` is `None` for a new lockfile.
 ///
 /// `is_member` tells the workspace's members, of which nothing is said.
 pub fn changes(
@@ -73,9 +89,10 @@ pub fn changes(
     new: &Resolve,
     is_member: &dyn Fn(PackageId) -> bool,
     registry: &dyn Registry,
-    rust_version: Option<&Version>,
+    rust: RustSupport<'_>,
 ) -> Changes {
-    let notes = Notes { registry, rust_version, direct: direct_dependencies(new) };
+    let supported = if rust.of_members { supported(new, is_member) } else { BTreeMap::new() };
+    let notes = Notes { registry, rustc: rust.rustc, supported, direct: direct_dependencies(new) };
     let mut packages: BTreeMap<(PackageName, SourceId), (Vec<PackageId>, Vec<PackageId>)> = BTreeMap::new();
     let key = |id: PackageId| (id.name(), id.source());
     let is_foreign = |id: &&PackageId| !is_member(**id);
@@ -102,7 +119,7 @@ pub fn changes(
         }
         changes.locked += added.len();
         let behind = unchanged.into_iter().map(|id| notes.on(Change::Unchanged(id), id));
-        changes.behind.extend(behind.filter(|change| change.available.is_some()));
+        changes.packages.extend(behind.filter(|change| change.available.is_some() || change.requires_rust.is_some()));
     }
     if old.is_none() {
         changes.packages.retain(|change| change.available.is_some() || change.requires_rust.is_some());
@@ -116,9 +133,30 @@ fn direct_dependencies(resolve: &Resolve) -> BTreeSet<PackageId> {
     local.flat_map(|(_, node)| node.dependencies.iter().map(|dependency| dependency.id)).collect()
 }
 
+/// The lowest `rust-version` of the members that depend on a package, directly or not.
+fn supported<'a>(resolve: &'a Resolve, is_member: &dyn Fn(PackageId) -> bool) -> BTreeMap<PackageId, &'a Version> {
+    let members = resolve.nodes.iter().filter(|(id, _)| is_member(**id));
+    let mut members: Vec<_> =
+        members.filter_map(|(&id, node)| Some((node.summary.rust_version.as_ref()?, id))).collect();
+    members.sort();
+    let mut supported = BTreeMap::new();
+    for (version, member) in members {
+        let mut waiting = vec![member];
+        while let Some(id) = waiting.pop() {
+            if let Entry::Vacant(entry) = supported.entry(id) {
+                entry.insert(version);
+                let node = resolve.nodes.get(&id);
+                waiting.extend(node.iter().flat_map(|node| node.dependencies.iter().map(|it| it.id)));
+            }
+        }
+    }
+    supported
+}
+
 struct Notes<'a> {
     registry: &'a dyn Registry,
-    rust_version: Option<&'a Version>,
+    rustc: Option<&'a Version>,
+    supported: BTreeMap<PackageId, &'a Version>,
     direct: BTreeSet<PackageId>,
 }
 
@@ -126,12 +164,14 @@ impl Notes<'_> {
     fn on(&self, change: Change, id: PackageId) -> PackageChange {
         let published = self.registry.versions(id.source(), id.name()).unwrap_or_default();
         let own = published.iter().find(|entry| entry.version == *id.version());
-        if let Some(needed) = own.filter(|entry| !self.compiles(entry)).and_then(|entry| entry.rust_version.clone()) {
+        if let Some(needed) = own.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone())
+        {
             return PackageChange { change, available: None, requires_rust: Some(needed) };
         }
         let newest = self.newest(published, id);
         let available = newest.map(|entry| entry.version.clone());
-        let requires_rust = newest.filter(|entry| !self.compiles(entry)).and_then(|entry| entry.rust_version.clone());
+        let requires_rust =
+            newest.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone());
         PackageChange { change, available, requires_rust }
     }
 
@@ -148,14 +188,15 @@ impl Notes<'_> {
         let latest = |entry: &VersionEntry| {
             self.direct.contains(&id) && (entry.version.pre.is_empty() || same_release(&entry.version))
         };
-        of(&|entry| compatible(entry) && self.compiles(entry))
-            .or_else(|| of(&|entry| latest(entry) && self.compiles(entry)))
+        of(&|entry| compatible(entry) && self.compiles(id, entry))
+            .or_else(|| of(&|entry| latest(entry) && self.compiles(id, entry)))
             .or_else(|| of(&compatible))
             .or_else(|| of(&latest))
     }
 
-    fn compiles(&self, entry: &VersionEntry) -> bool {
-        let (Some(rust), Some(needed)) = (self.rust_version, &entry.rust_version) else { return true };
+    fn compiles(&self, id: PackageId, entry: &VersionEntry) -> bool {
+        let rust = self.supported.get(&id).copied().or(self.rustc);
+        let (Some(rust), Some(needed)) = (rust, &entry.rust_version) else { return true };
         (needed.major, needed.minor, needed.patch) <= (rust.major, rust.minor, rust.patch)
     }
 }

@@ -9,7 +9,7 @@ use semver::Version;
 
 use crate::Resolve;
 
-pub use crate::changes::{Change, Changes, PackageChange, changes};
+pub use crate::changes::{Change, Changes, PackageChange, RustSupport, changes};
 
 /// A lockfile whose packages have been identified: what the resolver prefers and keeps.
 #[derive(Debug, Clone, Default)]

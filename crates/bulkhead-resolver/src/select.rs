@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bulkhead_schema::Symbol;
 
 use self::conflict::{Failures, Nogoods, Reason, Reasons};
-use self::demand::{Asked, MissingFeature, demand};
+use self::demand::{Asked, BadFeature, demand};
 use self::state::{Event, Mark, State, Wish};
 use self::universe::{Universe, VersionIndex, default_feature, number};
 use crate::{Member, Outcome, Registry, Request, ResolveError};
@@ -136,8 +136,7 @@ impl<'a> Search<'a> {
             }
         }
         let asked = Asked::ByUser { features: &member.features, development: member.development };
-        let wishes =
-            self.wishes(version, asked).map_err(|missing| explain::member_feature(self, version, missing.0))?;
+        let wishes = self.wishes(version, asked).map_err(|bad| explain::member_feature(self, version, bad))?;
         self.state.push_frame(version, event, wishes);
         Ok(())
     }
@@ -156,6 +155,7 @@ impl<'a> Search<'a> {
                         self.activations.push(Activation { version, origin: Some((attempt, mark)) });
                         return Ok(());
                     }
+                    Err(_) if self.failures.feature_cycle.is_some() => return Err(explain::feature_cycle(self)),
                     Err(reasons) => {
                         self.state.rewind(mark);
                         attempt.reasons.merge(&reasons);
@@ -213,8 +213,8 @@ impl<'a> Search<'a> {
         }
         let asked = Asked::ByDependency { features: &wish.features, default: wish.default };
         // A feature that does not exist has no other reason than the dependency itself.
-        let wishes = self.wishes(version, asked).map_err(|MissingFeature(feature)| {
-            self.failures.missing_feature(attempt.parent, version, feature);
+        let wishes = self.wishes(version, asked).map_err(|bad| {
+            self.failures.bad_feature(attempt.parent, version, bad);
             Reasons::default()
         })?;
         if let Some(reasons) = self.nogoods.forbid(&wishes, |other| self.active_event(other), version) {
@@ -260,7 +260,7 @@ impl<'a> Search<'a> {
     }
 
     /// The dependencies that `version` has with the features `asked`, which are recorded.
-    fn wishes(&mut self, version: VersionIndex, asked: Asked<'_>) -> Result<Rc<[Wish]>, MissingFeature> {
+    fn wishes(&mut self, version: VersionIndex, asked: Asked<'_>) -> Result<Rc<[Wish]>, BadFeature> {
         let summary = Arc::clone(&self.universe.candidate(version).summary);
         let demand = demand(&summary, asked)?;
         let targets = self.universe.targets(version, |_, dependency| demand.wants(dependency));

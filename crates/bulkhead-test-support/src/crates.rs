@@ -21,6 +21,7 @@ pub struct CrateBuilder {
     manifest_extra: String,
     entries: Vec<Entry>,
     yanked: bool,
+    pubtime: Option<String>,
     checksum: Option<String>,
     index_line: Option<String>,
 }
@@ -160,6 +161,7 @@ impl CrateBuilder {
             manifest_extra: String::new(),
             entries: Vec::new(),
             yanked: false,
+            pubtime: None,
             checksum: None,
             index_line: None,
         }
@@ -232,6 +234,12 @@ impl CrateBuilder {
     /// Publishes it as yanked.
     pub fn yanked(mut self) -> CrateBuilder {
         self.yanked = true;
+        self
+    }
+
+    /// When the index says it was published: `2026-01-31T23:59:59Z`.
+    pub fn published_at(mut self, time: &str) -> CrateBuilder {
+        self.pubtime = Some(time.to_owned());
         self
     }
 
@@ -320,6 +328,9 @@ impl CrateBuilder {
         }
         if let Some(version) = &self.rust_version {
             value["rust_version"] = json!(version);
+        }
+        if let Some(time) = &self.pubtime {
+            value["pubtime"] = json!(time);
         }
         value
     }

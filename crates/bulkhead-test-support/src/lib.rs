@@ -39,6 +39,7 @@
 mod archive;
 mod canary;
 mod crates;
+mod generated;
 mod http;
 mod process;
 mod project;
@@ -48,6 +49,7 @@ mod snapshot;
 pub use archive::{Entry, EntryKind, archive, sha256_hex, tar_bytes};
 pub use canary::Canaries;
 pub use crates::{CrateBuilder, DependencyBuilder};
+pub use generated::{GeneratedDependency, GeneratedRegistry, GeneratedVersion};
 pub use http::Request;
 pub use process::{Home, Invocation, Outcome, Running, sysroot, toolchain_program};
 pub use project::{TempProject, project, split_fixture};

@@ -6,6 +6,7 @@
 mod applications;
 mod apps;
 mod commands;
+mod generated;
 mod graph;
 mod hostile;
 mod lock;
@@ -35,10 +36,12 @@ pub(crate) struct Options {
     folder: PathBuf,
     /// Only subjects whose name contains this.
     only: Option<String>,
+    /// The first generated registry.
+    first_seed: u64,
     parts: Vec<String>,
 }
 
-const PARTS: &[&str] = &["lock", "applications", "workspaces", "sources", "apps", "rebuild", "hostile"];
+const PARTS: &[&str] = &["lock", "generated", "applications", "workspaces", "sources", "apps", "rebuild", "hostile"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let options = parse(arguments)?;
@@ -52,6 +55,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             "applications" => applications::compare(&options, &sides, &mut report)?,
             "workspaces" => workspaces::compare(&options, &sides, &mut report)?,
             "sources" => sources::compare(&options, &sides, &mut report)?,
+            "generated" => generated::compare(&options, &sides, &mut report)?,
             "apps" => apps::compare(&options, &sides, &mut report)?,
             "hostile" => hostile::compare(&options, &sides, &mut report)?,
             _ => rebuild::compare(&options, &sides, &mut report)?,
@@ -73,6 +77,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         small: false,
         folder: std::env::temp_dir().join("bulkhead-compare"),
         only: None,
+        first_seed: 0,
         parts: Vec::new(),
     };
     let mut arguments = arguments.iter();
@@ -82,6 +87,9 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             "--bin" => options.bin = Some(PathBuf::from(value()?)),
             "--dir" => options.folder = PathBuf::from(value()?),
             "--only" => options.only = Some(value()?.clone()),
+            "--seed" => {
+                options.first_seed = value()?.parse().map_err(|_| "--seed needs a number".to_owned())?;
+            }
             "--small" => options.small = true,
             part if PARTS.contains(&part) => options.parts.push(part.to_owned()),
             _ => return Err(format!("compare: unknown argument `{argument}`; parts are {}", PARTS.join(", "))),

@@ -12,5 +12,7 @@ mod flags;
 mod interruption;
 mod locking;
 mod projects;
+mod resolving;
 mod shapes;
 mod stage;
+mod updating;

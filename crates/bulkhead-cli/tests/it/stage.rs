@@ -56,6 +56,16 @@ impl Stage {
     }
 }
 
+/// Checks every case and tells of all that fail, not only of the first.
+#[track_caller]
+pub(crate) fn each<T: std::fmt::Debug>(cases: impl IntoIterator<Item = T>, check: impl Fn(&T)) {
+    let failed: Vec<T> = cases
+        .into_iter()
+        .filter(|case| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(case))).is_err())
+        .collect();
+    assert!(failed.is_empty(), "these failed, as is told above: {failed:#?}");
+}
+
 /// Says why a test, or the rest of it, was not run.
 #[expect(clippy::print_stderr, reason = "the test harness shows it")]
 pub(crate) fn skipped(reason: &str) {
@@ -72,6 +82,23 @@ impl Twins {
     /// Two stages of one fixture.
     pub(crate) fn new(fixture: &str) -> Twins {
         Twins { cargo: Stage::new(fixture), bulkhead: Stage::new(fixture) }
+    }
+
+    /// Two stages of one fixture whose registries have these packages as well ([`publish_lines`]).
+    pub(crate) fn with_packages(fixture: &str, packages: &str) -> Twins {
+        let twins = Twins::new(fixture);
+        twins.publish(packages);
+        twins
+    }
+
+    /// Publishes the same packages on both ([`publish_lines`]).
+    pub(crate) fn publish(&self, packages: &str) {
+        self.both(|stage| publish_lines(&stage.registry, packages));
+    }
+
+    /// Does the same on both stages.
+    pub(crate) fn both(&self, work: impl Fn(&Stage)) {
+        [&self.cargo, &self.bulkhead].into_iter().for_each(work);
     }
 
     /// Runs both with the same arguments and asserts the same exit code and lockfile.
@@ -111,6 +138,57 @@ impl Twins {
     fn lockfile(&self, stage: &Stage) -> Option<String> {
         std::fs::read_to_string(stage.project.path("Cargo.lock")).ok()
     }
+}
+
+/// Publishes packages on both stages, one per line, as the resolver's own tests write them:
+///
+/// ```text
+/// a 1.1.0 yanked links=z rust=1.70 | b ^1 +feature -default | opt c ^1 | dev d * | build e ^1 as=name | feature f = dep:c
+/// ```
+pub(crate) fn publish_lines(registry: &Registry, text: &str) {
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let mut parts = line.split(" | ");
+        let mut head = parts.next().expect("a package").split(' ');
+        let mut package = CrateBuilder::new(head.next().expect("a name"), head.next().expect("a version"));
+        for flag in head {
+            package = match flag.split_once('=') {
+                Some(("links", links)) => package.links(links).build_script("fn main() {}"),
+                Some(("rust", version)) => package.rust_version(version),
+                Some(("pubtime", time)) => package.published_at(time),
+                _ => package.yanked(),
+            };
+        }
+        for part in parts {
+            let words: Vec<&str> = part.split(' ').collect();
+            package = match words[..] {
+                ["feature", name, "=", ref values @ ..] => package.feature(name, values),
+                ["opt", name, requirement, ref rest @ ..] => {
+                    package.dependency_with(dependency(name, requirement, rest).optional())
+                }
+                ["dev", name, requirement, ref rest @ ..] => {
+                    package.dependency_with(dependency(name, requirement, rest).dev())
+                }
+                ["build", name, requirement, ref rest @ ..] => {
+                    package.build_script("fn main() {}").dependency_with(dependency(name, requirement, rest).build())
+                }
+                [name, requirement, ref rest @ ..] => package.dependency_with(dependency(name, requirement, rest)),
+                _ => panic!("{line}"),
+            };
+        }
+        registry.publish(package);
+    }
+}
+
+fn dependency(name: &str, requirement: &str, words: &[&str]) -> DependencyBuilder {
+    words.iter().fold(DependencyBuilder::new(name, requirement), |it, word| match word.split_at(1) {
+        ("+", feature) => it.features(&[feature]),
+        ("-", _) => it.no_default_features(),
+        _ => match word.split_once('=') {
+            Some(("as", alias)) => it.renamed(alias),
+            Some(("target", platform)) => it.target(platform),
+            _ => panic!("{word}"),
+        },
+    })
 }
 
 /// Names below a profile's folder with hashes removed, folders that only one of the two keeps left out.

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bulkhead_schema::Symbol;
 
+use super::demand::BadFeature;
 use super::state::{Event, Wish};
 use super::universe::{FastMap, Target, VersionIndex};
 use super::{Activation, Attempt};
@@ -117,6 +118,8 @@ pub(super) struct Failures {
     pub(super) first: Option<Exhausted>,
     /// Features asked for that do not exist: by whom, of whom.
     pub(super) missing_features: Vec<(VersionIndex, VersionIndex, Symbol)>,
+    /// A feature that includes itself, and whose it is.
+    pub(super) feature_cycle: Option<(VersionIndex, Symbol)>,
 }
 
 /// A dependency without candidates left.
@@ -134,7 +137,14 @@ pub(super) struct Exhausted {
 }
 
 impl Failures {
-    pub(super) fn missing_feature(&mut self, parent: VersionIndex, version: VersionIndex, feature: Symbol) {
+    pub(super) fn bad_feature(&mut self, parent: VersionIndex, version: VersionIndex, bad: BadFeature) {
+        let feature = match bad {
+            BadFeature::Missing(feature) => feature,
+            BadFeature::IncludesItself(feature) => {
+                self.feature_cycle = Some((version, feature));
+                return;
+            }
+        };
         let entry = (parent, version, feature);
         if self.missing_features.len() < 1000 && !self.missing_features.contains(&entry) {
             self.missing_features.push(entry);

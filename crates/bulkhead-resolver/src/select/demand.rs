@@ -38,12 +38,17 @@ impl Demand {
     }
 }
 
-/// A feature that was asked for and does not exist.
+/// A feature that was asked for and cannot be switched on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct MissingFeature(pub(super) Symbol);
+pub(super) enum BadFeature {
+    /// It does not exist: another version may have it.
+    Missing(Symbol),
+    /// It includes itself, which Cargo does not accept of any package.
+    IncludesItself(Symbol),
+}
 
 /// Follows the features `asked` of `summary` through its feature table.
-pub(super) fn demand(summary: &Summary, asked: Asked<'_>) -> Result<Demand, MissingFeature> {
+pub(super) fn demand(summary: &Summary, asked: Asked<'_>) -> Result<Demand, BadFeature> {
     let mut demand = Demand::default();
     let mut waiting: Vec<FeatureValue> = Vec::new();
     let default = match asked {
@@ -87,11 +92,14 @@ fn follow(
     feature: Symbol,
     demand: &mut Demand,
     waiting: &mut Vec<FeatureValue>,
-) -> Result<(), MissingFeature> {
+) -> Result<(), BadFeature> {
     if !demand.seen.insert(feature) {
         return Ok(());
     }
-    let values = summary.features.get(&feature).ok_or(MissingFeature(feature))?;
+    let values = summary.features.get(&feature).ok_or(BadFeature::Missing(feature))?;
+    if values.contains(&FeatureValue::Feature(feature)) {
+        return Err(BadFeature::IncludesItself(feature));
+    }
     demand.features.push(feature);
     waiting.extend(values.iter().rev());
     Ok(())

@@ -6,6 +6,7 @@ use semver::Version;
 
 use super::Search;
 use super::conflict::Exhausted;
+use super::demand::BadFeature;
 use super::universe::VersionIndex;
 use crate::nearest::nearest;
 use crate::{Resolve, ResolveError, ResolveErrorKind};
@@ -35,12 +36,30 @@ pub(super) fn members_share_links(
     )
 }
 
-pub(super) fn member_feature(search: &Search<'_>, version: VersionIndex, feature: Symbol) -> ResolveError {
+pub(super) fn member_feature(search: &Search<'_>, version: VersionIndex, bad: BadFeature) -> ResolveError {
+    let feature = match bad {
+        BadFeature::Missing(feature) => feature,
+        BadFeature::IncludesItself(feature) => return includes_itself(search.universe.id(version), feature),
+    };
     let summary = &search.universe.candidate(version).summary;
     let known = summary.features.keys().map(|known| known.as_str());
     let help = nearest(&feature, known).map(|near| format!("A feature with a similar name exists: `{near}`."));
     let message = format!("package `{}` does not have feature `{feature}`", summary.id);
     ResolveError { help: help.into_iter().collect(), ..error(ResolveErrorKind::MissingFeature, message) }
+}
+
+/// Of the package that the search came upon.
+pub(super) fn feature_cycle(search: &Search<'_>) -> ResolveError {
+    match search.failures.feature_cycle {
+        Some((version, feature)) => includes_itself(search.universe.id(version), feature),
+        None => unsolvable(search),
+    }
+}
+
+fn includes_itself(id: PackageId, feature: Symbol) -> ResolveError {
+    let because = vec![format!("{id} has `{feature} = [\"{feature}\", …]` in its `[features]`")];
+    let message = format!("cyclic feature dependency: feature `{feature}` depends on itself");
+    ResolveError { because, ..error(ResolveErrorKind::Cycle, message) }
 }
 
 pub(super) fn cycle(resolve: &Resolve, cycle: &[PackageId]) -> ResolveError {

@@ -105,6 +105,8 @@ enum Wanted {
     Any,
     Matching(VersionReq),
     Exactly(Version),
+    /// `--precise`: this one if the requirement allows it. Build metadata may be left out, as people do.
+    Precisely(VersionReq, Version),
 }
 
 /// Everything that resolution looks things up in.
@@ -285,7 +287,9 @@ impl<'a> Universe<'a> {
             && old.source() == dependency.source
             && keep::matches_ignoring_source(dependency, *old)
         {
-            return Wanted::Exactly(new.clone());
+            let requirement =
+                if dependency.specified_requirement { dependency.requirement.clone() } else { VersionReq::STAR };
+            return Wanted::Precisely(requirement, new.clone());
         }
         if dependency.specified_requirement { Wanted::Matching(dependency.requirement.clone()) } else { Wanted::Any }
     }
@@ -330,8 +334,12 @@ impl<'a> Universe<'a> {
             Wanted::Any => true,
             Wanted::Matching(requirement) => requirement.matches(version),
             Wanted::Exactly(exact) => exact == version,
+            Wanted::Precisely(requirement, named) => {
+                let same = named.cmp_precedence(version).is_eq();
+                same && (named.build.is_empty() || named.build == version.build) && requirement.matches(version)
+            }
         };
-        let exact = matches!(wanted, Wanted::Exactly(_));
+        let exact = matches!(wanted, Wanted::Exactly(_) | Wanted::Precisely(..));
         let local: Vec<u32> = (package.published.len()..package.numbers.len())
             .filter(|&at| fits(package.local[at - package.published.len()].id.version()))
             .map(number)
