@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
 
 use bulkhead_ops::configuration::TermConfig;
+use bulkhead_ops::observed::Disk;
 use bulkhead_ops::options::{CompileOptions, GlobalOptions, Intent};
 use bulkhead_ops::trust::TrustRequest;
 use bulkhead_ops::{Error, ErrorKind, Event};
@@ -12,6 +14,7 @@ use clap::error::ErrorKind as ClapError;
 
 use crate::commands::command_line;
 use crate::escape::escaped_line;
+use crate::recall::Recall;
 use crate::render::Renderer;
 use crate::shell::{ColorChoice, Shell, Verbosity};
 use crate::{interrupt, options, place, render, report, version};
@@ -21,16 +24,28 @@ const MAX_ALIASES: usize = 8;
 
 /// Runs the command that `arguments` (the program's name first) ask for; returns the exit code.
 pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
+    let (start, disk) = (Instant::now(), Disk::since(SystemTime::now()));
+    let recall = Recall::new(&arguments, &disk);
+    if let Some(answer) = recall.as_ref().and_then(Recall::answer) {
+        Shell::replay(&answer, start.elapsed());
+        return 0;
+    }
     let program = program_name(arguments.first());
     let fallback = Shell::new(Verbosity::Normal, early_color(&arguments));
-    match parse(program, arguments, &fallback) {
+    match parse(program, arguments, &fallback, &disk) {
         Ok(Parsed::Command(matches)) => {
-            let shell = match terminal(&matches).and_then(|term| Ok((shell(&matches, &term)?, term))) {
+            let shell = match terminal(&matches, &disk).and_then(|term| Ok((shell(&matches, &term)?, term))) {
                 Ok(shell) => shell,
                 Err(error) => return fail(&fallback, &error),
             };
             let (shell, term) = shell;
-            command(program, &matches, &shell, &term).map_or_else(|error| fail(&shell, &error), |()| 0)
+            match command(program, &matches, &shell, &term, &disk) {
+                Ok(()) => {
+                    recall.iter().for_each(|recall| recall.keep(&shell));
+                    0
+                }
+                Err(error) => fail(&shell, &error),
+            }
         }
         Ok(Parsed::Answered(code)) => code,
         Err(error) => fail(&fallback, &error),
@@ -62,7 +77,7 @@ enum Parsed {
     Answered(i32),
 }
 
-fn parse(program: &'static str, mut arguments: Vec<OsString>, shell: &Shell) -> Result<Parsed, Error> {
+fn parse(program: &'static str, mut arguments: Vec<OsString>, shell: &Shell, disk: &Disk) -> Result<Parsed, Error> {
     if let Some(toolchain) = arguments.get(1).and_then(|word| word.to_str()).and_then(|word| word.strip_prefix('+')) {
         let message = format!("no such command: `+{toolchain}`");
         let advice = format!(
@@ -77,7 +92,7 @@ fn parse(program: &'static str, mut arguments: Vec<OsString>, shell: &Shell) -> 
         };
         match matches.subcommand() {
             Some((name, _)) if command_line(program).find_subcommand(name).is_none() => {
-                arguments = expand_alias(program, &matches, name, &arguments)?;
+                arguments = expand_alias(program, &matches, name, &arguments, disk)?;
             }
             _ => return Ok(Parsed::Command(matches)),
         }
@@ -104,8 +119,9 @@ fn expand_alias(
     matches: &ArgMatches,
     name: &str,
     arguments: &[OsString],
+    disk: &Disk,
 ) -> Result<Vec<OsString>, Error> {
-    let global = global(matches)?;
+    let global = global(matches, disk)?;
     let configuration = bulkhead_ops::configuration::load(&global, &|_| ())?;
     let Some(words) = configuration.config.alias(name)? else {
         let ignored = configuration.ignored.iter().find(|key| key.key == format!("alias.{name}"));
@@ -139,10 +155,10 @@ fn no_such_command(program: &'static str, name: &str) -> Error {
 }
 
 /// `[term]` of files, variables and `--config`. Commands that never look at the project do not read files for this.
-fn terminal(matches: &ArgMatches) -> Result<TermConfig, Error> {
+fn terminal(matches: &ArgMatches, disk: &Disk) -> Result<TermConfig, Error> {
     match matches.subcommand_name() {
         None | Some("version" | "help" | "completions") => Ok(TermConfig::default()),
-        Some(_) => bulkhead_ops::configuration::terminal(&global(matches)?),
+        Some(_) => bulkhead_ops::configuration::terminal(&global(matches, disk)?),
     }
 }
 
@@ -181,15 +197,21 @@ fn innermost(matches: &ArgMatches) -> &ArgMatches {
     }
 }
 
-fn global(matches: &ArgMatches) -> Result<GlobalOptions, Error> {
+fn global(matches: &ArgMatches, disk: &Disk) -> Result<GlobalOptions, Error> {
     let directory = matches.get_one::<String>("directory").map(Path::new);
-    options::global(place::read(directory)?, innermost(matches))
+    options::global(place::read(directory, disk.clone())?, innermost(matches))
 }
 
-fn command(program: &'static str, matches: &ArgMatches, shell: &Shell, term: &TermConfig) -> Result<(), Error> {
+fn command(
+    program: &'static str,
+    matches: &ArgMatches,
+    shell: &Shell,
+    term: &TermConfig,
+    disk: &Disk,
+) -> Result<(), Error> {
     let verbose = innermost(matches).get_count("verbose") > 0;
     let Some((name, arguments)) = matches.subcommand() else {
-        return without_command(program, matches, shell, verbose);
+        return without_command(program, matches, shell, verbose, disk);
     };
     match name {
         // These never look at the project.
@@ -197,7 +219,7 @@ fn command(program: &'static str, matches: &ArgMatches, shell: &Shell, term: &Te
         "help" => help(program, arguments.get_one::<String>("COMMAND").map(String::as_str), shell),
         "completions" => completions(program, arguments, shell),
         _ => {
-            let mut global = global(matches)?;
+            let mut global = global(matches, disk)?;
             global.quiet = shell.verbosity() == Verbosity::Quiet;
             // `term.verbose` shows as much as one `-v`.
             global.verbose = global.verbose.max(u8::from(shell.verbosity() == Verbosity::Verbose));
@@ -353,7 +375,13 @@ fn trust(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: 
     Ok(())
 }
 
-fn without_command(program: &'static str, matches: &ArgMatches, shell: &Shell, verbose: bool) -> Result<(), Error> {
+fn without_command(
+    program: &'static str,
+    matches: &ArgMatches,
+    shell: &Shell,
+    verbose: bool,
+    disk: &Disk,
+) -> Result<(), Error> {
     if matches.get_flag("version") {
         return print(shell, &version::version(program, verbose));
     }
@@ -364,7 +392,7 @@ fn without_command(program: &'static str, matches: &ArgMatches, shell: &Shell, v
         return Err(Error::failure("`--explain` is not supported").help("run `rustc --explain CODE`"));
     }
     // `-Z` and the like are refused here too.
-    global(matches)?;
+    global(matches, disk)?;
     help(program, None, shell)
 }
 

@@ -10,6 +10,7 @@ mod escape;
 mod interrupt;
 mod options;
 mod place;
+mod recall;
 mod render;
 mod report;
 mod shell;

@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use bulkhead_ops::Error;
+use bulkhead_ops::observed::Disk;
 use bulkhead_ops::options::Place;
 
-/// Reads folder, homes, environment and own path; `directory` is the value of `-C`.
+/// Reads folder, homes, environment and own path; `directory` is the value of `-C`, `disk` what the command reads through.
 ///
 /// # Errors
 /// The folder does not exist, or no home can be found.
-pub(crate) fn read(directory: Option<&Path>) -> Result<Place, Error> {
+pub(crate) fn read(directory: Option<&Path>, disk: Disk) -> Result<Place, Error> {
     let here = std::env::current_dir()
         .map_err(|error| Error::failure("could not find the current working directory").because(error))?;
     let current_dir = directory.map_or_else(|| here.clone(), |directory| here.join(directory));
@@ -34,5 +35,6 @@ pub(crate) fn read(directory: Option<&Path>) -> Result<Place, Error> {
         current_dir,
         home,
         environment,
+        disk,
     })
 }

@@ -44,6 +44,9 @@ impl<'a> Renderer<'a> {
     /// Shows one event.
     pub(crate) fn event(&self, event: Event) {
         let shell = self.shell;
+        if !is_said_each_time(&event) {
+            shell.transcript();
+        }
         match event {
             Event::Diagnostic(diagnostic) => report::diagnostic(shell, &diagnostic),
             Event::Warning(message) => shell.warning(&message),
@@ -71,7 +74,7 @@ impl<'a> Renderer<'a> {
             }
             Event::Finished { profile, duration } => {
                 shell.progress(None);
-                shell.status("Finished", &format!("{profile} target(s) in {}", elapsed(duration)));
+                shell.finished(&format!("{profile} target(s)"), duration);
             }
             Event::Blocking { what, path } => self.blocking(&what, &path),
             _ => {}
@@ -116,6 +119,21 @@ impl Drop for Renderer<'_> {
     }
 }
 
+/// Whether the same command says this again when nothing has changed: it reports a finding, and no deed.
+fn is_said_each_time(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Diagnostic(_)
+            | Event::Warning(_)
+            | Event::Rendered(_)
+            | Event::Text(_)
+            | Event::Json(_)
+            | Event::BuildProgress { .. }
+            | Event::Finished { .. }
+            | Event::Status { verb: "Fresh", .. }
+    )
+}
+
 /// `[====>      ] 3/17: serde, syn` in at most `width` columns; `None` where there is no room for a bar.
 fn bar(width: usize, done: usize, total: usize, detail: &str) -> Option<String> {
     let counts = format!(" {done}/{total}");
@@ -140,16 +158,6 @@ fn bar(width: usize, done: usize, total: usize, detail: &str) -> Option<String> 
         }
     }
     Some(line)
-}
-
-/// `0.26s`, `1m 02s`
-fn elapsed(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds >= 60 {
-        format!("{}m {:02}s", seconds / 60, seconds % 60)
-    } else {
-        format!("{seconds}.{:02}s", duration.subsec_millis() / 10)
-    }
 }
 
 fn plural(count: usize, noun: &str) -> String {

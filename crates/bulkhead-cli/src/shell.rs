@@ -4,8 +4,10 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use bulkhead_ops::snapshot::{Answer, Stream};
 
 use crate::escape::{escaped_indented, escaped_line};
 
@@ -56,6 +58,8 @@ pub(crate) struct Shell {
     width: Option<usize>,
     /// Whether a progress line stands below the last line.
     progress: Mutex<Option<String>>,
+    /// What was printed, as long as it could be said again.
+    transcript: Mutex<Option<Answer>>,
 }
 
 impl Shell {
@@ -68,7 +72,7 @@ impl Shell {
             ColorChoice::Auto => anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never,
         };
         let width = stderr.is_terminal().then(crate::terminal::width).flatten();
-        Self { verbosity, color, width, progress: Mutex::new(None) }
+        Self { verbosity, color, width, progress: Mutex::default(), transcript: Mutex::new(Some(Answer::default())) }
     }
 
     /// How much is said.
@@ -128,6 +132,11 @@ impl Shell {
 
     /// Text of Bulkhead's own, already escaped where it holds something else; a line feed is added.
     pub(crate) fn line(&self, text: &str) {
+        self.write(text);
+        self.remember(Stream::Error, &[text, "\n"]);
+    }
+
+    fn write(&self, text: &str) {
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stderr = std::io::stderr().lock();
         // Where standard error is closed there is nobody left to tell.
@@ -136,6 +145,40 @@ impl Shell {
             None => writeln!(stderr, "{text}"),
         };
         let _ = stderr.flush();
+    }
+
+    /// The status line of a command that is done, with the time that it took.
+    pub(crate) fn finished(&self, what: &str, duration: Duration) {
+        if self.verbosity != Verbosity::Quiet {
+            let verb = self.paint(STATUS, &format!("{:>12}", "Finished"));
+            let before = format!("{verb} {} in ", escaped_indented(what));
+            self.write(&format!("{before}{}", elapsed(duration)));
+            self.remember(Stream::Elapsed, &[&before]);
+        }
+    }
+
+    /// Says again what was said before. Whoever does not listen any more has had enough.
+    pub(crate) fn replay(answer: &Answer, duration: Duration) {
+        let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr().lock());
+        for (stream, bytes) in answer.pieces() {
+            let _ = match stream {
+                Stream::Output => stdout.write_all(bytes),
+                Stream::Error => stderr.write_all(bytes),
+                Stream::Elapsed => stderr.write_all(bytes).and_then(|()| writeln!(stderr, "{}", elapsed(duration))),
+            };
+        }
+        let _ = stdout.flush();
+    }
+
+    fn remember(&self, stream: Stream, parts: &[&str]) {
+        if let Some(transcript) = &mut *self.transcript.lock().unwrap_or_else(PoisonError::into_inner) {
+            parts.iter().for_each(|part| transcript.push(stream, part.as_bytes()));
+        }
+    }
+
+    /// All that was printed so far, unless it is not to be said again. From now on nothing is kept.
+    pub(crate) fn transcript(&self) -> Option<Answer> {
+        self.transcript.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Shows `line`, one line of own text, below everything else; `None` takes it away.
@@ -156,6 +199,7 @@ impl Shell {
     /// # Errors
     /// Standard output is closed or full, which ends the command.
     pub(crate) fn print(&self, text: &str) -> std::io::Result<()> {
+        self.remember(Stream::Output, &[text, "\n"]);
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{text}")
     }
@@ -164,5 +208,15 @@ impl Shell {
     pub(crate) fn paint(&self, style: Style, text: &str) -> String {
         let text = escaped_line(text);
         if self.color { format!("{style}{text}{style:#}") } else { text.into_owned() }
+    }
+}
+
+/// `0.26s`, `1m 02s`
+fn elapsed(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds >= 60 {
+        format!("{}m {:02}s", seconds / 60, seconds % 60)
+    } else {
+        format!("{seconds}.{:02}s", duration.subsec_millis() / 10)
     }
 }

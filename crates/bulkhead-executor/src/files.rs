@@ -46,7 +46,8 @@ pub(crate) fn newest(path: &Path) -> io::Result<Option<(Stamp, PathBuf)>> {
     Ok(Some(newest))
 }
 
-/// Calls `visit` with everything below `folder`, in no particular order. Folders for which `enter` says no are left out.
+/// Calls `visit` with everything below `folder`, in no particular order, but with nothing in folders for which `enter` says
+/// no.
 pub(crate) fn walk(
     folder: &Path,
     enter: &dyn Fn(&Path) -> bool,
@@ -62,13 +63,10 @@ pub(crate) fn walk(
                 return Err(io::Error::other(format!("{} holds more than {MAX_ENTRIES} entries", folder.display())));
             }
             let (path, metadata) = (entry.path(), entry.metadata()?);
-            if metadata.is_dir() {
-                if !enter(&path) {
-                    continue;
-                }
-                folders.push(path.clone());
-            }
             visit(&path, &metadata)?;
+            if metadata.is_dir() && enter(&path) {
+                folders.push(path);
+            }
         }
     }
     Ok(())
@@ -77,19 +75,25 @@ pub(crate) fn walk(
 /// The files of a package as far as can be told without a version control system: not hidden ones, not those of packages
 /// within it, not the target folder.
 pub(crate) fn package_files(root: &Path, target_dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let enter = |path: &Path| {
+    let entries = package_entries(root, target_dir)?.into_iter();
+    Ok(entries.filter(|(_, is_folder)| !is_folder).map(|(path, _)| path).collect())
+}
+
+/// The same files, and all folders that were looked into: whether more files appear shows in those.
+pub(crate) fn package_entries(root: &Path, target_dir: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+    let mut entries = vec![(root.to_owned(), true)];
+    let passed_over = |path: &Path| {
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let target = path == target_dir || (path.parent() == Some(root) && path.ends_with("target"));
-        !hidden && !target && !path.join("Cargo.toml").exists()
+        hidden || path == target_dir || (path.parent() == Some(root) && path.ends_with("target"))
     };
+    let enter = |path: &Path| !passed_over(path) && !path.join("Cargo.toml").exists();
     walk(root, &enter, &mut |path, metadata| {
-        if !metadata.is_dir() {
-            files.push(path.to_owned());
+        if !metadata.is_dir() || !passed_over(path) {
+            entries.push((path.to_owned(), metadata.is_dir()));
         }
         Ok(())
     })?;
-    Ok(files)
+    Ok(entries)
 }
 
 /// Writes a file in one step: readers see the old content or the new one.

@@ -294,10 +294,15 @@ fn write_rule(build: &Build<'_>, index: UnitIndex, artifact: &Path) -> Result<()
         }
         pending.extend(unit.dependencies.iter().map(|dependency| dependency.unit).filter(|unit| seen.insert(*unit)));
     }
-    let path = artifact.with_extension("d");
+    let path = rule_path(artifact);
     let text = dep_info::rule(artifact, sources);
     if files::read(&path, MAX_TEXT).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(());
     }
     files::write(&path, text.as_bytes()).map_err(|error| failed("write", &path, &error))
+}
+
+/// Where the rule for an artifact stands.
+pub(crate) fn rule_path(artifact: &Path) -> PathBuf {
+    artifact.with_extension("d")
 }

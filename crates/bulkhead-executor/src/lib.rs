@@ -10,6 +10,7 @@ mod dep_info;
 pub mod event;
 mod files;
 mod freshness;
+mod inputs;
 mod job;
 mod lock;
 mod messages;
@@ -25,6 +26,7 @@ mod staging;
 mod uplift;
 
 pub use event::{Event, MessageLevel, Stream};
+pub use inputs::Inputs;
 pub use lock::TARGET_MARKER;
 pub use options::{Grants, Options};
 pub use outcome::{BuildError, Executable, Failure, FailureKind, Outcome};

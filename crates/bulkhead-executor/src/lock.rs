@@ -43,6 +43,11 @@ pub(crate) fn prepare_target(target_dir: &Path, workspace_root: &Path) -> Result
 #[derive(Debug)]
 pub(crate) struct BuildLock(#[expect(dead_code, reason = "dropping it is what releases the lock")] File);
 
+/// The lock of one `target/<profile>`.
+pub(crate) fn path(profile_dir: &Path) -> PathBuf {
+    profile_dir.join(".cargo-lock")
+}
+
 /// How often it is tried to get a lock, and a wish to stop is noticed.
 const INTERVAL: Duration = Duration::from_millis(50);
 
@@ -54,7 +59,7 @@ pub(crate) fn lock(
 ) -> Result<BuildLock, BuildError> {
     let fatal = |doing: &str, path: &Path, error| BuildError::Fatal(failed(doing, path, &error));
     std::fs::create_dir_all(profile_dir).map_err(|error| fatal("create", profile_dir, error))?;
-    let path: PathBuf = profile_dir.join(".cargo-lock");
+    let path = path(profile_dir);
     let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let file = open.map_err(|error| fatal("open", &path, error))?;
     let mut told = false;

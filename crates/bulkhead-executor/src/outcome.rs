@@ -17,6 +17,8 @@ pub struct Outcome {
     pub built: usize,
     /// Number of units that were fresh.
     pub fresh: usize,
+    /// If nothing had to be run: by what this can be known again.
+    pub inputs: Option<crate::Inputs>,
 }
 
 /// A program that was built, and what it needs to run as `run` and `test` start it.
@@ -84,11 +86,11 @@ pub enum FailureKind {
 }
 
 /// Collects what is to be run, after everything was built.
-pub(crate) fn gather(build: &Build<'_>, built: usize) -> Outcome {
+pub(crate) fn gather(build: &Build<'_>, built: usize, inputs: Option<crate::Inputs>) -> Outcome {
     let roots = build.graph.roots.iter().copied();
     let executables =
         roots.filter(|&index| job::is_executable(build, index)).filter_map(|index| executable(build, index));
-    Outcome { executables: executables.collect(), built, fresh: build.graph.units.len() - built }
+    Outcome { executables: executables.collect(), built, fresh: build.graph.units.len() - built, inputs }
 }
 
 fn executable(build: &Build<'_>, index: UnitIndex) -> Option<Executable> {

@@ -14,7 +14,7 @@ use bulkhead_workspace::TargetKind;
 use crate::freshness::{self, Freshness, Now};
 use crate::process::Jobserver;
 use crate::record::{Record, RecordFiles};
-use crate::{BuildError, Event, Options, Outcome, Planner, job, lock, outcome, schedule, script, staging};
+use crate::{BuildError, Event, Options, Outcome, Planner, inputs, job, lock, outcome, schedule, script, staging};
 
 /// Builds every unit of the plan that is not fresh.
 ///
@@ -45,7 +45,8 @@ pub fn run(
         folders.iter().for_each(|folder| staging::clear(folder));
     }
     result?;
-    let outcome = outcome::gather(&build, dirty.len());
+    let inputs = dirty.is_empty().then(|| inputs::gather(&build, folders)).flatten();
+    let outcome = outcome::gather(&build, dirty.len(), inputs);
     drop(locks);
     Ok(outcome)
 }

@@ -11,10 +11,11 @@ use bulkhead_unit_graph::{Context, Unit, script_folder, unit_graph_json};
 
 use crate::compile::{self, Prepared};
 use crate::error::Result;
+use crate::observed::Disk;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions;
 use crate::reporter::Reporter;
-use crate::{Error, ErrorKind, Event, disk};
+use crate::{Error, ErrorKind, Event};
 
 /// What a compilation left.
 pub struct Built {
@@ -42,6 +43,7 @@ pub fn build(
     let mut prepared = compile::prepare(global, options, events)?;
     let doctests = prepared.graph.remove_doctests();
     let outcome = execute(global, options, &prepared, stop, events)?;
+    note_inputs(&global.place.disk, outcome.inputs.as_ref());
     events(Event::Finished { profile: profile_summary(&prepared), duration: start.elapsed() });
     Ok(Built { executables: outcome.executables, prepared, doctests, duration: start.elapsed() })
 }
@@ -99,6 +101,15 @@ fn execute(
     result.map_err(build_error)
 }
 
+/// A build in which nothing had to be run can be known again by what the executor looked at.
+fn note_inputs(disk: &Disk, inputs: Option<&bulkhead_executor::Inputs>) {
+    let Some(inputs) = inputs else { return disk.never_repeat() };
+    inputs.present.iter().for_each(|path| disk.note(path, true));
+    inputs.absent.iter().for_each(|path| disk.note(path, false));
+    inputs.locks.iter().for_each(|path| disk.note_lock(path.clone()));
+    disk.may_repeat();
+}
+
 /// `OUT_DIR` of the build-script run `unit`.
 fn out_dir(context: &Context<'_>, unit: &Unit) -> PathBuf {
     let index = context.graph.iter().find(|(_, candidate)| std::ptr::eq(*candidate, unit)).map(|(index, _)| index);
@@ -132,14 +143,14 @@ fn explained(kind: &FailureKind) -> bool {
 /// A text that only this installation can know about this target folder: what a target folder remembers counts only if
 /// it carries it, so that one which came with a repository is not believed.
 fn owner(global: &GlobalOptions, target_dir: &std::path::Path) -> Result<String> {
-    let secret = installation_secret(&global.place.bulkhead_home)?;
+    let secret = installation_secret(&global.place.disk, &global.place.bulkhead_home)?;
     Ok(Digest::of(format!("{secret}\n{}", target_dir.display()).as_bytes()).to_string())
 }
 
-fn installation_secret(home: &std::path::Path) -> Result<String> {
+fn installation_secret(disk: &Disk, home: &std::path::Path) -> Result<String> {
     let path: PathBuf = home.join("trust/installation");
-    if let Ok(secret) = std::fs::read_to_string(&path) {
-        disk::check_ownership(&path).map_err(|reason| {
+    if let Ok(secret) = disk.read_text(&path, 4096) {
+        disk.check_ownership(&path).map_err(|reason| {
             Error::failure(format!("`{}` {reason}", path.display())).help("delete it; the next build starts afresh")
         })?;
         if secret.len() >= 64 {
@@ -150,8 +161,8 @@ fn installation_secret(home: &std::path::Path) -> Result<String> {
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::failure("the system gives no random numbers").because(error))?;
     let secret = Digest::of(&random).to_string();
-    disk::create_private(path.parent().unwrap_or(home))?;
-    disk::write_atomically(&path, secret.as_bytes())?;
+    crate::disk::create_private(path.parent().unwrap_or(home))?;
+    crate::disk::write_atomically(&path, secret.as_bytes())?;
     Ok(secret)
 }
 

@@ -7,11 +7,13 @@ pub use bulkhead_config::keys::BUILT_IN_COMMANDS;
 use bulkhead_config::{Config, IgnoredKey, Layer, LayerClass, Merged};
 pub use bulkhead_config::{ProgressWhen, TermConfig};
 use bulkhead_schema::Diagnostic;
+use bulkhead_workspace::Files as _;
 
 use crate::error::Result;
+use crate::observed::Disk;
 use crate::options::{GlobalOptions, Place};
 use crate::trusted_files::TrustedFiles;
-use crate::{Error, Event, disk};
+use crate::{Error, Event};
 
 /// Largest configuration file that is read, in bytes.
 const MAX_CONFIG_SIZE: u64 = 1024 * 1024;
@@ -30,15 +32,16 @@ pub struct Configuration {
 /// A file that cannot be read or parsed, or a value of the wrong type.
 pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configuration> {
     let place = &global.place;
-    let trusted = TrustedFiles::load(&place.bulkhead_home)?;
-    let project = project_root(&place.current_dir);
+    let disk = &place.disk;
+    let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?;
+    let project = project_root(disk, &place.current_dir);
     let mut layers = Vec::new();
     let mut ignored = Vec::new();
     for (path, class) in config_files(place, &project, events) {
-        let text = read_config(&path)?;
+        let text = read_config(disk, &path)?;
         let class = with_trust(class, &path, &text, &trusted);
         let expanded = bulkhead_config::expand(&path, &text, class, &mut |include: &Path| {
-            include_file(include, &project, &trusted)
+            include_file(disk, include, &project, &trusted)
         })?;
         layers.extend(expanded.layers);
         ignored.extend(expanded.ignored);
@@ -78,13 +81,13 @@ fn report_ignored(ignored: &[IgnoredKey], events: &dyn Fn(Event)) {
 
 /// The folder that bounds the upward search: the repository, else the outermost folder with a manifest, as long as
 /// every folder on the way belongs to the user.
-fn project_root(current_dir: &Path) -> PathBuf {
+fn project_root(disk: &Disk, current_dir: &Path) -> PathBuf {
     let mut root = current_dir;
-    for folder in current_dir.ancestors().take_while(|folder| disk::check_ownership(folder).is_ok()) {
-        if folder.join(".git").exists() {
+    for folder in current_dir.ancestors().take_while(|folder| disk.check_ownership(folder).is_ok()) {
+        if disk.exists(&folder.join(".git")) {
             return folder.to_path_buf();
         }
-        if folder.join("Cargo.toml").is_file() {
+        if disk.is_file(&folder.join("Cargo.toml")) {
             root = folder;
         }
     }
@@ -93,18 +96,20 @@ fn project_root(current_dir: &Path) -> PathBuf {
 
 /// The files to read, the lowest precedence first.
 fn config_files(place: &Place, project: &Path, events: &dyn Fn(Event)) -> Vec<(PathBuf, LayerClass)> {
+    let disk = &place.disk;
     let mut files = Vec::new();
-    let user = config_in(&place.cargo_home);
+    let user = config_in(disk, &place.cargo_home);
     for folder in place.current_dir.ancestors().take_while(|folder| folder.starts_with(project)) {
-        let Some(path) = config_in(&folder.join(".cargo")).filter(|path| Some(path) != user.as_ref()) else { continue };
-        if let Err(reason) = disk::check_ownership(&path) {
+        let found = config_in(disk, &folder.join(".cargo"));
+        let Some(path) = found.filter(|path| Some(path) != user.as_ref()) else { continue };
+        if let Err(reason) = disk.check_ownership(&path) {
             events(Event::Warning(format!("`{}` is ignored: it {reason}", path.display())));
             continue;
         }
         files.push((path, LayerClass::Repository { trusted: false, root: project.to_path_buf() }));
     }
     if let Some(path) = user {
-        match disk::check_ownership(&path) {
+        match disk.check_ownership(&path) {
             Ok(()) => files.push((path, LayerClass::User)),
             Err(reason) => events(Event::Warning(format!("`{}` is ignored: it {reason}", path.display()))),
         }
@@ -115,21 +120,22 @@ fn config_files(place: &Place, project: &Path, events: &dyn Fn(Event)) -> Vec<(P
 
 /// The files of the current project that act only when trusted, for `bulkhead trust`.
 pub fn project_files(global: &GlobalOptions) -> Vec<PathBuf> {
-    let project = project_root(&global.place.current_dir);
+    let disk = &global.place.disk;
+    let project = project_root(disk, &global.place.current_dir);
     let folders = global.place.current_dir.ancestors().take_while(|folder| folder.starts_with(&project));
     let mut files: Vec<_> = folders
-        .flat_map(|folder| [config_in(&folder.join(".cargo")), Some(folder.join("bulkhead.toml"))])
+        .flat_map(|folder| [config_in(disk, &folder.join(".cargo")), Some(folder.join("bulkhead.toml"))])
         .flatten()
-        .filter(|path| path.is_file() && path.parent() != Some(&global.place.cargo_home))
+        .filter(|path| disk.is_file(path) && path.parent() != Some(&global.place.cargo_home))
         .collect();
     files.sort();
     files
 }
 
 /// `config.toml`, or the old name `config` if only that is there.
-fn config_in(folder: &Path) -> Option<PathBuf> {
+fn config_in(disk: &Disk, folder: &Path) -> Option<PathBuf> {
     // Cargo prefers the file without the ending when both are there.
-    ["config", "config.toml"].into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
+    ["config", "config.toml"].into_iter().map(|name| folder.join(name)).find(|path| disk.is_file(path))
 }
 
 fn with_trust(class: LayerClass, path: &Path, text: &str, trusted: &TrustedFiles) -> LayerClass {
@@ -141,27 +147,23 @@ fn with_trust(class: LayerClass, path: &Path, text: &str, trusted: &TrustedFiles
     }
 }
 
-fn read_config(path: &Path) -> Result<Arc<str>> {
-    let failed = |reason: String| {
-        Error::failure(format!("failed to read configuration file `{}`", path.display())).because(reason)
-    };
-    let metadata = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
-    if !metadata.is_file() || metadata.len() > MAX_CONFIG_SIZE {
-        return Err(failed("it is not a regular file of at most 1 MiB".to_owned()));
-    }
-    std::fs::read_to_string(path).map(Arc::from).map_err(|error| failed(error.to_string()))
+fn read_config(disk: &Disk, path: &Path) -> Result<Arc<str>> {
+    disk.read_text(path, MAX_CONFIG_SIZE).map(Arc::from).map_err(|error| {
+        Error::failure(format!("failed to read configuration file `{}`", path.display())).because(error)
+    })
 }
 
 fn include_file(
+    disk: &Disk,
     path: &Path,
     project: &Path,
     trusted: &TrustedFiles,
 ) -> std::result::Result<Option<(Arc<str>, LayerClass)>, Diagnostic> {
-    let Ok(real) = std::fs::canonicalize(path) else { return Ok(None) };
-    disk::check_ownership(&real).map_err(|reason| {
+    let Ok(real) = disk.canonicalize(path) else { return Ok(None) };
+    disk.check_ownership(&real).map_err(|reason| {
         Diagnostic::error("config-include", format!("the included file `{}` {reason}", path.display()))
     })?;
-    let text = read_config(&real).map_err(|error| Diagnostic::error("config-include", error.to_string()))?;
+    let text = read_config(disk, &real).map_err(|error| Diagnostic::error("config-include", error.to_string()))?;
     let class = if real.starts_with(project) {
         LayerClass::Repository { trusted: trusted.contains(path, text.as_bytes()), root: project.to_path_buf() }
     } else {
@@ -173,8 +175,8 @@ fn include_file(
 /// `--config KEY=VALUE`, or the path of a file that the user names and thereby trusts.
 fn argument_layer(place: &Place, argument: &str) -> Result<Layer> {
     let path = place.current_dir.join(argument);
-    if path.is_file() {
-        let text = read_config(&path)?;
+    if place.disk.is_file(&path) {
+        let text = read_config(&place.disk, &path)?;
         return Ok(Layer::file(path, &text, LayerClass::CommandLine)?);
     }
     Ok(Layer::argument(argument)?)

@@ -63,13 +63,9 @@ pub fn create_private(folder: &Path) -> crate::error::Result<()> {
         .map_err(|error| Error::failure(format!("failed to create `{}`", folder.display())).because(error))
 }
 
-/// Whether a file or folder may be believed: owned by this user or root, and writable by nobody else.
-///
-/// # Errors
-/// The broken rule, as the end of a sentence.
-pub fn check_ownership(path: &Path) -> Result<(), String> {
+/// Whether a file or folder may be believed, by what a stat of itself (links not followed) tells.
+pub(crate) fn check_owner(metadata: &std::fs::Metadata) -> Result<(), String> {
     use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::symlink_metadata(path).map_err(|error| format!("cannot be examined: {error}"))?;
     let user = rustix::process::geteuid().as_raw();
     if metadata.uid() != user && metadata.uid() != 0 {
         return Err(format!("belongs to another user (uid {})", metadata.uid()));

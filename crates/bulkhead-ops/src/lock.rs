@@ -14,6 +14,7 @@ use bulkhead_workspace::Workspace;
 
 use crate::client::index_roots;
 use crate::error::Result;
+use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
@@ -90,7 +91,7 @@ pub fn resolve<'a>(
     if !workspace.unloaded.is_empty() {
         return Err(workspace.unloaded.clone().into());
     }
-    let on_disk = read_lockfile(&path)?;
+    let on_disk = read_lockfile(&global.place.disk, &path)?;
     let locals = local_summaries(workspace);
     let mut previous = on_disk.as_ref().map(|(_, lockfile)| lock::decode(lockfile, &locals));
     if let Some(previous) = &mut previous {
@@ -126,6 +127,7 @@ pub fn resolve<'a>(
         changes.packages.clear();
     }
     if let Some(text) = new {
+        global.place.disk.never_repeat();
         refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve)?;
         if request.write {
             let old = on_disk.as_ref().map(|(old, _)| old.as_str()).unwrap_or_default();
@@ -175,21 +177,16 @@ pub fn previous(project: &Project) -> Result<Option<Previous>> {
 ///
 /// # Errors
 /// It cannot be read or parsed.
-pub fn read(path: &PathBuf) -> Result<Option<Lockfile>> {
-    Ok(read_lockfile(path)?.map(|(_, lockfile)| lockfile))
+pub fn read(disk: &Disk, path: &PathBuf) -> Result<Option<Lockfile>> {
+    Ok(read_lockfile(disk, path)?.map(|(_, lockfile)| lockfile))
 }
 
-fn read_lockfile(path: &PathBuf) -> Result<Option<(String, Lockfile)>> {
-    let failed = |reason: String| Error::failure(format!("failed to read `{}`", path.display())).because(reason);
-    match std::fs::metadata(path) {
+fn read_lockfile(disk: &Disk, path: &PathBuf) -> Result<Option<(String, Lockfile)>> {
+    let text = match disk.read_text(path, MAX_LOCKFILE_SIZE) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error.to_string())),
-        Ok(metadata) if metadata.len() > MAX_LOCKFILE_SIZE => {
-            return Err(failed("it is larger than 64 MiB".to_owned()));
-        }
-        Ok(_) => {}
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        Err(error) => return Err(Error::failure(format!("failed to read `{}`", path.display())).because(error)),
+        Ok(text) => text,
+    };
     let lockfile = lockfile::parse(path, &text).map_err(|diagnostic| {
         Error::from(diagnostic).while_doing(format!("failed to parse lock file at: {}", path.display()))
     })?;

@@ -96,6 +96,7 @@ pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn
         workspace_root: &workspace.root,
         metadata: &workspace.metadata,
     };
+    global.place.disk.may_repeat();
     serde_json::to_string(&answer).map_err(|error| Error::failure("a path is not UTF-8").because(error))
 }
 

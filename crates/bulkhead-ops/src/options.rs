@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::observed::Disk;
+
 pub use bulkhead_unit_graph::MessageFormat;
 pub use bulkhead_unit_graph::request::{Intent, NameFilter, TargetFilter};
 
@@ -22,6 +24,8 @@ pub struct Place {
     pub environment: BTreeMap<OsString, OsString>,
     /// Absolute path of this program, which becomes `$CARGO`.
     pub program: PathBuf,
+    /// The disk, which notes what the command looks at.
+    pub disk: Disk,
 }
 
 impl Place {

@@ -12,8 +12,9 @@ use bulkhead_workspace::{Package, load_package};
 
 use crate::error::Result;
 use crate::lock::Locked;
+use crate::observed::Disk;
 use crate::options::GlobalOptions;
-use crate::project::{Disk, Project};
+use crate::project::Project;
 use crate::sources::source_error;
 use crate::{Error, ErrorKind, Event};
 
@@ -39,19 +40,27 @@ pub fn load(
         if let Some(package) = project.workspace.package(id) {
             packages.insert(id, Arc::clone(package));
         } else if let Some(package) = locked.sources.unpacked(id) {
+            // Its folder is not addressed by its content.
+            global.place.disk.never_repeat();
             packages.insert(id, Arc::clone(package));
         } else {
             stored.push((id, digest_of(locked, id)?));
         }
     }
     let mut absent = Vec::new();
-    for ((id, _), found) in stored.iter().zip(look_up(&store, &stored, client.options().offline, events)) {
+    for ((id, _), found) in
+        stored.iter().zip(look_up(&store, &stored, client.options().offline, &global.place.disk, events))
+    {
         match found? {
-            Some(package) => drop(packages.insert(*id, package)),
+            Some(package) => {
+                PackageTree::witnesses(&package.root).iter().for_each(|path| global.place.disk.note(path, true));
+                packages.insert(*id, package);
+            }
             None => absent.push(*id),
         }
     }
     if !absent.is_empty() {
+        global.place.disk.never_repeat();
         let downloaded = download(&store, locked, &absent, client, events)?;
         packages.extend(downloaded.into_iter().map(|package| (package.id, package)));
     }
@@ -66,11 +75,13 @@ fn look_up(
     store: &Store,
     wanted: &[(PackageId, Digest)],
     offline: bool,
+    disk: &Disk,
     events: &(dyn Fn(Event) + Sync),
 ) -> Vec<Result<Option<Arc<Package>>>> {
     let one = |&(id, digest): &(PackageId, Digest)| match store.get(id, digest) {
         Ok(Some(tree)) => {
             if let Some(finding) = &tree.healed {
+                disk.never_repeat();
                 let (path, problem) = (finding.path.display(), &finding.problem);
                 events(Event::Warning(format!("{path}: {problem}; `{id}` was unpacked again from its archive")));
             }
@@ -100,9 +111,10 @@ fn look_up(
 
 /// The package in a verified tree, which must be the one that it is said to be.
 fn read(tree: &PackageTree) -> Result<Arc<Package>> {
-    let package = load_package(&Disk, &tree.root.join("Cargo.toml"), tree.id.source()).map_err(|diagnostics| {
-        Error::from(diagnostics).while_doing(format!("failed to read the manifest of `{}`", tree.id))
-    })?;
+    let package =
+        load_package(&Disk::default(), &tree.root.join("Cargo.toml"), tree.id.source()).map_err(|diagnostics| {
+            Error::from(diagnostics).while_doing(format!("failed to read the manifest of `{}`", tree.id))
+        })?;
     if package.id != tree.id {
         let message = format!("the archive of `{}` holds `{}`", tree.id, package.id);
         return Err(Error::new(ErrorKind::Verification, message));

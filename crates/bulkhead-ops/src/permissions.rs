@@ -13,10 +13,11 @@ use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::Unit;
 
 use crate::error::Result;
+use crate::observed::Disk;
 use crate::options::Place;
 use crate::project::Project;
 use crate::trusted_files::TrustedFiles;
-use crate::{Error, Event, disk};
+use crate::{Error, Event};
 
 /// Largest policy file that is read, in bytes.
 const MAX_POLICY_SIZE: u64 = 1024 * 1024;
@@ -40,15 +41,16 @@ pub fn load(
     checksums: BTreeMap<PackageId, Arc<str>>,
     events: &dyn Fn(Event),
 ) -> Result<Permissions> {
-    let trusted = TrustedFiles::load(&place.bulkhead_home)?;
+    let disk = &place.disk;
+    let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?;
     let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
     let workspace = project.workspace.root.join("bulkhead.toml");
     let mut layers = Vec::new();
-    layers.extend(layer(Path::new("/etc/bulkhead/policy.toml"), |_| PolicySource::Organisation)?);
+    layers.extend(layer(disk, Path::new("/etc/bulkhead/policy.toml"), |_| PolicySource::Organisation)?);
     if let Some(path) = user {
-        layers.extend(layer(&path, |_| PolicySource::User)?);
+        layers.extend(layer(disk, &path, |_| PolicySource::User)?);
     }
-    layers.extend(layer(&workspace, |text| PolicySource::Workspace {
+    layers.extend(layer(disk, &workspace, |text| PolicySource::Workspace {
         trusted: trusted.contains(&workspace, text.as_bytes()),
     })?);
     let effective = effective(&layers);
@@ -63,15 +65,14 @@ pub fn load(
     Ok(Permissions { effective, checksums, environment, workspace_root: project.workspace.root.clone() })
 }
 
-fn layer(path: &Path, source: impl Fn(&str) -> PolicySource) -> Result<Option<PolicyLayer>> {
+fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> PolicySource) -> Result<Option<PolicyLayer>> {
     let failed = |reason: String| Error::failure(format!("failed to read policy `{}`", path.display())).because(reason);
-    match std::fs::metadata(path) {
+    let text: Arc<str> = match disk.read_text(path, MAX_POLICY_SIZE) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error.to_string())),
-        Ok(metadata) if metadata.len() > MAX_POLICY_SIZE => return Err(failed("it is larger than 1 MiB".to_owned())),
-        Ok(_) => disk::check_ownership(path).map_err(|reason| failed(format!("it {reason}")))?,
-    }
-    let text: Arc<str> = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?.into();
+        Ok(text) => text.into(),
+    };
+    disk.check_ownership(path).map_err(|reason| failed(format!("it {reason}")))?;
     let policy = parse_policy(path, &text)?;
     Ok(Some(PolicyLayer { source: source(&text), policy }))
 }

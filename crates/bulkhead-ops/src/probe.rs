@@ -13,6 +13,9 @@ use crate::error::Result;
 use crate::options::Place;
 use crate::{Error, disk};
 
+/// Largest file of answers that is read, in bytes.
+const MAX_ANSWERS: u64 = 16 << 20;
+
 /// What rustc printed, as it is kept on disk.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Answers {
@@ -35,7 +38,8 @@ pub fn toolchain(
 ) -> Result<Toolchain> {
     let requests: Vec<Vec<String>> = platforms.iter().map(|(kind, flags)| arguments(*kind, flags)).collect();
     let cache = cache_file(place, rustc, &requests)?;
-    let cached = std::fs::read(&cache).ok().and_then(|bytes| serde_json::from_slice::<Answers>(&bytes).ok());
+    let cached =
+        place.disk.read(&cache, MAX_ANSWERS).ok().and_then(|bytes| serde_json::from_slice::<Answers>(&bytes).ok());
     let answers = match cached.filter(|answers| answers.probes.len() == requests.len()) {
         Some(answers) => answers,
         None => {
@@ -61,7 +65,9 @@ fn arguments(kind: CompileKind, flags: &[String]) -> Vec<String> {
 }
 
 fn cache_file(place: &Place, rustc: &Path, requests: &[Vec<String>]) -> Result<PathBuf> {
-    let metadata = std::fs::metadata(rustc)
+    let metadata = place
+        .disk
+        .metadata(rustc)
         .map_err(|error| Error::failure(format!("cannot examine `{}`", rustc.display())).because(error))?;
     let identity = format!(
         "1\n{}\n{} {} {} {}\n{requests:?}",

@@ -39,6 +39,8 @@ pub fn run(
     let mut options = options.clone();
     choose_binary(global, &mut options)?;
     let built = build::build(global, &options, stop, events)?;
+    // The program is still to be run.
+    global.place.disk.never_repeat();
     let executable = match built.executables.as_slice() {
         [one] => one,
         [] => return Err(Error::failure("a bin target must be available for `bulkhead run`")),
@@ -142,6 +144,7 @@ pub fn test(
         return Err(Error::failure("`--doc` is not supported yet: doctests cannot be run confined so far"));
     }
     let built = build::build(global, options, stop, events)?;
+    global.place.disk.never_repeat();
     let mut failed = Vec::new();
     for executable in &built.executables {
         let unit = built.prepared.graph.unit(executable.unit);

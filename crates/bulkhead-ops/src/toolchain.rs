@@ -7,9 +7,14 @@
 use std::path::{Component, Path, PathBuf};
 
 use bulkhead_schema::Diagnostic;
+use bulkhead_workspace::Files as _;
 
+use crate::observed::Disk;
 use crate::options::Place;
 use crate::{Error, ErrorKind};
+
+/// Largest file of rustup's settings that is read, in bytes.
+const MAX_SETTINGS: u64 = 1024 * 1024;
 
 /// Finds a program as a shell would, but only in absolute folders of `PATH` that lie outside `forbidden` (the
 /// workspace): a project must not be able to plant a `cc` or `rustc`.
@@ -19,12 +24,7 @@ pub fn find_program(place: &Place, name: &str, forbidden: &Path) -> Option<PathB
         .filter(|folder| folder.is_absolute() && !folder.components().any(|part| part == Component::ParentDir))
         .filter(|folder| !folder.starts_with(forbidden))
         .map(|folder| folder.join(name))
-        .find(|candidate| is_executable(candidate))
-}
-
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+        .find(|candidate| place.disk.is_executable(candidate))
 }
 
 /// The real `rustc`: `configured` (from `RUSTC` or trusted configuration) or the one on `PATH`, seen through rustup.
@@ -42,12 +42,12 @@ pub fn find_rustc(place: &Place, configured: Option<&Path>, workspace_root: &Pat
             .because("no absolute folder of PATH outside the workspace holds a program `rustc`")
             .help("install a toolchain with rustup, or set RUSTC to the absolute path of rustc")
     })?;
-    if !is_rustup_shim(&rustc) {
+    if !is_rustup_shim(&place.disk, &rustc) {
         return Ok(rustc);
     }
     let toolchain = rustup_toolchain(place, workspace_root)?;
     let real = toolchain.join("bin/rustc");
-    if is_executable(&real) {
+    if place.disk.is_executable(&real) {
         return Ok(real);
     }
     let name = toolchain.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -57,13 +57,13 @@ pub fn find_rustc(place: &Place, configured: Option<&Path>, workspace_root: &Pat
 }
 
 /// A shim is a link to `rustup`, or a copy of it with `rustup` beside it.
-fn is_rustup_shim(rustc: &Path) -> bool {
+fn is_rustup_shim(disk: &Disk, rustc: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    if std::fs::canonicalize(rustc).is_ok_and(|real| real.file_name().is_some_and(|name| name == "rustup")) {
+    if disk.canonicalize(rustc).is_ok_and(|real| real.file_name().is_some_and(|name| name == "rustup")) {
         return true;
     }
     let Some(folder) = rustc.parent() else { return false };
-    match (std::fs::metadata(rustc), std::fs::metadata(folder.join("rustup"))) {
+    match (disk.metadata(rustc), disk.metadata(&folder.join("rustup"))) {
         (Ok(shim), Ok(rustup)) => {
             (shim.dev(), shim.ino()) == (rustup.dev(), rustup.ino()) || shim.len() == rustup.len()
         }
@@ -80,12 +80,12 @@ fn rustup_toolchain(place: &Place, workspace_root: &Path) -> crate::error::Resul
             .map(|home| home.join(".rustup"))
             .ok_or_else(|| Error::failure("rustup's folder is unknown").help("set HOME or RUSTUP_HOME"))?,
     };
-    let settings = rustup_settings(&rustup_home);
+    let settings = rustup_settings(&place.disk, &rustup_home);
     let name = match place.variable("RUSTUP_TOOLCHAIN") {
         Some(name) => name.to_owned(),
         None => match settings.override_for(&place.current_dir) {
             Some(name) => name,
-            None => match toolchain_file(&place.current_dir, workspace_root)? {
+            None => match toolchain_file(&place.disk, &place.current_dir, workspace_root)? {
                 Some(name) => name,
                 None => settings.default.clone().ok_or_else(|| {
                     Error::failure("rustup has no default toolchain").help("run `rustup default stable`")
@@ -100,7 +100,7 @@ fn rustup_toolchain(place: &Place, workspace_root: &Path) -> crate::error::Resul
     check_channel(&name).map_err(Error::from)?;
     let toolchains = rustup_home.join("toolchains");
     let exact = toolchains.join(&name);
-    if exact.is_dir() {
+    if place.disk.is_dir(&exact) {
         return Ok(exact);
     }
     Ok(toolchains.join(format!("{name}-{}", settings.host)))
@@ -121,8 +121,8 @@ impl RustupSettings {
     }
 }
 
-fn rustup_settings(rustup_home: &Path) -> RustupSettings {
-    let text = std::fs::read_to_string(rustup_home.join("settings.toml")).unwrap_or_default();
+fn rustup_settings(disk: &Disk, rustup_home: &Path) -> RustupSettings {
+    let text = disk.read_text(&rustup_home.join("settings.toml"), MAX_SETTINGS).unwrap_or_default();
     let table: toml::Table = text.parse().unwrap_or_default();
     let string = |key: &str| table.get(key).and_then(toml::Value::as_str).map(str::to_owned);
     let overrides = table.get("overrides").and_then(toml::Value::as_table).into_iter().flatten();
@@ -136,11 +136,11 @@ fn rustup_settings(rustup_home: &Path) -> RustupSettings {
 }
 
 /// The channel named by the nearest toolchain file, looked for up to the workspace root and no further.
-fn toolchain_file(current_dir: &Path, workspace_root: &Path) -> crate::error::Result<Option<String>> {
+fn toolchain_file(disk: &Disk, current_dir: &Path, workspace_root: &Path) -> crate::error::Result<Option<String>> {
     for folder in current_dir.ancestors() {
         for name in ["rust-toolchain", "rust-toolchain.toml"] {
             let path = folder.join(name);
-            if let Ok(text) = std::fs::read_to_string(&path) {
+            if let Ok(text) = disk.read_text(&path, MAX_SETTINGS) {
                 return channel_of(&path, &text).map(Some);
             }
         }

@@ -61,6 +61,7 @@ pub fn tree(global: &GlobalOptions, options: &TreeOptions, events: &(dyn Fn(Even
     if roots.is_empty() {
         events(Event::Warning(NOTHING.to_owned()));
     }
+    global.place.disk.may_repeat();
     Ok(drawing.draw(&graph, &roots, &workspace))
 }
 

@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
+use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::trusted_files::TrustedFiles;
 use crate::{Error, Event, configuration, disk};
+
+/// Largest file that can be trusted, in bytes.
+const MAX_FILE_SIZE: u64 = 1024 * 1024;
 
 /// What `trust` is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +39,8 @@ pub struct TrustedFile {
 /// A file that is not there, belongs to someone else, or is not one that trust is about.
 pub fn trust(global: &GlobalOptions, request: &TrustRequest, events: &dyn Fn(Event)) -> Result<Vec<TrustedFile>> {
     let home = &global.place.bulkhead_home;
-    let mut trusted = TrustedFiles::load(home)?;
+    let disk = &global.place.disk;
+    let mut trusted = TrustedFiles::load(disk, home)?;
     match request {
         TrustRequest::Add(paths) => {
             let paths = if paths.is_empty() { configuration::project_files(global) } else { absolute(global, paths) };
@@ -43,7 +48,7 @@ pub fn trust(global: &GlobalOptions, request: &TrustRequest, events: &dyn Fn(Eve
                 return Err(Error::failure("the project has no `.cargo/config.toml` and no `bulkhead.toml` to trust"));
             }
             for path in paths {
-                add(&mut trusted, &path)?;
+                add(disk, &mut trusted, &path)?;
                 events(Event::Status { verb: "Trusting", message: path.display().to_string() });
             }
             trusted.save(home)?;
@@ -60,7 +65,7 @@ pub fn trust(global: &GlobalOptions, request: &TrustRequest, events: &dyn Fn(Eve
         TrustRequest::List => {}
     }
     let listed = trusted.iter().map(|(path, digest)| {
-        let content = std::fs::read(path).unwrap_or_default();
+        let content = disk.read(Path::new(path), MAX_FILE_SIZE).unwrap_or_default();
         let path = PathBuf::from(path);
         TrustedFile { unchanged: trusted.contains(&path, &content), path, digest: digest.to_string() }
     });
@@ -71,9 +76,9 @@ fn absolute(global: &GlobalOptions, paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().map(|path| disk::normalize(&global.place.current_dir.join(path))).collect()
 }
 
-fn add(trusted: &mut TrustedFiles, path: &Path) -> Result<()> {
+fn add(disk: &Disk, trusted: &mut TrustedFiles, path: &Path) -> Result<()> {
     let refused = |reason: String| Error::failure(format!("`{}` cannot be trusted", path.display())).because(reason);
-    disk::check_ownership(path).map_err(|reason| refused(format!("it {reason}")))?;
-    let content = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    disk.check_ownership(path).map_err(|reason| refused(format!("it {reason}")))?;
+    let content = disk.read(path, MAX_FILE_SIZE).map_err(|error| refused(error.to_string()))?;
     trusted.insert(path, &content)
 }

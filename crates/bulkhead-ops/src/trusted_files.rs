@@ -6,7 +6,11 @@ use std::sync::Arc;
 use bulkhead_schema::policy::{Digest, TrustRecord};
 
 use crate::error::Result;
+use crate::observed::Disk;
 use crate::{Error, disk};
+
+/// Largest record that is read, in bytes.
+const MAX_RECORD_SIZE: u64 = 16 << 20;
 
 /// `trust/files.toml` in `BULKHEAD_HOME`.
 #[derive(Debug, Clone, Default)]
@@ -19,14 +23,14 @@ impl TrustedFiles {
     ///
     /// # Errors
     /// The record can be written by others or is damaged: nothing is trusted on doubtful grounds.
-    pub fn load(bulkhead_home: &Path) -> Result<Self> {
+    pub fn load(disk: &Disk, bulkhead_home: &Path) -> Result<Self> {
         let path = Self::path(bulkhead_home);
-        let text: Arc<str> = match std::fs::read_to_string(&path) {
+        let text: Arc<str> = match disk.read_text(&path, MAX_RECORD_SIZE) {
             Ok(text) => text.into(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(Error::failure(format!("failed to read `{}`", path.display())).because(error)),
         };
-        disk::check_ownership(&path).map_err(|reason| {
+        disk.check_ownership(&path).map_err(|reason| {
             Error::failure(format!("`{}` {reason}", path.display())).help("delete it, then trust again")
         })?;
         Ok(Self { record: TrustRecord::parse(&path, &text)? })

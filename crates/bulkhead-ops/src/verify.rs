@@ -26,7 +26,7 @@ pub struct Verified {
 pub fn verify(global: &GlobalOptions, events: &dyn Fn(crate::Event)) -> Result<Verified> {
     let project = project::open(global, events)?;
     let path = project.workspace.root.join("Cargo.lock");
-    let Some(lockfile) = lock::read(&path)? else {
+    let Some(lockfile) = lock::read(&global.place.disk, &path)? else {
         return Err(Error::failure(format!("there is no lock file at `{}`", path.display()))
             .help("`bulkhead generate-lockfile` makes one"));
     };

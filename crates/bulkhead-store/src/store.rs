@@ -53,6 +53,14 @@ pub struct PackageTree {
     pub healed: Option<Finding>,
 }
 
+impl PackageTree {
+    /// Three files and folders that are others, or have another change time, once the tree at `root` was unpacked again,
+    /// replaced or removed: by them a tree that was verified before can be known again where nothing is built from it.
+    pub fn witnesses(root: &Path) -> [PathBuf; 3] {
+        [root.with_file_name(RECORD), root.join("Cargo.toml"), root.to_path_buf()]
+    }
+}
+
 /// What stands in the store under one digest.
 enum Present {
     Nothing,
