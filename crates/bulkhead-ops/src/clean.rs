@@ -1,5 +1,7 @@
 //! `clean`: deletes only what Bulkhead has marked as its own for this workspace.
 
+#![expect(clippy::disallowed_methods, reason = "this command is never answered from a snapshot")]
+
 use std::path::{Path, PathBuf};
 
 use bulkhead_executor::TARGET_MARKER;

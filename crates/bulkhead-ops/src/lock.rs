@@ -1,7 +1,7 @@
 //! From manifests, `Cargo.lock` and index to exact packages, and the lockfile kept true.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use bulkhead_resolver::lock::{self, Changes, Previous, RustSupport};
@@ -177,11 +177,11 @@ pub fn previous(project: &Project) -> Result<Option<Previous>> {
 ///
 /// # Errors
 /// It cannot be read or parsed.
-pub fn read(disk: &Disk, path: &PathBuf) -> Result<Option<Lockfile>> {
+pub fn read(disk: &Disk, path: &Path) -> Result<Option<Lockfile>> {
     Ok(read_lockfile(disk, path)?.map(|(_, lockfile)| lockfile))
 }
 
-fn read_lockfile(disk: &Disk, path: &PathBuf) -> Result<Option<(String, Lockfile)>> {
+fn read_lockfile(disk: &Disk, path: &Path) -> Result<Option<(String, Lockfile)>> {
     let text = match disk.read_text(path, MAX_LOCKFILE_SIZE) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::failure(format!("failed to read `{}`", path.display())).because(error)),

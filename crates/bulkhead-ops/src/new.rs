@@ -1,5 +1,7 @@
 //! `new` and `init`.
 
+#![expect(clippy::disallowed_methods, reason = "this command is never answered from a snapshot")]
+
 use std::path::{Path, PathBuf};
 
 use bulkhead_schema::PackageName;

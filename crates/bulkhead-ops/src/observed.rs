@@ -4,6 +4,8 @@
 //! Whatever a command reads on its way to an answer goes through [`Disk`]; `clippy.toml` of this crate makes other ways an
 //! error. What is addressed by its content (packages in the store, index answers for locked versions) needs no note.
 
+#![expect(clippy::disallowed_methods, reason = "here it is noted")]
+
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Read as _};

@@ -10,6 +10,8 @@
 //! answer: pieces, each stream (1) · length (4) · bytes
 //! ```
 
+#![expect(clippy::disallowed_methods, reason = "these are the notes")]
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;

@@ -14,5 +14,6 @@ mod locking;
 mod projects;
 mod resolving;
 mod shapes;
+mod snapshots;
 mod stage;
 mod updating;
