@@ -274,12 +274,7 @@ fn load_closure(
     sources.load(missing, Freshness::Current, Need::Required, events).map(drop)
 }
 
-fn refuse_if_locked(
-    global: &GlobalOptions,
-    path: &std::path::Path,
-    old: Option<&Lockfile>,
-    resolve: &Resolve,
-) -> Result<()> {
+fn refuse_if_locked(global: &GlobalOptions, path: &Path, old: Option<&Lockfile>, resolve: &Resolve) -> Result<()> {
     if !global.lock.locked {
         return Ok(());
     }
