@@ -168,8 +168,8 @@ fn with_line_endings(old: &str, new: &str) -> String {
 ///
 /// # Errors
 /// It cannot be read or parsed.
-pub fn previous(project: &Project) -> Result<Option<Previous>> {
-    let lockfile = read(&project.workspace.root.join("Cargo.lock"))?;
+pub fn previous(disk: &Disk, project: &Project) -> Result<Option<Previous>> {
+    let lockfile = read(disk, &project.workspace.root.join("Cargo.lock"))?;
     Ok(lockfile.map(|lockfile| lock::decode(&lockfile, &local_summaries(&project.workspace))))
 }
 

@@ -100,7 +100,7 @@ fn relock(
 /// The locked packages that `-p` names, each of which must be unambiguous.
 fn named(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Unlock> {
     let project = project::open(global, &|_| {})?;
-    let known: BTreeSet<PackageId> = match lock::previous(&project)? {
+    let known: BTreeSet<PackageId> = match lock::previous(&global.place.disk, &project)? {
         Some(previous) => previous.packages.into_keys().collect(),
         None => {
             let client = client(global, &project.configuration)?;
