@@ -212,8 +212,11 @@ fn solve(question: &Request<'_>, sources: &mut Sources<'_>, current: bool, event
             Ok(Outcome::Resolved(resolve)) => return Ok(resolve),
             Ok(Outcome::Missing(names)) => load_closure(&names, question, sources, events)?,
             Err(error) => {
-                let tampered = error.kind == ResolveErrorKind::ChecksumChanged;
-                let kind = if tampered { ErrorKind::Verification } else { ErrorKind::Failure };
+                let kind = match error.kind {
+                    ResolveErrorKind::ChecksumChanged => ErrorKind::Verification,
+                    ResolveErrorKind::Limit => ErrorKind::Policy,
+                    _ => ErrorKind::Failure,
+                };
                 return Err(Error { kind, ..bulkhead_schema::Diagnostic::from(error).into() });
             }
         }

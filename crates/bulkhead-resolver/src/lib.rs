@@ -22,7 +22,8 @@ mod tests;
 pub use features::{ActivatedFeatures, FeaturesFor};
 pub use registry::{Registry, VersionEntry};
 pub use request::{
-    Limits, Member, MemberFeatures, Outcome, Patch, Request, ResolveError, ResolveErrorKind, Unlock, VersionOrder,
+    Deadline, Limits, Member, MemberFeatures, Outcome, Patch, Request, ResolveError, ResolveErrorKind, Unlock,
+    VersionOrder,
 };
 pub use resolve::{Node, Resolve, ResolvedDependency};
 pub use select::resolve;

@@ -30,6 +30,8 @@ pub struct Request<'a> {
     pub patches: &'a [Patch],
     /// Bounds.
     pub limits: Limits,
+    /// When to give up in any case.
+    pub deadline: Option<Deadline<'a>>,
 }
 
 impl<'a> Request<'a> {
@@ -49,6 +51,7 @@ impl<'a> Request<'a> {
             rust_versions: Vec::new(),
             patches: &[],
             limits: Limits::default(),
+            deadline: None,
         }
     }
 }
@@ -135,18 +138,35 @@ pub enum VersionOrder {
     Minimum,
 }
 
-/// What resolution may cost before it gives up.
-#[derive(Debug, Clone, Copy)]
+/// What resolution may cost before it gives up. The largest real graphs (two thousand packages) stay far below the
+/// defaults; `limits.resolve` of a policy file changes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Candidates tried, failed ones included. An untroubled resolution needs about one per dependency edge.
     pub steps: u64,
-    /// Packages in the result.
+    /// Packages in the graph.
     pub packages: usize,
+    /// The longest chain of packages that require one another.
+    pub depth: usize,
+    /// Dependencies in the graph.
+    pub edges: usize,
+    /// Features that are switched on, over all packages.
+    pub features: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps: 20_000_000, packages: 50_000 }
+        Self { steps: 20_000_000, packages: 50_000, depth: 1_000, edges: 1_000_000, features: 1_000_000 }
+    }
+}
+
+/// Tells whether the time for a resolution is over. Asked now and then, so that the resolver needs no clock.
+#[derive(Clone, Copy)]
+pub struct Deadline<'a>(pub &'a dyn Fn() -> bool);
+
+impl fmt::Debug for Deadline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Deadline")
     }
 }
 

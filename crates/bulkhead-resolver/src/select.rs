@@ -21,6 +21,7 @@ use bulkhead_schema::Symbol;
 
 use self::conflict::{Failures, Nogoods, Reason, Reasons};
 use self::demand::{Asked, BadFeature, demand};
+use self::explain::Limit;
 use self::state::{Event, Mark, State, Wish};
 use self::universe::{Universe, VersionIndex, default_feature, number};
 use crate::{Member, Outcome, Registry, Request, ResolveError};
@@ -65,7 +66,12 @@ struct Activation {
     version: VersionIndex,
     /// How it came about, and the state before; `None` for members.
     origin: Option<(Attempt, Mark)>,
+    /// How many activations led to it.
+    depth: usize,
 }
+
+/// How many steps pass before the clock is looked at.
+const STEPS_PER_LOOK: u64 = 4096;
 
 /// A search under way.
 struct Search<'a> {
@@ -109,11 +115,39 @@ impl<'a> Search<'a> {
                 reasons: Reasons::default(),
             };
             self.settle(attempt)?;
-            if self.activations.len() > self.request.limits.packages.saturating_mul(100) {
-                return Err(explain::limit(self));
-            }
+            self.check_size()?;
         }
         Ok(())
+    }
+
+    /// Gives up a graph that has grown beyond all measure, which a hostile registry can bring about.
+    fn check_size(&self) -> Result<(), ResolveError> {
+        let limits = &self.request.limits;
+        let depth = self.activations.last().map_or(0, |activation| activation.depth);
+        let exceeded = [
+            (self.state.packages(), limits.packages, Limit::Packages),
+            (self.state.edges.len(), limits.edges, Limit::Edges),
+            (self.state.feature_count(), limits.features, Limit::Features),
+            (depth, limits.depth, Limit::Depth),
+        ];
+        match exceeded.into_iter().find(|(size, limit, _)| size > limit) {
+            Some((_, limit, which)) => Err(explain::limit(self, which, limit as u64)),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a step.
+    fn step(&mut self) -> Result<(), ResolveError> {
+        self.steps += 1;
+        if self.steps > self.request.limits.steps {
+            return Err(explain::limit(self, Limit::Steps, self.request.limits.steps));
+        }
+        match self.request.deadline {
+            Some(deadline) if self.steps.is_multiple_of(STEPS_PER_LOOK) && (deadline.0)() => {
+                Err(explain::limit(self, Limit::Time, self.steps))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn activate_member(&mut self, member: &Member) -> Result<(), ResolveError> {
@@ -122,7 +156,7 @@ impl<'a> Search<'a> {
         let version = known.unwrap_or_else(|| self.universe.add(summary));
         self.members.push(version);
         let event = number(self.activations.len());
-        self.activations.push(Activation { version, origin: None });
+        self.activations.push(Activation { version, origin: None, depth: 1 });
         let (bucket, links) = (self.universe.candidate(version).bucket, self.universe.candidate(version).summary.links);
         if self.state.active(bucket).is_none() {
             self.state.activate(bucket, version, event);
@@ -144,15 +178,13 @@ impl<'a> Search<'a> {
     /// Resolves one dependency, going back and resolving earlier ones otherwise as often as needed.
     fn settle(&mut self, mut attempt: Attempt) -> Result<(), ResolveError> {
         loop {
-            self.steps += 1;
-            if self.steps > self.request.limits.steps {
-                return Err(explain::limit(self));
-            }
+            self.step()?;
             if let Some(version) = self.next_candidate(&mut attempt) {
                 let mark = self.state.mark();
                 match self.activate(&attempt, version) {
                     Ok(()) => {
-                        self.activations.push(Activation { version, origin: Some((attempt, mark)) });
+                        let depth = self.activations.get(attempt.event as usize).map_or(1, |asker| asker.depth + 1);
+                        self.activations.push(Activation { version, origin: Some((attempt, mark)), depth });
                         return Ok(());
                     }
                     Err(_) if self.failures.feature_cycle.is_some() => return Err(explain::feature_cycle(self)),

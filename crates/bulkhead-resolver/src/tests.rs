@@ -364,3 +364,74 @@ fn hopeless_searches_end() {
     let outcome = outcome(&fixture, |request| request.limits.steps = 1000);
     assert!(outcome.starts_with("failed to select a version for the requirement `p = \"=1.5.0\"`"), "{outcome}");
 }
+
+#[test]
+fn a_search_that_cannot_end_is_given_up_and_names_a_conflict() {
+    // Attack 42, as hard as it gets: thirteen packages, each of which claims one of twelve native libraries.
+    let mut text = String::from("> x 0.1.0");
+    for package in 0..13 {
+        text += &format!(" | dep p{package} ^1");
+    }
+    for package in 0..13 {
+        for version in 0..12 {
+            text += &format!("\np{package} 1.0.{version} links=z{version}");
+        }
+    }
+    let fixture = fixture(&text);
+    let steps = outcome(&fixture, |request| request.limits.steps = 20_000);
+    assert!(steps.starts_with("gave up after 20000 steps without finding versions that fit together"), "{steps}");
+    for expected in ["only one package may link to the native library", "`p12 = \"^1\"`", "limits.resolve.steps"] {
+        assert!(steps.contains(expected), "{steps}");
+    }
+    let time = outcome(&fixture, |request| request.deadline = Some(crate::Deadline(&|| true)));
+    assert!(time.starts_with("gave up when the time was over"), "{time}");
+}
+
+#[test]
+fn graphs_beyond_all_measure_are_refused() {
+    let mut chain = String::from("> x 0.1.0 | dep p0 ^1");
+    for place in 0..60 {
+        chain += &format!("\np{place} 1.0.0 | dep p{} ^1 +f | feature f = g | feature g =", place + 1);
+    }
+    chain += "\np60 1.0.0 | feature f =";
+    let chain = fixture(&chain);
+    type Adjust = fn(&mut crate::Limits);
+    let limits: [(Adjust, &str); 4] = [
+        (|it| it.packages = 20, "the dependency graph has more than 20 packages"),
+        (|it| it.depth = 30, "a chain of dependencies is longer than 30 packages"),
+        (|it| it.edges = 40, "the dependency graph has more than 40 dependencies"),
+        (|it| it.features = 50, "the packages of the graph have more than 50 features switched on"),
+    ];
+    for (adjust, message) in limits {
+        let outcome = outcome(&chain, |request| adjust(&mut request.limits));
+        assert!(outcome.starts_with(message) && outcome.contains("raise `limits.resolve."), "{outcome}");
+    }
+    assert!(outcome(&chain, |_| {}).contains("p60 1.0.0"));
+    // A longer way than the one on which a package was found first.
+    let wide = fixture(
+        "> x 0.1.0 | dep d =1.0.0 | dep a ^1\na 1.0.0 | dep b ^1\nb 1.0.0 | dep c ^1\nc 1.0.0 | dep d ^1\nd 1.0.0\nd 1.0.1",
+    );
+    assert!(outcome(&wide, |request| request.limits.depth = 4).starts_with("a chain of dependencies"));
+    assert!(outcome(&wide, |request| request.limits.depth = 5).starts_with("a 1.0.0"));
+}
+
+#[test]
+fn diamonds_and_cycles_of_features_cost_no_time() {
+    // Attack 40: 2^60 ways through the features, cycles, and ten thousand optional dependencies.
+    let mut text = String::from("> x 0.1.0 | dep a ^1 +f0\na 1.0.0");
+    for level in 0..60 {
+        text += &format!(" | feature f{level} = l{level} r{level}");
+        text += &format!(" | feature l{level} = f{0} | feature r{level} = f{0}", level + 1);
+    }
+    text += " | feature f60 = f0 f30";
+    for place in 0..500 {
+        text += &format!(" | opt o{place} ^1");
+    }
+    // One way at a time, it would never end.
+    check(
+        &text,
+        expect![[r#"
+        a 1.0.0
+        x 0.1.0 (local)"#]],
+    );
+}

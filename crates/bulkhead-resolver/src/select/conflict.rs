@@ -169,7 +169,7 @@ impl Failures {
 }
 
 /// How an activation came about: from a member down to it.
-fn chain(event: Event, activations: &[Activation]) -> Vec<(VersionIndex, Option<u32>)> {
+pub(super) fn chain(event: Event, activations: &[Activation]) -> Vec<(VersionIndex, Option<u32>)> {
     let mut chain = Vec::new();
     let mut event = event;
     while let Some(activation) = activations.get(event as usize) {

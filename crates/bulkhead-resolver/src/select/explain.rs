@@ -15,12 +15,41 @@ fn error(kind: ResolveErrorKind, message: String) -> ResolveError {
     ResolveError { kind, message, because: Vec::new(), help: Vec::new() }
 }
 
-pub(super) fn limit(search: &Search<'_>) -> ResolveError {
-    let message = format!("gave up after {} steps without finding versions that fit together", search.steps);
-    ResolveError {
-        help: vec!["Narrow the version requirements of direct dependencies.".to_owned()],
-        ..error(ResolveErrorKind::Limit, message)
+/// A bound of [`crate::Limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    Steps,
+    Time,
+    Packages,
+    Depth,
+    Edges,
+    Features,
+}
+
+/// Why the search was given up. `bound` is the limit, or for [`Limit::Time`] how many steps were made in that time.
+pub(super) fn limit(search: &Search<'_>, limit: Limit, bound: u64) -> ResolveError {
+    let (message, key) = match limit {
+        Limit::Steps => (format!("gave up after {bound} steps without finding versions that fit together"), "steps"),
+        Limit::Time => (format!("gave up when the time was over, after {bound} steps"), "time-seconds"),
+        Limit::Packages => (format!("the dependency graph has more than {bound} packages"), "packages"),
+        Limit::Depth => (format!("a chain of dependencies is longer than {bound} packages"), "depth"),
+        Limit::Edges => (format!("the dependency graph has more than {bound} dependencies"), "edges"),
+        Limit::Features => {
+            (format!("the packages of the graph have more than {bound} features switched on"), "features")
+        }
+    };
+    let mut error = error(ResolveErrorKind::Limit, message);
+    if matches!(limit, Limit::Steps | Limit::Time) && search.failures.first.is_some() {
+        let conflict = unsolvable(search);
+        error.because.push(format!("the first conflict on the way: {}", conflict.message));
+        error.because.extend(conflict.because);
+        error.help.push("Narrow the version requirements of direct dependencies.".to_owned());
+    } else if let Some(last) = search.activations.len().checked_sub(1) {
+        let chain = super::conflict::chain(super::universe::number(last), &search.activations);
+        error.because.extend(required_by(search, &chain[chain.len().saturating_sub(10)..]));
     }
+    error.help.push(format!("If this graph is meant, raise `limits.resolve.{key}` in a policy file."));
+    error
 }
 
 pub(super) fn members_share_links(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bulkhead_schema::{DependencyKind, PackageId};
 
+use super::explain::Limit;
 use super::{Search, explain};
 use crate::{Node, Resolve, ResolveError, ResolvedDependency};
 
@@ -34,14 +35,12 @@ pub(super) fn resolve(search: &Search<'_>) -> Result<Resolve, ResolveError> {
     for node in nodes.values_mut() {
         node.dependencies.sort_by_key(|dependency| dependency.id);
     }
-    if nodes.len() > search.request.limits.packages {
-        return Err(explain::limit(search));
-    }
     let unused_patches = search.request.patches.iter().map(|patch| patch.summary.id);
     let unused_patches: BTreeSet<PackageId> = unused_patches.filter(|id| !nodes.contains_key(id)).collect();
     let metadata = search.request.previous.map(|previous| previous.metadata.clone()).unwrap_or_default();
     let resolve = Resolve { nodes, unused_patches: unused_patches.into_iter().collect(), metadata };
     check_cycles(&resolve)?;
+    check_depth(search, &resolve)?;
     check_checksums(search, &resolve)?;
     Ok(resolve)
 }
@@ -70,6 +69,33 @@ fn check_cycles(resolve: &Resolve) -> Result<(), ResolveError> {
                 None => {
                     done.insert(*id);
                     on_path.remove(id);
+                    path.pop();
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The search knows how deep a package was when it first came up; whether a longer way leads there is known at the end.
+/// There are no cycles left.
+fn check_depth(search: &Search<'_>, resolve: &Resolve) -> Result<(), ResolveError> {
+    let limit = search.request.limits.depth;
+    let mut depths: BTreeMap<PackageId, usize> = BTreeMap::new();
+    for &start in resolve.nodes.keys() {
+        let mut path: Vec<(PackageId, Vec<PackageId>)> = vec![(start, build_edges(resolve, start))];
+        while let Some((id, waiting)) = path.last_mut() {
+            let id = *id;
+            match waiting.pop() {
+                Some(next) if depths.contains_key(&next) => {}
+                Some(next) => path.push((next, build_edges(resolve, next))),
+                None => {
+                    let below = build_edges(resolve, id).into_iter().filter_map(|next| depths.get(&next)).max();
+                    let depth = below.copied().unwrap_or(0) + 1;
+                    if depth > limit {
+                        return Err(explain::limit(search, Limit::Depth, limit as u64));
+                    }
+                    depths.insert(id, depth);
                     path.pop();
                 }
             }

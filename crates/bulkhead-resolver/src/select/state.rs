@@ -67,6 +67,8 @@ pub(super) struct Mark {
 pub(super) struct State {
     /// By range: the chosen version and when it was chosen.
     active: Vec<Option<(VersionIndex, Event)>>,
+    /// How many of those are chosen.
+    packages: usize,
     links: FastMap<Symbol, (VersionIndex, Event)>,
     /// By version.
     features: Vec<Vec<Symbol>>,
@@ -89,7 +91,18 @@ impl State {
             self.active.resize(place + 1, None);
         }
         self.active[place] = Some((version, event));
+        self.packages += 1;
         self.undo.push(Undo::Activate(bucket));
+    }
+
+    /// How many ranges have a chosen version.
+    pub(super) fn packages(&self) -> usize {
+        self.packages
+    }
+
+    /// How many features are switched on, over all packages.
+    pub(super) fn feature_count(&self) -> usize {
+        self.has_feature.len()
     }
 
     pub(super) fn link(&self, links: Symbol) -> Option<(VersionIndex, Event)> {
@@ -155,7 +168,10 @@ impl State {
         self.edges.truncate(mark.edges);
         while self.undo.len() > mark.undo {
             match self.undo.pop() {
-                Some(Undo::Activate(bucket)) => self.active[bucket as usize] = None,
+                Some(Undo::Activate(bucket)) => {
+                    self.active[bucket as usize] = None;
+                    self.packages -= 1;
+                }
                 Some(Undo::Link(links)) => drop(self.links.remove(&links)),
                 Some(Undo::Feature(version)) => {
                     if let Some(feature) = self.features[version as usize].pop() {
