@@ -12,6 +12,7 @@ pub mod keys;
 pub mod layer;
 mod merge;
 mod read;
+mod sources;
 pub mod tables;
 mod target;
 
@@ -19,6 +20,7 @@ pub use include::{Expanded, expand};
 pub use layer::{Definition, Layer, LayerClass, Origin, Value};
 pub use merge::{IgnoredKey, Merged, merge};
 pub use read::{Config, Item, KeyPath, Tree};
+pub use sources::{Place, Replacement, SourceTable};
 pub use tables::{EnvVariable, HttpConfig, NetConfig, ProgressWhen, RegistryConfig, TermConfig};
 pub use target::{LinksOverride, Runner, TargetConfig};
 

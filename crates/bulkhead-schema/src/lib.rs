@@ -13,6 +13,7 @@ pub mod config;
 pub mod dependency;
 pub mod diagnostic;
 pub mod edit_distance;
+pub mod file_list;
 pub mod ids;
 pub mod index;
 pub mod lockfile;

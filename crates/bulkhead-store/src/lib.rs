@@ -13,8 +13,10 @@ pub mod archive;
 mod folder;
 mod record;
 mod store;
+mod vendored;
 mod verify;
 mod write;
 
 pub use store::{PackageTree, Store};
+pub use vendored::{Vendored, VendoredPackage};
 pub use verify::Finding;

@@ -67,6 +67,12 @@ impl State {
         }
     }
 
+    /// Whether it was changed less than two seconds ago, or in the future: a further change could bear the same time.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.changed.0 >= now.as_secs().cast_signed().saturating_sub(1)
+    }
+
     /// What differs, for a message.
     pub(crate) fn difference(&self, now: &Self) -> Option<&'static str> {
         match now {

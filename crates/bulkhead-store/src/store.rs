@@ -118,6 +118,14 @@ impl Store {
         open_folder(&self.folder, archive.to_string().as_ref()).is_ok()
     }
 
+    /// The files of the package whose archive has the digest `archive`, by path, as they were when it was unpacked.
+    pub(crate) fn contents(&self, archive: Digest) -> Option<BTreeMap<String, Digest>> {
+        let folder = open_folder(&self.folder, archive.to_string().as_ref()).ok()?;
+        let bytes = read_record(&folder);
+        let record = parse_record(bytes.as_deref(), archive)?;
+        Some(record.files().map(|(entry, _, content)| (entry.path.clone().into_owned(), content)).collect())
+    }
+
     /// What is here, as the names of folders tell: the digests of archives by `<name>-<version>`. Compares nothing.
     pub fn listing(&self) -> BTreeMap<String, Vec<Digest>> {
         let mut found: BTreeMap<String, Vec<Digest>> = BTreeMap::new();

@@ -5,3 +5,4 @@
 mod archives;
 mod stores;
 mod tar;
+mod vendored;
