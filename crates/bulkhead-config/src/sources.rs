@@ -58,7 +58,9 @@ impl Config {
                 let (kind, at) = (item.tree.kind(), &item.definition);
                 return Err(at.error(
                     "config-type",
-                    format!("invalid configuration for key `source.{name}`: expected a table, but found {kind} in {at}"),
+                    format!(
+                        "invalid configuration for key `source.{name}`: expected a table, but found {kind} in {at}"
+                    ),
                 ));
             }
             let place = self.place(name, item)?;
@@ -225,7 +227,8 @@ fn git_source(text: &str, pin: Option<(&str, &str)>) -> Result<SourceId, String>
 }
 
 fn invalid_url(name: &str, key: &str, definition: &Definition, reason: &str) -> Diagnostic {
-    let message = format!("configuration key `source.{name}.{key}` specified an invalid URL (in {definition}): {reason}");
+    let message =
+        format!("configuration key `source.{name}.{key}` specified an invalid URL (in {definition}): {reason}");
     definition.error("config-source", message)
 }
 
@@ -246,9 +249,8 @@ mod tests {
     }
 
     fn crates_io(text: &str) -> String {
-        let found = table(text).and_then(|table| {
-            table.replacement(SourceId::crates_io()).map_err(|error| error.message)
-        });
+        let found =
+            table(text).and_then(|table| table.replacement(SourceId::crates_io()).map_err(|error| error.message));
         match found {
             Ok(Some(found)) => format!("{}: {:?}", found.name, found.place),
             Ok(None) => "itself".to_owned(),
@@ -261,7 +263,9 @@ mod tests {
         assert_eq!(crates_io(""), "itself");
         assert_eq!(crates_io("[source.crates-io]\n"), "itself");
         assert_eq!(
-            crates_io("[source.crates-io]\nreplace-with = 'a'\n[source.a]\nregistry = 'https://a.example/x'\nreplace-with = 'b'\n[source.b]\ndirectory = 'v/../w'\n"),
+            crates_io(
+                "[source.crates-io]\nreplace-with = 'a'\n[source.a]\nregistry = 'https://a.example/x'\nreplace-with = 'b'\n[source.b]\ndirectory = 'v/../w'\n"
+            ),
             "b: Directory(\"/p/w\")"
         );
         assert_eq!(
@@ -288,14 +292,19 @@ mod tests {
         ] {
             assert!(crates_io(&text).starts_with("detected a cycle of `replace-with` sources, the source `crates-io`"));
         }
-        assert!(crates_io("[source.crates-io]\nreplace-with = 'nope'\n").contains("`nope` when attempting to lookup `crates-io`"));
+        assert!(
+            crates_io("[source.crates-io]\nreplace-with = 'nope'\n")
+                .contains("`nope` when attempting to lookup `crates-io`")
+        );
     }
 
     #[test]
     fn definitions_have_one_place() {
         let of = |text: &str| table(text).unwrap_err();
         assert!(of("[source.a]\nreplace-with = 'b'\n").starts_with("no source location specified for `source.a`"));
-        assert!(of("[source.a]\nregistry = 'https://a.example/x'\ndirectory = 'd'\n").starts_with("more than one source"));
+        assert!(
+            of("[source.a]\nregistry = 'https://a.example/x'\ndirectory = 'd'\n").starts_with("more than one source")
+        );
         assert!(of("[source.a]\ndirectory = 'd'\nbranch = 'x'\n").contains("specifies `branch`"));
         assert!(of("[source.a]\nregistry = 'not a url'\n").contains("`source.a.registry` specified an invalid URL"));
         assert!(of("[source.a]\nregistry = 'sparse+https://a.example/x'\n").contains("must end in a slash"));
@@ -307,7 +316,9 @@ mod tests {
         let text = "[source.crates-io]\nreplace-with = 'g'\n[source.g]\ngit = 'https://g.example/x'\nbranch = 'a/b'\n";
         assert!(crates_io(text).starts_with("cannot replace `crates-io` with `g`"));
         let git = SourceId::parse("git+https://g.example/x?branch=a%2Fb").unwrap();
-        let table = table("[source.g]\ngit = 'https://g.example/x'\nbranch = 'a/b'\nreplace-with = 'v'\n[source.v]\ndirectory = 'v'\n");
+        let table = table(
+            "[source.g]\ngit = 'https://g.example/x'\nbranch = 'a/b'\nreplace-with = 'v'\n[source.v]\ndirectory = 'v'\n",
+        );
         let found = table.unwrap().replacement(git).unwrap().unwrap();
         assert_eq!(found.place, Place::Directory("/p/v".into()));
     }

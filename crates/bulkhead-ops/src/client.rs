@@ -1,10 +1,8 @@
 //! How registries are reached: the user's configuration as values for `source`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bulkhead_schema::SourceId;
 use bulkhead_source::{Client, ClientOptions, Proxy};
 
 use crate::configuration::Configuration;
@@ -31,18 +29,4 @@ pub fn client(global: &GlobalOptions, configuration: &Configuration) -> Result<C
         allow_http_loopback: place.variable(ALLOW_HTTP_LOOPBACK) == Some("1"),
         ..defaults
     }))
-}
-
-/// Sparse index addresses that replace those of other sources: `[source.crates-io] replace-with` pointing at a sparse
-/// registry of the user's own configuration. Other replacements come with the next issue.
-pub fn index_roots(configuration: &Configuration) -> Result<BTreeMap<SourceId, String>> {
-    let config = &configuration.config;
-    let mut roots = BTreeMap::new();
-    if let Some(replacement) = config.string(["source", "crates-io", "replace-with"])? {
-        let registry = config.string(["source", &replacement.value, "registry"])?;
-        if let Some(root) = registry.as_ref().and_then(|registry| registry.value.strip_prefix("sparse+")) {
-            roots.insert(SourceId::crates_io(), root.to_owned());
-        }
-    }
-    Ok(roots)
 }

@@ -11,6 +11,7 @@ pub mod clean;
 pub mod client;
 pub mod compile;
 pub mod configuration;
+pub mod directory;
 pub mod disk;
 pub mod error;
 pub mod event;

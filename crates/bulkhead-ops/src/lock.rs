@@ -12,7 +12,6 @@ use bulkhead_source::Client;
 use bulkhead_store::Store;
 use bulkhead_workspace::Workspace;
 
-use crate::client::index_roots;
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
@@ -97,8 +96,8 @@ pub fn resolve<'a>(
     if let Some(previous) = &mut previous {
         tampering::check(previous, project, &request.unlock)?;
     }
-    let cache = global.place.bulkhead_home.join("index");
-    let mut sources = Sources::new(client, cache, index_roots(&project.configuration)?);
+    let table = project.configuration.config.sources()?;
+    let mut sources = Sources::new(client, global.place.bulkhead_home.clone(), table);
     if client.options().offline {
         let store = Store::open(&global.place.bulkhead_home)?;
         let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied()).collect();
@@ -217,7 +216,8 @@ fn solve(question: &Request<'_>, sources: &mut Sources<'_>, current: bool, event
                     ResolveErrorKind::Limit => ErrorKind::Policy,
                     _ => ErrorKind::Failure,
                 };
-                return Err(Error { kind, ..bulkhead_schema::Diagnostic::from(error).into() });
+                let error = Error { kind, ..bulkhead_schema::Diagnostic::from(error).into() };
+                return Err(sources.replacements().into_iter().fold(error, Error::help));
             }
         }
     }

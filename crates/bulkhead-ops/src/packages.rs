@@ -15,7 +15,7 @@ use crate::lock::Locked;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
-use crate::sources::source_error;
+use crate::sources::{Archive, source_error};
 use crate::{Error, ErrorKind, Event};
 
 /// Brings the registry packages among `wanted` onto this machine and reads the manifests of all of them.
@@ -42,6 +42,10 @@ pub fn load(
         } else if let Some(package) = locked.sources.unpacked(id) {
             // Its folder is not addressed by its content.
             global.place.disk.never_repeat();
+            if id.source().is_registry() {
+                // Whoever wrote the folder left out what its files are to be compared with.
+                digest_of(locked, id)?;
+            }
             packages.insert(id, Arc::clone(package));
         } else {
             stored.push((id, digest_of(locked, id)?));
@@ -136,8 +140,7 @@ fn digest_of(locked: &Locked<'_>, id: PackageId) -> Result<Digest> {
         .ok_or_else(|| Error::new(ErrorKind::Verification, format!("the index names no valid checksum for `{id}`")))
 }
 
-/// Downloads run on the client's own threads; verification and unpacking on as many workers as there are processors,
-/// while the rest arrives.
+/// Brings the archives of `ids` here, from wherever they are.
 fn download(
     store: &Store,
     locked: &mut Locked<'_>,
@@ -145,19 +148,41 @@ fn download(
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Vec<Arc<Package>>> {
-    events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
     let mut requests = Vec::with_capacity(ids.len());
+    let mut packages = Vec::with_capacity(ids.len());
     for &id in ids {
         let checksum = digest_of(locked, id)?.to_string();
-        requests.push(DownloadRequest { id, url: locked.sources.archive_url(id, &checksum)? });
+        match locked.sources.archive(id, &checksum)? {
+            Archive::Remote(url) => requests.push(DownloadRequest { id, url }),
+            Archive::Local { registry, bytes } => {
+                let message = format!("{} v{} (registry `{}`)", id.name(), id.version(), registry.display());
+                events(Event::Status { verb: "Unpacking", message });
+                packages.push(accept(store, locked, id, bytes)?.0);
+            }
+        }
     }
+    if !requests.is_empty() {
+        packages.extend(download_all(store, locked, requests, client, events)?);
+    }
+    Ok(packages)
+}
+
+/// Downloads run on the client's own threads; verification and unpacking on as many workers as there are processors,
+/// while the rest arrives.
+fn download_all(
+    store: &Store,
+    locked: &Locked<'_>,
+    requests: Vec<DownloadRequest>,
+    client: &Client,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Vec<Arc<Package>>> {
+    events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
     let total = requests.len();
     let received = AtomicU64::new(0);
     let progress = Arc::new(Progress::default());
     let arriving = Mutex::new(client.download(requests, &progress));
     let finished = Mutex::new((Vec::with_capacity(total), Vec::new()));
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(total);
-    let locked = &*locked;
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {

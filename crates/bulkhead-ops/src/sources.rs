@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bulkhead_config::{Place, Replacement, SourceTable};
 use bulkhead_resolver::Registry;
 use bulkhead_schema::index::{IndexFile, VersionEntry};
 use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, SourceKind, Summary};
-use bulkhead_source::{Client, SourceError, SparseIndex};
+use bulkhead_source::{Client, Fetched, LocalRegistry, SourceError, SparseIndex};
 use bulkhead_store::Store;
 use bulkhead_trust::Digest;
 use bulkhead_workspace::Package;
 
+use crate::directory::Directory;
 use crate::error::Result;
 use crate::{Error, ErrorKind, Event};
 
@@ -41,6 +43,37 @@ pub enum Need {
 enum Reader {
     /// Index files over HTTP, one per package.
     Sparse(SparseIndex),
+    /// Index files and archives in a folder.
+    Local(LocalRegistry),
+    /// Unpacked packages in a folder.
+    Directory(Directory),
+}
+
+impl Reader {
+    /// What a folder has under `name`.
+    fn on_this_machine(&self, name: PackageName) -> Result<Listing> {
+        match self {
+            Self::Sparse(_) => Ok(Listing::Absent),
+            Self::Local(registry) => Ok(Listing::index(registry.index(name).map_err(source_error)?.map(Arc::new))),
+            Self::Directory(directory) => match directory.packages(name)? {
+                packages if packages.is_empty() => Ok(Listing::Absent),
+                packages => Ok(Listing::unpacked(packages)),
+            },
+        }
+    }
+}
+
+/// Where an archive is.
+pub enum Archive {
+    /// At this address.
+    Remote(String),
+    /// In a local registry.
+    Local {
+        /// The registry's folder.
+        registry: PathBuf,
+        /// What is there.
+        bytes: std::result::Result<Vec<u8>, SourceError>,
+    },
 }
 
 /// What a source has under one name.
@@ -92,9 +125,9 @@ impl Listing {
 /// All sources of one command.
 pub struct Sources<'a> {
     client: &'a Client,
-    cache: PathBuf,
-    /// Sparse roots by source, for registries that the user's configuration puts elsewhere.
-    roots: BTreeMap<SourceId, String>,
+    bulkhead_home: PathBuf,
+    /// What configuration puts in the place of others.
+    table: SourceTable,
     readers: BTreeMap<SourceId, Reader>,
     listings: BTreeMap<(SourceId, PackageName), Listing>,
     announced: BTreeSet<SourceId>,
@@ -112,10 +145,10 @@ struct Downloaded {
 }
 
 impl<'a> Sources<'a> {
-    /// Nothing is read yet. `cache` is the folder of the index cache.
-    pub fn new(client: &'a Client, cache: PathBuf, roots: BTreeMap<SourceId, String>) -> Self {
+    /// Nothing is read yet. `bulkhead_home` has the index cache and the store.
+    pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable) -> Self {
         let (readers, listings, announced) = Default::default();
-        Self { client, cache, roots, readers, listings, announced, downloaded: None }
+        Self { client, bulkhead_home, table, readers, listings, announced, downloaded: None }
     }
 
     /// From now on, of the packages of which some version is in `store` or in `kept`, the others are passed over.
@@ -123,18 +156,36 @@ impl<'a> Sources<'a> {
         self.downloaded = Some(Downloaded { present: store.listing(), kept, versions: BTreeMap::new() });
     }
 
-    /// The address of the archive of `id`, which comes from a source with an index.
+    /// Where the archive of `id` is, which comes from a source with an index.
     ///
     /// # Errors
     /// The registry does not say where its archives are, or the source is of another kind.
-    pub fn archive_url(&mut self, id: PackageId, checksum: &str) -> Result<String> {
+    pub fn archive(&mut self, id: PackageId, checksum: &str) -> Result<Archive> {
         let client = self.client;
         match self.reader(id.source())? {
             Reader::Sparse(index) => {
                 let config = index.config(client).map_err(source_error)?;
-                Ok(SparseIndex::download_url(&config, id, checksum))
+                Ok(Archive::Remote(SparseIndex::download_url(&config, id, checksum)))
             }
+            Reader::Local(registry) => {
+                Ok(Archive::Local { registry: registry.root().to_owned(), bytes: registry.archive(id) })
+            }
+            Reader::Directory(_) => Err(unsupported(id.source())),
         }
+    }
+
+    /// What is read in the place of other sources, as sentences for a message about packages that are not there.
+    pub fn replacements(&self) -> Vec<String> {
+        let place = |place: &Place| match place {
+            Place::Directory(folder) => format!("directory source `{}`", folder.display()),
+            Place::LocalRegistry(folder) => format!("local registry `{}`", folder.display()),
+            Place::Remote(other) => format!("`{other}`"),
+        };
+        let replaced = |source: &SourceId| {
+            let found = self.table.replacement(*source).ok()??;
+            Some(format!("location searched: {} (which is replacing {})", place(&found.place), name_of(*source)))
+        };
+        self.readers.keys().filter_map(replaced).collect()
     }
 
     /// The package `id`, if it comes from a source whose packages stand in folders.
@@ -152,14 +203,29 @@ impl<'a> Sources<'a> {
 
     /// The one place that decides how a source is read.
     fn open(&self, source: SourceId) -> Result<Reader> {
-        let loopback = self.client.options().allow_http_loopback;
-        let index = match (self.roots.get(&source), source.kind()) {
-            (Some(root), _) => SparseIndex::at(source, root, &self.cache, loopback),
-            (None, _) if source.is_crates_io() => SparseIndex::crates_io(&self.cache),
-            (None, SourceKind::Registry | SourceKind::SparseRegistry) => {
-                SparseIndex::at(source, source.url(), &self.cache, loopback)
+        let failed = |error: Error| error.while_doing(format!("unable to update {}", name_of(source)));
+        match self.table.replacement(source)?.map(|replacement| replacement.place) {
+            Some(Place::Directory(folder)) => {
+                Directory::open(&folder, source, &self.bulkhead_home).map(Reader::Directory).map_err(failed)
             }
-            (None, _) => return Err(unsupported(source)),
+            Some(Place::LocalRegistry(folder)) => {
+                let limit = self.client.options().max_crate_size;
+                let registry = LocalRegistry::open(source, &folder, limit);
+                registry.map(Reader::Local).map_err(|error| failed(Error::failure(error.message)))
+            }
+            Some(Place::Remote(other)) => self.open_remote(source, other),
+            None => self.open_remote(source, source),
+        }
+    }
+
+    /// Reads at `place` what bears the name of `source`.
+    fn open_remote(&self, source: SourceId, place: SourceId) -> Result<Reader> {
+        let loopback = self.client.options().allow_http_loopback;
+        let cache = self.bulkhead_home.join("index");
+        let index = match place.kind() {
+            _ if place.is_crates_io() && source == place => SparseIndex::crates_io(&cache),
+            SourceKind::Registry | SourceKind::SparseRegistry => SparseIndex::at(source, place.url(), &cache, loopback),
+            _ => return Err(unsupported(source)),
         };
         index.map(Reader::Sparse).map_err(source_error)
     }
@@ -197,6 +263,7 @@ impl<'a> Sources<'a> {
             }
             let found = match self.reader(source)? {
                 Reader::Sparse(index) => index.cached(name).map(|file| Listing::index(Some(file))),
+                reader => Some(reader.on_this_machine(name)?),
             };
             if let Some(listing) = found {
                 self.listings.insert((source, name), listing);
@@ -213,15 +280,26 @@ impl<'a> Sources<'a> {
         need: Need,
         events: &dyn Fn(Event),
     ) -> Result<usize> {
+        if !matches!(self.reader(source)?, Reader::Sparse(_)) {
+            return self.load_cached(source, names);
+        }
         let client = self.client;
         if !client.options().offline && self.announced.insert(source) {
-            let registry =
-                if source.is_crates_io() { "crates.io index".to_owned() } else { format!("`{}` index", source.url()) };
+            let registry = match self.table.replacement(source)? {
+                Some(Replacement { name, .. }) => format!("`{name}` index"),
+                None if source.is_crates_io() => "crates.io index".to_owned(),
+                None => format!("`{}` index", source.url()),
+            };
             events(Event::UpdatingIndex { registry });
         }
         let answers = match self.reader(source)? {
             Reader::Sparse(index) => index.fetch(client, names, &mut |_, _| {}),
+            Reader::Local(_) | Reader::Directory(_) => Vec::new(),
         };
+        self.take(source, answers, need, events)
+    }
+
+    fn take(&mut self, source: SourceId, answers: Vec<Fetched>, need: Need, events: &dyn Fn(Event)) -> Result<usize> {
         let mut new = 0;
         for answer in answers {
             for version in &answer.vanished {
@@ -270,6 +348,11 @@ impl Downloaded {
             self.versions.insert((source, name), versions);
         }
     }
+}
+
+/// A source as messages name it.
+fn name_of(source: SourceId) -> String {
+    if source.is_crates_io() { "registry `crates-io`".to_owned() } else { source.to_string() }
 }
 
 fn unsupported(source: SourceId) -> Error {

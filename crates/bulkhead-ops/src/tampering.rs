@@ -76,7 +76,20 @@ fn require_checksums(previous: &Previous) -> Result<()> {
 pub fn check_checksums(previous: Option<&Previous>, resolve: &Resolve) -> Result<()> {
     for (id, node) in &resolve.nodes {
         let locked = previous.and_then(|previous| previous.checksums.get(id));
-        let (Some(locked), Some(listed)) = (locked, &node.summary.checksum) else { continue };
+        let Some(locked) = locked else { continue };
+        let Some(listed) = &node.summary.checksum else {
+            let shown = format!("`{} v{}`", id.name(), id.version());
+            let message = format!(
+                "checksum for {shown} could not be calculated, but a checksum is listed in the existing lock file"
+            );
+            return Err(Error::new(ErrorKind::Verification, message)
+                .because(format!(
+                    "the source `{}` supports checksums, but was replaced with one that doesn't",
+                    id.source()
+                ))
+                .because(format!("unable to verify that {shown} is the same as when the lockfile was generated"))
+                .help("vendor the package anew: `package` in its .cargo-checksum.json is its checksum"));
+        };
         if **locked != **listed {
             return Err(Error::new(ErrorKind::Verification, format!("checksum for `{id}` changed between lock files"))
                 .because(format!("Cargo.lock says {locked}"))

@@ -1,19 +1,26 @@
 //! `verify`: read every byte of the store again.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use bulkhead_schema::Diagnostic;
+use bulkhead_config::Place;
+use bulkhead_schema::lockfile::Lockfile;
+use bulkhead_schema::{Diagnostic, PackageName, SourceId};
 use bulkhead_store::Store;
 use bulkhead_trust::Digest;
 
+use crate::directory::Directory;
 use crate::error::Result;
 use crate::options::GlobalOptions;
+use crate::project::Project;
 use crate::{Error, ErrorKind, lock, project};
 
 /// How the packages of a workspace stand in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Packages of the lockfile whose archive and unpacked files are in the store, byte for byte.
+    /// Packages of the lockfile whose archive and unpacked files are in the store, byte for byte, or that stand in the
+    /// folder of a directory source as its list has them.
     pub whole: usize,
     /// Packages of the lockfile that are not in the store.
     pub absent: usize,
@@ -40,8 +47,37 @@ pub fn verify(global: &GlobalOptions, events: &dyn Fn(crate::Event)) -> Result<V
         return Err(verification(findings.iter().map(damaged).collect())
             .help("delete what is named here; the next build fetches it again"));
     }
-    let checksums: BTreeSet<_> = lockfile.packages.iter().filter_map(|package| package.checksum.as_deref()).collect();
+    let in_folders = verify_folders(global, &project, &lockfile)?;
+    let elsewhere = lockfile.packages.iter().filter(|package| !in_folders.contains(&(package.name, &package.version)));
+    let checksums: BTreeSet<_> = elsewhere.filter_map(|package| package.checksum.as_deref()).collect();
     let present = |checksum: &&&str| Digest::parse(checksum).is_ok_and(|digest| store.contains(digest));
     let whole = checksums.iter().filter(present).count();
-    Ok(Verified { whole, absent: checksums.len() - whole })
+    Ok(Verified { whole: whole + in_folders.len(), absent: checksums.len() - whole })
+}
+
+/// Reads the packages of directory sources again. Returns which those are.
+fn verify_folders<'l>(
+    global: &GlobalOptions,
+    project: &Project,
+    lockfile: &'l Lockfile,
+) -> Result<BTreeSet<(PackageName, &'l semver::Version)>> {
+    let table = project.configuration.config.sources()?;
+    let mut directories: BTreeMap<SourceId, Option<Directory>> = BTreeMap::new();
+    let mut verified = BTreeSet::new();
+    for package in &lockfile.packages {
+        let Some(source) = package.source else { continue };
+        if let Entry::Vacant(unknown) = directories.entry(source) {
+            let open = |folder: &Path| Directory::open(folder, source, &global.place.bulkhead_home);
+            unknown.insert(match table.replacement(source)?.map(|replacement| replacement.place) {
+                Some(Place::Directory(folder)) => Some(open(&folder)?),
+                _ => None,
+            });
+        }
+        if let Some(Some(directory)) = directories.get(&source)
+            && directory.verify_deep(package.name, &package.version)?
+        {
+            verified.insert((package.name, &package.version));
+        }
+    }
+    Ok(verified)
 }

@@ -214,7 +214,11 @@ fn compare_with_list(entries: &[Entry<'static>], root: &Path, list: &FileList) -
     let found: BTreeMap<&str, Digest> = files(entries).collect();
     for (path, expected) in &list.files {
         let Some(actual) = found.get(path.as_str()) else {
-            return Err(refused("vendored-missing", &root.join(path), "is listed in .cargo-checksum.json and not there"));
+            return Err(refused(
+                "vendored-missing",
+                &root.join(path),
+                "is listed in .cargo-checksum.json and not there",
+            ));
         };
         if Digest::parse(expected) != Ok(*actual) {
             let message = format!(
@@ -243,7 +247,8 @@ fn compare_with_archive(
     match files(entries).find(|(path, content)| !is_unlisted(path) && published.get(*path) != Some(content)) {
         None => Ok(()),
         Some((path, _)) => {
-            let what = format!("differs from the published archive of `{id}`, though .cargo-checksum.json vouches for it");
+            let what =
+                format!("differs from the published archive of `{id}`, though .cargo-checksum.json vouches for it");
             Err(refused("vendored-forged", &root.join(path), &what))
         }
     }

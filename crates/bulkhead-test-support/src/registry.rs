@@ -126,6 +126,13 @@ impl Registry {
         state.archives.insert((name.to_owned(), version.to_owned()), archive);
     }
 
+    /// The index file of a package, as it stands.
+    pub fn index_lines(&self, name: &str) -> String {
+        let state = self.state();
+        let lines = state.index.get(&name.to_lowercase()).expect("a published package");
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
     /// Marks a published version as yanked, or not.
     pub fn set_yanked(&self, name: &str, version: &str, yanked: bool) {
         let mut state = self.state();
