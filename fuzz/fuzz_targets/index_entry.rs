@@ -13,7 +13,7 @@ fuzz_target!(|body: &[u8]| {
         (0..file.versions().len()).for_each(|position| drop(file.summary(position)));
     }
     let Ok(file) = IndexFile::parse(name, source, body.to_vec(), Validators::default()) else { return };
-    let cached = IndexFile::from_cache(name, source, file.to_cache()).expect("our own cache form");
+    let cached = IndexFile::from_cache(name, source, file.to_cache().expect("a whole block").to_vec()).expect("our own cache form");
     assert_eq!(file.versions().len(), cached.versions().len());
     for position in 0..file.versions().len() {
         assert_eq!(file.summary(position).is_ok(), cached.summary(position).is_ok());

@@ -18,8 +18,8 @@ usage: cargo xtask COMMAND
 
 commands:
   bench [--bin PATH] [--runs N] [--syscalls] [--dir PATH] [ROW]…
-                     time cargo and Bulkhead alternately on the same work, print a Markdown table; rows are resolve,
-                     metadata, fetch, noop, edit, clean
+                     time cargo and Bulkhead alternately on the same work, print a Markdown table; rows are lock,
+                     update, metadata, fetch (each for all applications, or one: lock-b), noop, edit, clean
   compare [--bin PATH] [--small] [--dir PATH] [--only TEXT] [--seed N] [PART]…
                      resolve, describe, build and plan the same input with cargo and with Bulkhead (release build unless
                      --bin says otherwise), print every difference; --small is what CI runs; --only narrows by name;

@@ -100,7 +100,7 @@ pub fn resolve<'a>(
     let mut sources = Sources::new(client, global.place.bulkhead_home.clone(), table);
     if client.options().offline {
         let store = Store::open(&global.place.bulkhead_home)?;
-        let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied()).collect();
+        let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied());
         sources.prefer_downloaded(&store, kept);
     }
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();

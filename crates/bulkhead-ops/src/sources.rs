@@ -4,7 +4,7 @@
 //! index, whose entries are read one by one and whose packages are archives that still have to be brought here; or it is
 //! a folder, whose packages have been read whole. Which of the two it is, [`Listing`] tells.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -136,10 +136,10 @@ pub struct Sources<'a> {
 
 /// What offline resolution prefers: versions that are on this machine.
 struct Downloaded {
-    /// Digests of archives by `<name>-<version>`.
-    present: BTreeMap<String, Vec<Digest>>,
+    /// Digests of archives.
+    present: HashSet<Digest>,
     /// What the lockfile names counts as there: it must not be changed behind the user's back.
-    kept: BTreeSet<PackageId>,
+    kept: BTreeMap<(SourceId, PackageName), Vec<semver::Version>>,
     /// The versions of each package that are there, where any is.
     versions: BTreeMap<(SourceId, PackageName), Vec<VersionEntry>>,
 }
@@ -152,8 +152,12 @@ impl<'a> Sources<'a> {
     }
 
     /// From now on, of the packages of which some version is in `store` or in `kept`, the others are passed over.
-    pub fn prefer_downloaded(&mut self, store: &Store, kept: BTreeSet<PackageId>) {
-        self.downloaded = Some(Downloaded { present: store.listing(), kept, versions: BTreeMap::new() });
+    pub fn prefer_downloaded(&mut self, store: &Store, kept: impl Iterator<Item = PackageId>) {
+        let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for id in kept {
+            by_name.entry((id.source(), id.name())).or_default().push(id.version().clone());
+        }
+        self.downloaded = Some(Downloaded { present: store.listing(), kept: by_name, versions: BTreeMap::new() });
     }
 
     /// Where the archive of `id` is, which comes from a source with an index.
@@ -334,13 +338,10 @@ impl<'a> Sources<'a> {
 
 impl Downloaded {
     fn note(&mut self, source: SourceId, name: PackageName, file: &IndexFile) {
-        // The checksum of a version whose name is not there is not asked for: to read all of them would cost more than
-        // resolving does.
-        let checksum = |position: usize| Digest::parse(file.summary(position).ok()?.checksum.as_deref()?).ok();
+        let kept = self.kept.get(&(source, name)).map(Vec::as_slice).unwrap_or_default();
         let is_here = |(position, entry): &(usize, &VersionEntry)| {
-            let present = self.present.get(&format!("{name}-{}", entry.version));
-            self.kept.contains(&PackageId::new(name, entry.version.clone(), source))
-                || present.is_some_and(|digests| checksum(*position).is_some_and(|digest| digests.contains(&digest)))
+            let digest = file.checksum(*position).map(Digest::from_bytes);
+            kept.contains(&entry.version) || digest.is_some_and(|digest| self.present.contains(&digest))
         };
         let versions: Vec<_> =
             file.versions().iter().enumerate().filter(is_here).map(|(_, entry)| entry.clone()).collect();

@@ -163,7 +163,8 @@ struct Notes<'a> {
 impl Notes<'_> {
     fn on(&self, change: Change, id: PackageId) -> PackageChange {
         let published = self.registry.versions(id.source(), id.name()).unwrap_or_default();
-        let own = published.iter().find(|entry| entry.version == *id.version());
+        let own = published.binary_search_by(|entry| entry.version.cmp(id.version())).ok();
+        let own = own.and_then(|place| published.get(place));
         if let Some(needed) = own.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone())
         {
             return PackageChange { change, available: None, requires_rust: Some(needed) };
@@ -179,9 +180,10 @@ impl Notes<'_> {
     /// dependencies hear; and those that compile before those that do not.
     fn newest<'e>(&self, published: &'e [VersionEntry], id: PackageId) -> Option<&'e VersionEntry> {
         let current = id.version();
-        let of = |wanted: &dyn Fn(&VersionEntry) -> bool| {
-            published.iter().rev().find(|entry| !entry.yanked && entry.version > *current && wanted(entry))
-        };
+        let higher = published.partition_point(|entry| entry.version <= *current);
+        let higher = published.get(higher..).unwrap_or_default();
+        let of =
+            |wanted: &dyn Fn(&VersionEntry) -> bool| higher.iter().rev().find(|entry| !entry.yanked && wanted(entry));
         let compatible = |entry: &VersionEntry| entry.version.pre.is_empty() && is_compatible(current, &entry.version);
         let same_release =
             |other: &Version| (other.major, other.minor, other.patch) == (current.major, current.minor, current.patch);

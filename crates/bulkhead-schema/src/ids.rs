@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex};
 use semver::Version;
 
 use crate::Symbol;
+use crate::hash::Keyed;
 
 /// The domain of the public registry: its index, download and API addresses, and nothing else, derive from it.
 pub const CRATES_IO_DOMAIN: &str = "crates.io";
@@ -54,26 +55,19 @@ pub struct PackageName(Symbol);
 impl PackageName {
     /// A name that came from a registry: ASCII only.
     pub fn registry(text: &str) -> Result<Self, InvalidId> {
-        Self::checked(text, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        check_name(text, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_')?;
+        Ok(Self(Symbol::new(text)))
+    }
+
+    /// The same from a text that is interned already.
+    pub fn from_symbol(text: Symbol) -> Result<Self, InvalidId> {
+        check_name(&text, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_')?;
+        Ok(Self(text))
     }
 
     /// A name in a local manifest: Unicode letters and digits too, as Cargo allows.
     pub fn local(text: &str) -> Result<Self, InvalidId> {
-        Self::checked(text, |c| c.is_alphanumeric() || c == '-' || c == '_')
-    }
-
-    fn checked(text: &str, allowed: impl Fn(char) -> bool) -> Result<Self, InvalidId> {
-        let invalid = |reason: String| Err(InvalidId::new("package name", text, reason));
-        let Some(first) = text.chars().next() else { return invalid("it is empty".to_owned()) };
-        if text.len() > MAX_NAME_LENGTH {
-            return invalid(format!("it is longer than {MAX_NAME_LENGTH} bytes"));
-        }
-        if first.is_ascii_digit() || first == '-' {
-            return invalid("it must begin with a letter or `_`".to_owned());
-        }
-        if let Some(bad) = text.chars().find(|&c| !allowed(c)) {
-            return invalid(format!("the character {bad:?} is not allowed"));
-        }
+        check_name(text, |c| c.is_alphanumeric() || c == '-' || c == '_')?;
         Ok(Self(Symbol::new(text)))
     }
 
@@ -85,6 +79,21 @@ impl PackageName {
     /// The interned text.
     pub fn symbol(self) -> Symbol {
         self.0
+    }
+}
+
+fn check_name(text: &str, allowed: impl Fn(char) -> bool) -> Result<(), InvalidId> {
+    let invalid = |reason: String| Err(InvalidId::new("package name", text, reason));
+    let Some(first) = text.chars().next() else { return invalid("it is empty".to_owned()) };
+    if text.len() > MAX_NAME_LENGTH {
+        return invalid(format!("it is longer than {MAX_NAME_LENGTH} bytes"));
+    }
+    if first.is_ascii_digit() || first == '-' {
+        return invalid("it must begin with a letter or `_`".to_owned());
+    }
+    match text.chars().find(|&c| !allowed(c)) {
+        Some(bad) => invalid(format!("the character {bad:?} is not allowed")),
+        None => Ok(()),
     }
 }
 
@@ -137,10 +146,12 @@ struct SourceData {
 #[derive(Clone, Copy)]
 pub struct SourceId(&'static SourceData);
 
-static SOURCES: LazyLock<Mutex<HashSet<&'static SourceData>>> = LazyLock::new(Default::default);
-static PACKAGES: LazyLock<Mutex<HashSet<&'static PackageData>>> = LazyLock::new(Default::default);
+type Table<T> = LazyLock<Mutex<HashSet<&'static T, Keyed>>>;
 
-fn intern<T: Eq + std::hash::Hash>(table: &Mutex<HashSet<&'static T>>, value: T) -> &'static T {
+static SOURCES: Table<SourceData> = LazyLock::new(Default::default);
+static PACKAGES: Table<PackageData> = LazyLock::new(Default::default);
+
+fn intern<T: Eq + std::hash::Hash>(table: &Mutex<HashSet<&'static T, Keyed>>, value: T) -> &'static T {
     let mut table = table.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(known) = table.get(&value) {
         return known;

@@ -1,21 +1,24 @@
 //! The index file of one package in a registry: one JSON line per published version, strictly validated, never trusted.
 //!
-//! [`IndexFile::parse`] reads what a registry answered, [`IndexFile::from_cache`] the same in its local cache form, whose
-//! header lists the versions in binary: a warm resolve reads the list without parsing JSON, and [`IndexFile::summary`]
-//! parses only the lines of candidate versions.
+//! [`IndexFile::parse`] reads what a registry answered and makes its compact form, a block of bytes that holds everything
+//! parsed already; [`IndexFile::from_cache`] takes such a block. Resolving from it parses no JSON, and only the details of
+//! versions that are looked at are decoded, by [`IndexFile::summary`]. `docs/decisions/index-cache.md` has the reasons.
 
-mod cache;
+mod block;
+mod details;
 mod entry;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use semver::Version;
 
-use crate::{Diagnostic, PackageName, SourceId, Summary};
+pub use crate::hash::checksum as index_checksum;
+use crate::hash::checksum;
+use crate::{Diagnostic, PackageId, PackageName, SourceId, Summary};
 
 /// Largest index file accepted, in decoded bytes.
 pub const MAX_INDEX_FILE: usize = 16 << 20;
@@ -54,18 +57,28 @@ pub struct Validators {
     pub last_modified: Option<String>,
 }
 
-/// Where the line of a version stands, and the checksum by which a cached line is recognised as intact.
+/// A part of a block, and the checksum by which it is recognised as intact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Line {
+struct Part {
     offset: u32,
     length: u32,
     hash: u64,
 }
 
-/// The part of a cache file that was not read into memory: most lines of a large file are never looked at.
-pub trait Lines: fmt::Debug + Send + Sync {
-    /// Exactly `length` bytes from `offset` of the file; `None` if they cannot be had.
+/// Where in the block things of a version are: its details, and its SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    part: Part,
+    checksum: u32,
+}
+
+/// The part of a block that was not read into memory: most of a large one is never looked at.
+pub trait Remainder: fmt::Debug + Send + Sync {
+    /// Exactly `length` bytes from `offset` of the block; `None` if they cannot be had.
     fn read(&self, offset: u32, length: u32) -> Option<Vec<u8>>;
+
+    /// Told when a part of the block is not what was written: it should not be read again.
+    fn damaged(&self);
 }
 
 /// All versions of one package in one registry.
@@ -74,14 +87,15 @@ pub struct IndexFile {
     name: PackageName,
     source: SourceId,
     validators: Validators,
-    /// The lines, or the cache file: all of it, or its beginning.
+    /// The block: all of it, or its beginning.
     bytes: Vec<u8>,
     /// What `bytes` lacks.
-    rest: Option<Box<dyn Lines>>,
-    /// Ascending by version; parallel to `lines` and `summaries`.
+    rest: Option<Box<dyn Remainder>>,
+    /// Ascending by version; parallel to `places`.
     versions: Vec<VersionEntry>,
-    lines: Vec<Line>,
-    summaries: Box<[OnceLock<Arc<Summary>>]>,
+    places: Vec<Place>,
+    /// The few that were asked for, by position.
+    summaries: Mutex<Vec<(usize, Arc<Summary>)>>,
     rejected: Vec<RejectedVersion>,
 }
 
@@ -91,42 +105,48 @@ impl IndexFile {
     /// # Errors
     /// The file is too large, has too many versions, or holds an entry of another package. An entry that is merely
     /// invalid is skipped and stands in [`IndexFile::rejected`].
+    #[expect(clippy::needless_pass_by_value, reason = "the answer is of no use afterwards and need not stay in memory")]
     pub fn parse(
         name: PackageName,
         source: SourceId,
         body: Vec<u8>,
         validators: Validators,
     ) -> Result<Self, Diagnostic> {
-        entry::parse_file(name, source, body, validators)
+        entry::parse_file(name, source, &body, &validators)
     }
 
-    /// Reads the cache form; `None` if it was written by another version of this program, for another package or
-    /// registry, or is damaged: then it has to be fetched again.
+    /// Reads a block; `None` if it was written by another version of this program, for another package or registry, or
+    /// is damaged: then the registry has to be asked again.
     pub fn from_cache(name: PackageName, source: SourceId, bytes: Vec<u8>) -> Option<Self> {
         let length = bytes.len();
-        cache::read(name, source, bytes, length, None)
+        block::read(name, source, bytes, length, None)
     }
 
-    /// The same from the beginning of a cache file of `length` bytes, of which `head` holds at least what
-    /// [`IndexFile::cache_head_length`] says, and from where the remaining lines can be read.
+    /// The same from the beginning of a block of `length` bytes, of which `head` holds at least what
+    /// [`IndexFile::cache_head_length`] says, and from where the remaining parts can be read.
     pub fn from_cache_head(
         name: PackageName,
         source: SourceId,
         head: Vec<u8>,
         length: usize,
-        rest: Box<dyn Lines>,
+        rest: Box<dyn Remainder>,
     ) -> Option<Self> {
-        cache::read(name, source, head, length, Some(rest))
+        block::read(name, source, head, length, Some(rest))
     }
 
-    /// How long the head of a cache file is, as its first bytes claim; `None` if it is no cache file.
+    /// How long the head of a block is, as its first bytes claim; `None` if it is no block.
     pub fn cache_head_length(beginning: &[u8]) -> Option<usize> {
-        cache::head_length(beginning)
+        block::head_length(beginning)
     }
 
-    /// The cache form.
-    pub fn to_cache(&self) -> Vec<u8> {
-        cache::write(self)
+    /// The block; `None` if not all of it was read into memory.
+    pub fn to_cache(&self) -> Option<&[u8]> {
+        block::is_whole(&self.bytes).then_some(&self.bytes)
+    }
+
+    /// Whether both have the same block, as the checksums of their heads tell: these vouch for all other parts.
+    pub fn is_same(&self, other: &Self) -> bool {
+        block::fixed_part(&self.bytes) == block::fixed_part(&other.bytes)
     }
 
     /// The package.
@@ -159,28 +179,69 @@ impl IndexFile {
         self.versions.binary_search_by(|entry| entry.version.cmp(version)).ok()
     }
 
-    /// The whole entry at `position` of [`IndexFile::versions`], parsed at the first call.
-    ///
-    /// # Errors
-    /// The entry breaks a rule (`index-entry`): this version is unusable, others are not affected.
-    pub fn summary(&self, position: usize) -> Result<Arc<Summary>, Diagnostic> {
-        let (Some(line), Some(slot)) = (self.lines.get(position), self.summaries.get(position)) else {
-            return Err(Diagnostic::error("index-entry", format!("registry entry {}: no such position", self.name)));
-        };
-        if let Some(known) = slot.get() {
-            return Ok(Arc::clone(known));
-        }
-        let summary = Arc::new(entry::summary(self, position, *line)?);
-        Ok(Arc::clone(slot.get_or_init(|| summary)))
+    /// The SHA-256 that the registry names for the archive of the version at `position`.
+    pub fn checksum(&self, position: usize) -> Option<[u8; 32]> {
+        let start = self.places.get(position)?.checksum as usize;
+        self.bytes.get(start..)?.first_chunk().copied()
     }
 
-    fn line(&self, line: Line) -> Option<Cow<'_, [u8]>> {
-        let start = line.offset as usize;
-        match self.bytes.get(start..start.checked_add(line.length as usize)?) {
-            Some(text) => Some(Cow::Borrowed(text)),
-            None => self.rest.as_ref()?.read(line.offset, line.length).map(Cow::Owned),
+    /// The whole entry at `position` of [`IndexFile::versions`], decoded at the first call.
+    ///
+    /// # Errors
+    /// The entry breaks a rule (`index-entry`): this version is unusable, others are not affected. Or it was damaged on
+    /// this machine.
+    pub fn summary(&self, position: usize) -> Result<Arc<Summary>, Diagnostic> {
+        let mut known = self.summaries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, summary)) = known.iter().find(|(place, _)| *place == position) {
+            return Ok(Arc::clone(summary));
+        }
+        let summary = Arc::new(self.decode(position)?);
+        known.push((position, Arc::clone(&summary)));
+        Ok(summary)
+    }
+
+    fn decode(&self, position: usize) -> Result<Summary, Diagnostic> {
+        let (Some(entry), Some(place)) = (self.versions.get(position), self.places.get(position)) else {
+            return Err(Diagnostic::error("index-entry", format!("registry entry {}: no such position", self.name)));
+        };
+        let invalid = |reason: &str| {
+            let (source, name, version) = (self.source, self.name, &entry.version);
+            Diagnostic::error("index-entry", format!("registry {source}: entry {name} {version}: {reason}"))
+        };
+        let part = self.part(place.part).filter(|bytes| checksum(bytes) == place.part.hash);
+        match part.and_then(|bytes| details::decode(&bytes, self.source)) {
+            Some(details::Decoded::Usable { dependencies, features, links }) => Ok(Summary {
+                id: PackageId::new(self.name, entry.version.clone(), self.source),
+                dependencies,
+                features: Arc::new(features),
+                links,
+                checksum: self.checksum(position).map(|bytes| hexadecimal(&bytes)),
+                rust_version: entry.rust_version.clone(),
+                yanked: entry.yanked,
+            }),
+            Some(details::Decoded::Refused(reason)) => Err(invalid(&reason)),
+            None => {
+                self.rest.iter().for_each(|rest| rest.damaged());
+                Err(invalid("the cached entry is damaged").help("run the command again: the registry is asked anew"))
+            }
         }
     }
+
+    fn part(&self, part: Part) -> Option<Cow<'_, [u8]>> {
+        let start = part.offset as usize;
+        match self.bytes.get(start..start.checked_add(part.length as usize)?) {
+            Some(bytes) => Some(Cow::Borrowed(bytes)),
+            None => self.rest.as_ref()?.read(part.offset, part.length).map(Cow::Owned),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8; 32]) -> Arc<str> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let text: String =
+        digits.map(|digit| char::from(DIGITS.get(usize::from(digit)).copied().unwrap_or(b'?'))).collect();
+    text.into()
 }
 
 /// The path of a package's index file below the index root: `1/a`, `2/ab`, `3/a/abc`, `ab/cd/abcd…`, in lower case.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{LazyLock, Mutex};
 
+use crate::hash::Keyed;
+
 /// An interned string: `Copy`, compared by address, ordered by content.
 ///
 /// Interned text is never freed, which suits a process that handles one command; callers that read unbounded input
@@ -12,7 +14,7 @@ use std::sync::{LazyLock, Mutex};
 #[derive(Clone, Copy)]
 pub struct Symbol(&'static str);
 
-static SYMBOLS: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Default::default);
+static SYMBOLS: LazyLock<Mutex<HashSet<&'static str, Keyed>>> = LazyLock::new(Default::default);
 
 impl Symbol {
     /// Interns `text`.

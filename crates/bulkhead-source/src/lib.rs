@@ -7,10 +7,10 @@
 //!
 //! Start with [`Client`] (one per process, the only place that speaks HTTP) and [`SparseIndex`].
 
-mod cache_file;
 mod client;
 mod download;
 mod error;
+mod index_cache;
 mod local;
 mod request;
 mod sparse;

@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use url::Url;
 
+use crate::index_cache::{self, IndexCache};
 use crate::request::{Answer, Get, get};
-use crate::{Client, ClientOptions, ErrorKind, SourceError, cache_file, url_rules};
+use crate::{Client, ClientOptions, ErrorKind, SourceError, url_rules};
 
 /// A registry's `config.json` (Cargo Book, "Registry Index", index configuration).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -46,6 +47,7 @@ pub struct SparseIndex {
     source: SourceId,
     root: Url,
     folder: PathBuf,
+    cache: IndexCache,
     /// What this process has asked already: each name is asked once per run.
     fresh: Mutex<HashMap<PackageName, Option<Arc<IndexFile>>>>,
     config: Mutex<Option<RegistryConfig>>,
@@ -72,7 +74,9 @@ impl SparseIndex {
             root.host_str().unwrap_or("registry").trim_matches(['[', ']']),
             fingerprint(root.as_str())
         );
-        Ok(Self { source, root, folder: cache_root.join(name), fresh: Mutex::default(), config: Mutex::default() })
+        let folder = cache_root.join(name);
+        let cache = IndexCache::at(folder.join("packages"));
+        Ok(Self { source, root, folder, cache, fresh: Mutex::default(), config: Mutex::default() })
     }
 
     /// The registry.
@@ -88,12 +92,8 @@ impl SparseIndex {
         self.read_cache(name).map(Arc::new)
     }
 
-    fn cache_path(&self, name: PackageName) -> PathBuf {
-        self.folder.join(index::index_path(name))
-    }
-
     fn read_cache(&self, name: PackageName) -> Option<IndexFile> {
-        is_registry_name(name).then(|| cache_file::index(&self.cache_path(name), name, self.source))?
+        is_registry_name(name).then(|| self.cache.get(name, self.source))?
     }
 
     /// The versions of `names`, in that order: from the registry, which is asked for all of them at once and only for
@@ -171,16 +171,11 @@ impl SparseIndex {
             let mut waiting = ask.into_iter();
             let mut running = JoinSet::new();
             let mut results = Vec::with_capacity(total);
+            let mut unsaved = Unsaved::default();
             loop {
                 while running.len() < options.parallel_index.max(1) {
                     let Some((name, cached)) = waiting.next() else { break };
-                    let question = Question {
-                        name,
-                        source: self.source,
-                        url: self.url(name),
-                        path: self.cache_path(name),
-                        cached,
-                    };
+                    let question = Question { name, source: self.source, url: self.url(name), cached };
                     let begun = Arc::new(Notify::new());
                     running.spawn(ask_one(connected.http.clone(), Arc::clone(&options), question, Arc::clone(&begun)));
                     if std::mem::take(&mut alone) {
@@ -188,9 +183,17 @@ impl SparseIndex {
                     }
                 }
                 match running.join_next().await {
-                    Some(Ok(fetched)) => results.push(fetched),
+                    Some(Ok((fetched, is_new))) => {
+                        if let (true, Ok(Some(file))) = (is_new, &fetched.index) {
+                            unsaved.add(&self.cache, file);
+                        }
+                        results.push(fetched);
+                    }
                     Some(Err(_)) => {}
-                    None => return results,
+                    None => {
+                        unsaved.save(&self.cache);
+                        return results;
+                    }
                 }
                 answered(results.len(), total);
             }
@@ -204,12 +207,12 @@ impl SparseIndex {
         }
         let (url, path) = (format!("{}config.json", self.root), self.folder.join("config.json"));
         let bytes = if client.options().offline {
-            cache_file::read(&path)
+            index_cache::read(&path, MAX_CONFIG)
                 .ok_or_else(|| SourceError::new(ErrorKind::Offline, &url, "not in the local cache"))?
         } else {
             let bytes = fetch_config(client, &url)?;
             // A cache that cannot be written costs the next run a request, no more.
-            drop(cache_file::write(&path, &bytes));
+            drop(index_cache::write(&path, &bytes));
             bytes
         };
         let config: RegistryConfig = serde_json::from_slice(&bytes).map_err(|error| {
@@ -271,25 +274,51 @@ fn fetch_config(client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
     }
 }
 
+/// Answers that are not in the cache yet: they are written many at a time.
+#[derive(Default)]
+struct Unsaved {
+    files: Vec<Arc<IndexFile>>,
+    bytes: usize,
+}
+
+impl Unsaved {
+    /// How much may be lost if the process is killed, in bytes.
+    const MOST: usize = 4 << 20;
+
+    fn add(&mut self, cache: &IndexCache, file: &Arc<IndexFile>) {
+        self.bytes += file.to_cache().map_or(0, <[u8]>::len);
+        self.files.push(Arc::clone(file));
+        if self.bytes > Self::MOST {
+            self.save(cache);
+        }
+    }
+
+    fn save(&mut self, cache: &IndexCache) {
+        // A cache that cannot be written costs the next run a request, no more.
+        drop(cache.put(&self.files));
+        *self = Self::default();
+    }
+}
+
 struct Question {
     name: PackageName,
     source: SourceId,
     url: String,
-    path: PathBuf,
     cached: Option<IndexFile>,
 }
 
+/// The answer, and whether it is one that the cache does not have.
 async fn ask_one(
     http: reqwest::Client,
     options: Arc<ClientOptions>,
     question: Question,
     begun: Arc<Notify>,
-) -> Fetched {
+) -> (Fetched, bool) {
     let name = question.name;
-    let mut vanished = Vec::new();
-    let index = answer(&http, &options, question, &begun, &mut vanished).await;
+    let (mut vanished, mut is_new) = (Vec::new(), false);
+    let index = answer(&http, &options, question, &begun, &mut vanished, &mut is_new).await;
     begun.notify_one();
-    Fetched { name, index, vanished }
+    (Fetched { name, index, vanished }, is_new)
 }
 
 async fn answer(
@@ -298,8 +327,9 @@ async fn answer(
     question: Question,
     begun: &Notify,
     vanished: &mut Vec<Version>,
+    is_new: &mut bool,
 ) -> Result<Option<Arc<IndexFile>>, SourceError> {
-    let Question { name, source, url, path, cached } = question;
+    let Question { name, source, url, cached } = question;
     let parsed = url_rules::check(&url, options.allow_http_loopback)?;
     let validators = cached.as_ref().map(|index| index.validators().clone()).unwrap_or_default();
     let request = Get {
@@ -323,11 +353,9 @@ async fn answer(
             let gone = |version: &&Version| index.position(version).is_none();
             vanished
                 .extend(cached.iter().flat_map(|old| old.versions()).map(|entry| &entry.version).filter(gone).cloned());
-            cache_file::write(&path, &index.to_cache())
-                .map_err(|error| SourceError::new(ErrorKind::File, path.to_string_lossy(), error.to_string()))?;
-            // From now on the file will do: it holds the same, and most of its lines need not stay in memory.
-            let kept = cache_file::index(&path, name, source);
-            Ok(Some(Arc::new(kept.unwrap_or(index))))
+            // Not every server answers that nothing changed.
+            *is_new = !cached.is_some_and(|old| old.is_same(&index));
+            Ok(Some(Arc::new(index)))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The store's folder, what goes in, and what comes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -126,19 +126,10 @@ impl Store {
         Some(record.files().map(|(entry, _, content)| (entry.path.clone().into_owned(), content)).collect())
     }
 
-    /// What is here, as the names of folders tell: the digests of archives by `<name>-<version>`. Compares nothing.
-    pub fn listing(&self) -> BTreeMap<String, Vec<Digest>> {
-        let mut found: BTreeMap<String, Vec<Digest>> = BTreeMap::new();
-        for name in folder::names_in(self.folder.as_fd()).unwrap_or_default() {
-            let Some(Ok(digest)) = name.to_str().map(Digest::parse) else { continue };
-            let Ok(package) = open_folder(&self.folder, &name) else { continue };
-            let inside = folder::names_in(package.as_fd()).unwrap_or_default();
-            let trees = inside.into_iter().filter(|name| name != ARCHIVE && name != RECORD);
-            trees
-                .filter_map(|name| name.into_string().ok())
-                .for_each(|name| found.entry(name).or_default().push(digest));
-        }
-        found
+    /// The digests of the archives that are here, as the names of folders tell. Compares nothing.
+    pub fn listing(&self) -> HashSet<Digest> {
+        let names = folder::names_in(self.folder.as_fd()).unwrap_or_default();
+        names.iter().filter_map(|name| Digest::parse(name.to_str()?).ok()).collect()
     }
 
     /// Reads everything in the store again and compares contents. Changes nothing.

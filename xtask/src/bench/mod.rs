@@ -4,6 +4,7 @@
 
 mod measure;
 mod rows;
+mod workloads;
 
 use crate::sides::{Side, Sides};
 use measure::Sample;
@@ -40,7 +41,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
          | cargo calls | bulkhead calls | runs |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in Row::ALL {
-        if options.rows.is_empty() || options.rows.iter().any(|name| name == row.name()) {
+        if options.rows.is_empty() || options.rows.iter().any(|name| row.is_called(name)) {
             let line = measure_row(*row, &options, &sides, &stage)?;
             println!("{line}");
             table.push_str(&line);
@@ -69,7 +70,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             "--dir" => options.folder = PathBuf::from(value()?),
             "--runs" => options.runs = value()?.parse().map_err(|_| "--runs needs a number")?,
             "--syscalls" => options.syscalls = true,
-            row if Row::ALL.iter().any(|known| known.name() == row) => options.rows.push(row.to_owned()),
+            row if Row::ALL.iter().any(|known| known.is_called(row)) => options.rows.push(row.to_owned()),
             _ => return Err(format!("bench: unknown argument `{argument}`")),
         }
     }

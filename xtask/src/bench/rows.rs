@@ -1,26 +1,34 @@
 //! The work that is measured.
 
-use crate::compare::index_entry;
+use super::workloads::Workload;
+use crate::compare::{downloaded, index_entry};
 use crate::sides::{Side, Sides};
 use crate::tidy::repository_root;
-use bulkhead_test_support::Registry;
+use bulkhead_test_support::{Outcome, Registry};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const APP: &str = include_str!("../../data/bench-app.toml");
 /// How many members the workspace of the `edit` row has, each depending on the one before.
 const MEMBERS: usize = 20;
 
 /// One row of the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Row {
-    Resolve,
-    Metadata,
-    Fetch,
+    /// An operation on one of the applications.
+    On(Operation, Workload),
     NoOp,
     Edit,
     Clean,
+}
+
+/// What is done with an application.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Lock,
+    Update,
+    Metadata,
+    Fetch,
 }
 
 /// The projects, one copy per side where a run changes them, and the registry to fetch from.
@@ -31,27 +39,43 @@ pub(super) struct Stage {
 }
 
 impl Row {
-    pub(super) const ALL: &'static [Row] = &[Row::Resolve, Row::Metadata, Row::Fetch, Row::NoOp, Row::Edit, Row::Clean];
+    pub(super) const ALL: &'static [Row] = &[
+        Row::On(Operation::Lock, Workload::Service),
+        Row::On(Operation::Lock, Workload::Cargo),
+        Row::On(Operation::Lock, Workload::Many),
+        Row::On(Operation::Update, Workload::Service),
+        Row::On(Operation::Update, Workload::Cargo),
+        Row::On(Operation::Update, Workload::Many),
+        Row::On(Operation::Metadata, Workload::Service),
+        Row::On(Operation::Metadata, Workload::Cargo),
+        Row::On(Operation::Fetch, Workload::Service),
+        Row::On(Operation::Fetch, Workload::Many),
+        Row::NoOp,
+        Row::Edit,
+        Row::Clean,
+    ];
 
-    pub(super) fn name(self) -> &'static str {
+    /// The name by which the command line asks for it; the part before `-` asks for all of that kind.
+    pub(super) fn name(self) -> String {
         match self {
-            Row::Resolve => "resolve",
-            Row::Metadata => "metadata",
-            Row::Fetch => "fetch",
-            Row::NoOp => "noop",
-            Row::Edit => "edit",
-            Row::Clean => "clean",
+            Row::On(operation, workload) => format!("{}-{}", operation.name(), workload.name()),
+            Row::NoOp => "noop".to_owned(),
+            Row::Edit => "edit".to_owned(),
+            Row::Clean => "clean".to_owned(),
         }
     }
 
-    pub(super) fn title(self) -> &'static str {
+    pub(super) fn is_called(self, name: &str) -> bool {
+        let own = self.name();
+        own == name || own.split_once('-').is_some_and(|(kind, _)| kind == name)
+    }
+
+    pub(super) fn title(self) -> String {
         match self {
-            Row::Resolve => "resolve, warm index (generate-lockfile --offline)",
-            Row::Metadata => "metadata",
-            Row::Fetch => "cold fetch, verify, unpack (loopback)",
-            Row::NoOp => "build, nothing changed (quickstart)",
-            Row::Edit => "build, one line edited (20 members)",
-            Row::Clean => "clean build (quickstart)",
+            Row::On(operation, workload) => format!("{}, {}", operation.title(), workload.title()),
+            Row::NoOp => "build, nothing changed (quickstart)".to_owned(),
+            Row::Edit => "build, one line edited (20 members)".to_owned(),
+            Row::Clean => "clean build (quickstart)".to_owned(),
         }
     }
 
@@ -62,25 +86,40 @@ impl Row {
 
     /// Runs the work once, uncounted.
     pub(super) fn warm_up(self, side: &Side, stage: &Stage) -> Result<(), String> {
-        let online = match self {
-            Row::Resolve | Row::Metadata => side.run(&stage.project(side, "app"), &["fetch"]),
-            Row::NoOp | Row::Clean => side.run(&stage.project(side, "quickstart"), &["build", "--locked"]),
-            Row::Edit => side.run(&stage.project(side, "workspace"), &["build", "--workspace"]),
-            Row::Fetch => return Ok(()),
-        };
-        if online.code() == Some(0) { Ok(()) } else { Err(format!("{}\n{online}", online.command)) }
+        match self {
+            Row::On(operation, workload) => {
+                stage.write_application(side, workload)?;
+                match operation {
+                    // Downloads take long and change nothing about which versions are chosen, if both have none.
+                    Operation::Lock | Operation::Update if workload == Workload::Many => {
+                        stage.online(side, workload, "generate-lockfile")
+                    }
+                    Operation::Lock | Operation::Update | Operation::Metadata => stage.online(side, workload, "fetch"),
+                    Operation::Fetch => stage.publish(side, workload),
+                }
+            }
+            Row::NoOp | Row::Clean => done(&side.run(&stage.project(side, "quickstart"), &["build", "--locked"])),
+            Row::Edit => done(&side.run(&stage.project(side, "workspace"), &["build", "--workspace"])),
+        }
     }
 
     /// Sets the stage for one run and returns what to run.
     pub(super) fn prepare(self, side: &Side, stage: &Stage) -> Result<Command, String> {
-        let app = stage.project(side, "app");
         match self {
-            Row::Resolve => {
-                remove(&app.join("Cargo.lock"))?;
-                Ok(side.command(&app, &["generate-lockfile", "--offline"]))
+            Row::On(operation, workload) => {
+                let project = stage.application(side, workload);
+                match operation {
+                    Operation::Lock => {
+                        remove(&project.join("Cargo.lock"))?;
+                        Ok(side.command(&project, &["generate-lockfile", "--offline"]))
+                    }
+                    Operation::Update => Ok(side.command(&project, &["update", "--workspace", "--offline"])),
+                    Operation::Metadata => {
+                        Ok(side.command(&project, &["metadata", "--format-version", "1", "--offline"]))
+                    }
+                    Operation::Fetch => stage.cold_fetch(side, &project),
+                }
             }
-            Row::Metadata => Ok(side.command(&app, &["metadata", "--format-version", "1", "--offline"])),
-            Row::Fetch => stage.cold_fetch(side, &app),
             Row::NoOp => Ok(side.command(&stage.project(side, "quickstart"), &["build", "--locked"])),
             Row::Edit => {
                 let workspace = stage.project(side, "workspace");
@@ -98,15 +137,36 @@ impl Row {
     }
 }
 
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Operation::Lock => "lock",
+            Operation::Update => "update",
+            Operation::Metadata => "metadata",
+            Operation::Fetch => "fetch",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Operation::Lock => "generate-lockfile --offline",
+            Operation::Update => "update -w --offline",
+            Operation::Metadata => "metadata --offline",
+            Operation::Fetch => "cold fetch, verify, unpack (loopback)",
+        }
+    }
+}
+
+fn done(outcome: &Outcome) -> Result<(), String> {
+    if outcome.code() == Some(0) { Ok(()) } else { Err(format!("{}\n{outcome}", outcome.command)) }
+}
+
 impl Stage {
-    /// Writes the projects for both sides and fills the loopback registry with what the application needs.
+    /// Writes the small projects for both sides.
     pub(super) fn prepare(folder: &Path, sides: &Sides) -> Result<Stage, String> {
         let stage = Stage { folder: folder.to_owned(), registry: Registry::start(), counter: AtomicUsize::new(0) };
         let quickstart = repository_root().join("examples/quickstart");
         for side in sides.both() {
-            let app = stage.project(side, "app");
-            write(&app.join("Cargo.toml"), APP)?;
-            write(&app.join("src/main.rs"), "fn main() {}\n")?;
             for file in ["Cargo.toml", "Cargo.lock", "src/main.rs"] {
                 let text =
                     std::fs::read_to_string(quickstart.join(file)).map_err(|error| format!("{file}: {error}"))?;
@@ -114,11 +174,6 @@ impl Stage {
             }
             stage.write_workspace(&stage.project(side, "workspace"))?;
         }
-        stage.publish(&sides.cargo)?;
-        // Both sides fetch what the same lockfile says.
-        let lockfile = stage.project(&sides.cargo, "app").join("Cargo.lock");
-        let copy = stage.project(&sides.bulkhead, "app").join("Cargo.lock");
-        std::fs::copy(&lockfile, &copy).map_err(|error| format!("{}: {error}", copy.display()))?;
         Ok(stage)
     }
 
@@ -142,14 +197,34 @@ impl Stage {
         Ok(())
     }
 
-    /// Lets cargo download the application's packages, and serves them on the loopback interface.
-    fn publish(&self, cargo: &Side) -> Result<(), String> {
-        let app = self.project(cargo, "app");
-        let outcome = cargo.run(&app, &["fetch"]);
-        if outcome.code() != Some(0) {
-            return Err(format!("{}\n{outcome}", outcome.command));
+    fn application(&self, side: &Side, workload: Workload) -> PathBuf {
+        self.project(side, workload.name())
+    }
+
+    fn write_application(&self, side: &Side, workload: Workload) -> Result<(), String> {
+        workload.write(&self.application(side, workload), side)
+    }
+
+    /// Asks the registry, so that both sides know and have the same. Cargo goes first: its lockfile counts for both.
+    fn online(&self, side: &Side, workload: Workload, command: &str) -> Result<(), String> {
+        let project = self.application(side, workload);
+        done(&side.run(&project, &[command]))?;
+        // What the offline resolution is about has been asked for too.
+        done(&side.run(&project, &["generate-lockfile"]))
+    }
+
+    /// Lets cargo download the application's packages, and serves them on the loopback interface. Both sides fetch what
+    /// the same lockfile says.
+    fn publish(&self, side: &Side, workload: Workload) -> Result<(), String> {
+        let project = self.application(side, workload);
+        if side.name == "bulkhead" {
+            let theirs = self.folder.join("cargo").join(workload.name()).join("Cargo.lock");
+            let failed = |error: std::io::Error| format!("{}: {error}", theirs.display());
+            return std::fs::copy(&theirs, project.join("Cargo.lock")).map(drop).map_err(failed);
         }
-        let text = std::fs::read_to_string(app.join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
+        done(&side.run(&project, &["fetch"]))?;
+        let text =
+            std::fs::read_to_string(project.join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
         let lockfile: toml::Table = text.parse().map_err(|error| format!("Cargo.lock: {error}"))?;
         let mut count = 0;
         for package in lockfile.get("package").and_then(toml::Value::as_array).into_iter().flatten() {
@@ -159,9 +234,9 @@ impl Stage {
                 continue;
             }
             let entry =
-                index_entry(&cargo.cargo_home(), name, version).ok_or_else(|| format!("{name}: not in the index"))?;
+                index_entry(&side.cargo_home(), name, version).ok_or_else(|| format!("{name}: not in the index"))?;
             let archive =
-                downloaded(&cargo.cargo_home(), name, version).ok_or_else(|| format!("{name}: not downloaded"))?;
+                downloaded(&side.cargo_home(), name, version).ok_or_else(|| format!("{name}: not downloaded"))?;
             self.registry.publish_file(name, version, &entry.to_string(), archive);
             count += 1;
         }
@@ -170,12 +245,12 @@ impl Stage {
     }
 
     /// A fetch into homes that do not exist yet.
-    fn cold_fetch(&self, side: &Side, app: &Path) -> Result<Command, String> {
+    fn cold_fetch(&self, side: &Side, project: &Path) -> Result<Command, String> {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let home = self.folder.join("cold").join(format!("{}-{number}", side.name));
         remove(&home)?;
         write(&home.join("cargo/config.toml"), &self.registry.source_replacement())?;
-        let mut command = side.command(app, &["fetch", "--locked"]);
+        let mut command = side.command(project, &["fetch", "--locked"]);
         command.env("CARGO_HOME", home.join("cargo")).env("BULKHEAD_HOME", home.join("bulkhead"));
         Ok(command)
     }
@@ -188,12 +263,7 @@ impl Drop for Stage {
     }
 }
 
-fn downloaded(cargo_home: &Path, name: &str, version: &str) -> Option<PathBuf> {
-    let caches = std::fs::read_dir(cargo_home.join("registry/cache")).ok()?;
-    caches.flatten().map(|cache| cache.path().join(format!("{name}-{version}.crate"))).find(|path| path.exists())
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;

@@ -20,6 +20,7 @@ mod units;
 mod workspaces;
 
 pub(crate) use lock::index_entry;
+pub(crate) use published::{downloaded, unpack};
 
 use crate::sides::Sides;
 use report::Report;

@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Lets cargo download the `.crate`, and unpacks it afresh below `folder`. Returns the package's folder.
-pub(super) fn unpack(folder: &Path, package: &str, version: &str, cargo: &Side) -> Result<PathBuf, String> {
+pub(crate) fn unpack(folder: &Path, package: &str, version: &str, cargo: &Side) -> Result<PathBuf, String> {
     let failed = |what: &str, why: String| format!("{what}: {why}");
     std::fs::create_dir_all(folder).map_err(|error| failed("folder", error.to_string()))?;
     let file = format!("{package}-{version}.crate");
-    let find = || {
-        let caches = std::fs::read_dir(cargo.cargo_home().join("registry/cache")).ok()?;
-        caches.flatten().map(|cache| cache.path().join(&file)).find(|path| path.exists())
-    };
+    let find = || downloaded(&cargo.cargo_home(), package, version);
     if find().is_none() {
         // Inside a workspace, `cargo info` would ask about the workspace's own copy.
         let outcome = cargo.run(&std::env::temp_dir(), &["info", &format!("{package}@{version}")]);
@@ -30,4 +27,11 @@ pub(super) fn unpack(folder: &Path, package: &str, version: &str, cargo: &Side) 
         return Err(failed(&file, "tar cannot unpack it".to_owned()));
     }
     Ok(root)
+}
+
+/// The archive that cargo has downloaded.
+pub(crate) fn downloaded(cargo_home: &Path, package: &str, version: &str) -> Option<PathBuf> {
+    let caches = std::fs::read_dir(cargo_home.join("registry/cache")).ok()?;
+    let file = format!("{package}-{version}.crate");
+    caches.flatten().map(|cache| cache.path().join(&file)).find(|path| path.exists())
 }

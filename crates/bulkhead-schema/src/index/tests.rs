@@ -18,8 +18,8 @@ fn check(lines: &str, expect: &Expect) {
     let shown = match parse("aa", lines) {
         Err(error) => error.to_string(),
         Ok(file) => {
-            let cached =
-                IndexFile::from_cache(file.name(), file.source(), file.to_cache()).expect("the cache form is read");
+            let cached = IndexFile::from_cache(file.name(), file.source(), file.to_cache().unwrap().to_vec())
+                .expect("the cache form is read");
             assert_eq!(show(&file), show(&cached));
             assert_eq!(file.validators(), cached.validators());
             show(&file)
@@ -252,17 +252,17 @@ fn a_file_for_another_name_is_refused_whole() {
 
 #[test]
 fn a_damaged_cache_is_not_read() {
-    let line = r#"{"name":"aa","vers":"1.0.0-pre+b","deps":[],SUM,"rust_version":"1.7"}"#;
+    let line = r#"{"name":"aa","vers":"1.0.0-pre+b","deps":[{"name":"b","req":"1"}],SUM,"rust_version":"1.7"}"#;
     let file = parse("aa", &format!("{line}\nbroken\n")).unwrap();
-    let (name, source, bytes) = (file.name(), file.source(), file.to_cache());
-    let body = bytes.windows(2).position(|two| two == b"{\"").unwrap();
+    let (name, source, bytes) = (file.name(), file.source(), file.to_cache().unwrap().to_vec());
+    let head = IndexFile::cache_head_length(&bytes).unwrap();
     for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
         match IndexFile::from_cache(name, source, damaged) {
-            None => assert!(at < body, "{at}"),
-            // Damage in a line is found when the line is parsed; the line end belongs to no line.
-            Some(file) => assert!(at == bytes.len() - 1 || at >= body && file.summary(0).is_err(), "{at}"),
+            None => assert!(at < head, "{at}"),
+            // Damage in details is found when they are decoded.
+            Some(file) => assert!(at >= head && file.summary(0).is_err(), "{at}"),
         }
         assert!(IndexFile::from_cache(name, source, bytes[..at].to_vec()).is_none());
     }
@@ -271,25 +271,57 @@ fn a_damaged_cache_is_not_read() {
     assert!(IndexFile::from_cache(name, other, bytes).is_none());
 }
 
-#[derive(Debug)]
-struct InMemory(Vec<u8>);
+#[test]
+fn a_forged_block_is_bounds_checked() {
+    let line =
+        r#"{"name":"aa","vers":"1.0.0","deps":[{"name":"b","req":"1","features":["x"]}],SUM,"features":{"f":["b/x"]}}"#;
+    let file = parse("aa", line).unwrap();
+    let (name, source, bytes) = (file.name(), file.source(), file.to_cache().unwrap().to_vec());
+    let head = IndexFile::cache_head_length(&bytes).unwrap();
+    let put = |bytes: &mut [u8], at: usize, sum: u64| bytes[at..at + 8].copy_from_slice(&sum.to_le_bytes());
+    let part_sum = bytes.windows(8).position(|window| window == crate::hash::checksum(&bytes[head..]).to_le_bytes());
+    // Every byte in turn is set to every kind of wrong value, with checksums that fit: nothing panics.
+    for at in 16..bytes.len() {
+        for wrong in [0, 1, 0x7f, 0x80, 0xff, bytes[at].wrapping_add(1)] {
+            let mut forged = bytes.clone();
+            forged[at] = wrong;
+            if at >= head {
+                let sum = crate::hash::checksum(&forged[head..]);
+                put(&mut forged, part_sum.unwrap(), sum);
+            }
+            let sum = crate::hash::checksum(&forged[16..head]);
+            put(&mut forged, 8, sum);
+            if let Some(file) = IndexFile::from_cache(name, source, forged) {
+                (0..file.versions().len()).for_each(|position| drop((file.summary(position), file.checksum(position))));
+            }
+        }
+    }
+}
 
-impl super::Lines for InMemory {
+#[derive(Debug)]
+struct InMemory(Vec<u8>, std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl super::Remainder for InMemory {
     fn read(&self, offset: u32, length: u32) -> Option<Vec<u8>> {
         let start = offset as usize;
         self.0.get(start..start + length as usize).map(<[u8]>::to_vec)
     }
+
+    fn damaged(&self) {
+        self.1.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
 }
 
 #[test]
-fn lines_may_stay_where_they_are() {
-    let lines =
-        "{\"name\":\"aa\",\"vers\":\"1.0.0\",\"deps\":[],SUM}\n{\"name\":\"aa\",\"vers\":\"1.1.0\",\"deps\":[],SUM}";
+fn details_may_stay_where_they_are() {
+    let lines = "{\"name\":\"aa\",\"vers\":\"1.0.0\",\"deps\":[],SUM}\n\
+                 {\"name\":\"aa\",\"vers\":\"1.1.0\",\"deps\":[],SUM,\"links\":\"z\"}";
     let whole = parse("aa", lines).unwrap();
-    let bytes = whole.to_cache();
+    let bytes = whole.to_cache().unwrap().to_vec();
     let head = IndexFile::cache_head_length(&bytes[..24]).unwrap();
+    let told = std::sync::Arc::default();
     let open = |shown: usize, rest: &[u8]| {
-        let rest = Box::new(InMemory(rest.to_vec()));
+        let rest = Box::new(InMemory(rest.to_vec(), std::sync::Arc::clone(&told)));
         IndexFile::from_cache_head(whole.name(), whole.source(), bytes[..shown].to_vec(), bytes.len(), rest)
     };
     // The beginning may end anywhere after the head.
@@ -297,12 +329,27 @@ fn lines_may_stay_where_they_are() {
         assert_eq!(show(&open(shown, &bytes).unwrap()), show(&whole));
     }
     assert!(open(head - 1, &bytes).is_none());
+    assert!(!told.load(std::sync::atomic::Ordering::Relaxed));
     // What is read later is checked like what was read before.
     let mut damaged = bytes.clone();
-    damaged[head + 30] ^= 1;
+    damaged[head] ^= 1;
     let file = open(head, &damaged).unwrap();
     assert!(file.summary(0).is_err() && file.summary(1).is_ok());
+    assert!(told.load(std::sync::atomic::Ordering::Relaxed), "whoever keeps the block hears of it");
     assert!(open(head, &bytes[..head]).unwrap().summary(1).is_err());
+}
+
+#[test]
+fn equal_details_are_kept_once() {
+    let line = |version: usize| {
+        let padding = "long-feature".repeat(8);
+        format!("{{\"name\":\"aa\",\"vers\":\"{version}.0.0\",\"deps\":[],SUM,\"features\":{{\"{padding}\":[]}}}}\n")
+    };
+    let [one, many] = [1, 100].map(|count| {
+        let lines: String = (0..count).map(line).collect();
+        parse("aa", &lines).unwrap().to_cache().unwrap().len()
+    });
+    assert!(many - one < 99 * 40, "{one} {many}");
 }
 
 #[test]

@@ -124,6 +124,10 @@ struct Text<'a>(&'a str);
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
+        if self.0.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+            f.write_str(self.0)?;
+            return f.write_char('"');
+        }
         for character in self.0.chars() {
             match character {
                 '"' => f.write_str("\\\"")?,

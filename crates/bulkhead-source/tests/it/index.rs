@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bulkhead_schema::{PackageId, PackageName, SourceId};
@@ -121,20 +121,171 @@ fn versions_that_vanish_are_told() {
     assert!(answers[1].index.as_ref().unwrap().is_none());
 }
 
+fn cache_file(registry: &Registry) -> PathBuf {
+    std::fs::read_dir(registry.cache.path()).unwrap().next().unwrap().unwrap().path().join("packages")
+}
+
 #[test]
 fn a_damaged_cache_is_fetched_again() {
     let registry = Registry::new(&[("2/aa", line("aa", "1.0.0"))]);
     fetch(&registry.index(), options(), &["aa"]);
-    let folder = std::fs::read_dir(registry.cache.path()).unwrap().next().unwrap().unwrap().path();
-    let whole = std::fs::read(folder.join("2/aa")).unwrap();
-    for damaged in [&whole[..whole.len() / 2], b"", b"BHINDEX0 and so on"] {
-        std::fs::write(folder.join("2/aa"), damaged).unwrap();
+    let file = cache_file(&registry);
+    let whole = std::fs::read(&file).unwrap();
+    let cut = |length: usize| whole[..length].to_vec();
+    for damaged in [cut(whole.len() / 2), cut(0), cut(8), cut(whole.len() - 1), b"BHCACHE0 and so on".to_vec()] {
+        std::fs::write(&file, damaged).unwrap();
         let index = registry.index();
         assert!(index.cached(name("aa")).is_none());
         assert_eq!(versions(&fetch(&index, options(), &["aa"])[0]), ["1.0.0"]);
-        assert_eq!(std::fs::read(folder.join("2/aa")).unwrap(), whole);
+        assert_eq!(std::fs::read(&file).unwrap(), whole);
     }
     assert!(registry.server.requests()[1..].iter().all(|request| request.header("if-none-match").is_none()));
+}
+
+/// An edited checksum in Cargo's cached index is believed as long as the registry says that nothing changed.
+#[test]
+fn an_edited_cache_is_not_believed() {
+    let registry = Registry::new(&[("2/aa", line("aa", "1.0.0")), ("2/bb", line("bb", "1.0.0"))]);
+    fetch(&registry.index(), options(), &["aa", "bb"]);
+    let file = cache_file(&registry);
+    let whole = std::fs::read(&file).unwrap();
+    let offline = || ClientOptions { offline: true, ..options() };
+    for at in 0..whole.len() {
+        let mut edited = whole.clone();
+        edited[at] ^= 0x20;
+        std::fs::write(&file, &edited).unwrap();
+        for text in ["aa", "bb"] {
+            let answers = fetch(&registry.index(), offline(), &[text]);
+            let Ok(Some(index)) = &answers[0].index else { continue };
+            // What is not refused at once says what the registry said, or is refused when it is looked at.
+            assert_eq!(versions(&answers[0]), ["1.0.0"]);
+            if let Ok(summary) = index.summary(0) {
+                assert_eq!(summary.checksum.as_deref(), Some(SUM), "{at}");
+                assert!(summary.dependencies.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_that_is_found_late_is_healed_by_the_next_run() {
+    let registry = Registry::new(&[("2/aa", line("aa", "1.0.0"))]);
+    fetch(&registry.index(), options(), &["aa"]);
+    let file = cache_file(&registry);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let block = bytes.windows(8).position(|window| window == b"BHINDEX2").unwrap();
+    let head = u32::from_le_bytes(bytes[block + 16..block + 20].try_into().unwrap()) as usize;
+    bytes[block + head] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let index = registry.index().cached(name("aa")).unwrap();
+    assert!(index.summary(0).unwrap_err().message.contains("damaged"));
+    assert!(registry.index().cached(name("aa")).is_none());
+    let answers = fetch(&registry.index(), options(), &["aa"]);
+    assert!(answers[0].index.as_ref().unwrap().as_ref().unwrap().summary(0).is_ok());
+}
+
+#[test]
+fn a_cache_that_others_could_have_written_is_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let registry = Registry::new(&[("2/aa", line("aa", "1.0.0"))]);
+    fetch(&registry.index(), options(), &["aa"]);
+    let file = cache_file(&registry);
+    let whole = std::fs::read(&file).unwrap();
+    let planted = registry.cache.path().join("planted");
+    std::fs::write(&planted, &whole).unwrap();
+    for plant in [&|| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap(), &|| {
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&planted, &file).unwrap();
+    }] as [&dyn Fn(); 2]
+    {
+        plant();
+        let index = registry.index();
+        assert!(index.cached(name("aa")).is_none());
+        fetch(&index, options(), &["aa"]);
+        let metadata = std::fs::symlink_metadata(&file).unwrap();
+        assert!(metadata.is_file() && metadata.permissions().mode() & 0o022 == 0);
+        assert!(registry.index().cached(name("aa")).is_some());
+    }
+    assert_eq!(std::fs::read(&planted).unwrap(), whole);
+}
+
+/// A process that is killed while it appends leaves bytes at the end of which nobody knows.
+#[test]
+fn what_a_killed_writer_left_is_passed_over() {
+    let registry = Registry::new(&[("2/aa", line("aa", "1.0.0")), ("2/bb", line("bb", "1.0.0"))]);
+    fetch(&registry.index(), options(), &["aa"]);
+    let file = cache_file(&registry);
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.extend_from_slice(b"BHINDEX2 half a block");
+    std::fs::write(&file, &bytes).unwrap();
+    assert!(registry.index().cached(name("aa")).is_some());
+    fetch(&registry.index(), options(), &["bb"]);
+    // And one that is killed while it writes the slot leaves the other slot.
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[8 + 40..8 + 60].fill(0);
+    std::fs::write(&file, &bytes).unwrap();
+    let index = registry.index();
+    assert!(index.cached(name("aa")).is_some() && index.cached(name("bb")).is_none());
+    fetch(&registry.index(), options(), &["bb"]);
+    let index = registry.index();
+    assert!(index.cached(name("aa")).is_some() && index.cached(name("bb")).is_some());
+}
+
+#[test]
+fn answers_that_say_the_same_are_not_written_again() {
+    let server = Server::start(|_, stream| reply(stream, "200 OK", &[], line("aa", "1.0.0").as_bytes()));
+    let cache = tempfile::tempdir().unwrap();
+    let size = || {
+        fetch(&at(&server.url(""), cache.path()), options(), &["aa"]);
+        let folder = std::fs::read_dir(cache.path()).unwrap().next().unwrap().unwrap().path();
+        std::fs::metadata(folder.join("packages")).unwrap().len()
+    };
+    assert_eq!(size(), size());
+}
+
+#[test]
+fn many_writers_lose_nothing() {
+    let names: Vec<String> = (0..40).map(|number| format!("n{number:02}x")).collect();
+    let files: Vec<_> = names.iter().map(|name| (format!("n{}/{}/{name}", &name[1..2], &name[2..4]), name)).collect();
+    let files: Vec<_> = files.iter().map(|(path, name)| (path.as_str(), line(name, "1.0.0"))).collect();
+    let registry = Registry::new(&files);
+    // The first makes the file; from then on each of many "processes" adds its share.
+    fetch(&registry.index(), options(), &[&names[0]]);
+    std::thread::scope(|scope| {
+        for share in names.chunks(5) {
+            let registry = &registry;
+            scope.spawn(move || {
+                for name in share {
+                    fetch(&registry.index(), options(), &[name]);
+                    assert!(registry.index().cached(self::name(name)).is_some());
+                }
+            });
+        }
+    });
+    let index = registry.index();
+    assert!(names.iter().all(|text| index.cached(name(text)).is_some()));
+}
+
+#[test]
+fn waste_is_cleared_away() {
+    let long = |number: usize| {
+        let deps: Vec<String> =
+            (0..2000).map(|dep| format!("{{\"name\":\"dep-{number}-{dep}\",\"req\":\"1\"}}")).collect();
+        line("aa", "1.0.0").replace("[]", &format!("[{}]", deps.join(",")))
+    };
+    let registry = Registry::new(&[("2/aa", long(0)), ("2/bb", line("bb", "1.0.0"))]);
+    fetch(&registry.index(), options(), &["bb"]);
+    let mut sizes = Vec::new();
+    for number in 0..150 {
+        registry.set("2/aa", long(number));
+        fetch(&registry.index(), options(), &["aa"]);
+        sizes.push(std::fs::metadata(cache_file(&registry)).unwrap().len());
+    }
+    assert!(sizes.windows(2).any(|pair| pair[1] < pair[0]), "the file is written anew at times");
+    assert!(sizes.iter().all(|size| *size < 8 << 20));
+    let index = registry.index();
+    assert_eq!(index.cached(name("aa")).unwrap().summary(0).unwrap().dependencies.len(), 2000);
+    assert!(index.cached(name("bb")).is_some());
 }
 
 #[test]
