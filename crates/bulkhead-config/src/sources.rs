@@ -209,11 +209,7 @@ fn checked(source: SourceId, first: &str, name: &str, place: Place) -> Result<Re
 }
 
 fn registry_source(text: &str) -> Result<SourceId, String> {
-    match text.strip_prefix("sparse+") {
-        Some(url) if !url.ends_with('/') => Err(format!("sparse registry url must end in a slash `/`: {text}")),
-        Some(_) => SourceId::parse(text).map_err(|error| error.to_string()),
-        None => SourceId::parse(&format!("registry+{text}")).map_err(|error| error.to_string()),
-    }
+    SourceId::registry(text).map_err(|error| error.to_string())
 }
 
 fn git_source(text: &str, pin: Option<(&str, &str)>) -> Result<SourceId, String> {

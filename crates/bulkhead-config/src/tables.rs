@@ -106,6 +106,13 @@ fn value<T>(found: Option<Value<T>>) -> Option<T> {
     found.map(|found| found.value)
 }
 
+fn string_in<'a>(item: &'a Item, key: &str) -> Option<&'a str> {
+    match &item.as_table()?.get(key)?.tree {
+        Tree::String(text) => Some(text),
+        _ => None,
+    }
+}
+
 impl Config {
     fn count<T: TryFrom<i64>>(&self, key: &str) -> Result<Option<T>, Diagnostic> {
         let Some(found) = self.integer(key)? else { return Ok(None) };
@@ -194,6 +201,19 @@ impl Config {
     pub fn registry_names(&self) -> Vec<&str> {
         let table = self.item("registries").and_then(Item::as_table);
         table.map(|table| table.keys().map(String::as_str).collect()).unwrap_or_default()
+    }
+
+    /// The addresses of indexes that files, `--config` or variables name, whatever they call them: `[registries]`,
+    /// `CARGO_REGISTRIES_…_INDEX` and `[source]`.
+    pub fn registry_addresses(&self) -> Vec<&str> {
+        let table = |name: &str| self.item(name).and_then(Item::as_table).into_iter().flat_map(|table| table.values());
+        let registries = table("registries").filter_map(|item| string_in(item, "index"));
+        let sources = table("source").filter_map(|item| string_in(item, "registry"));
+        let variables = self
+            .environment
+            .iter()
+            .filter(|(name, _)| name.strip_prefix("CARGO_REGISTRIES_").is_some_and(|rest| rest.ends_with("_INDEX")));
+        registries.chain(sources).chain(variables.map(|(_, value)| value.as_str())).collect()
     }
 
     /// The registry `name`: `[registries.NAME]`; for `crates-io`, `[registry]` as well.

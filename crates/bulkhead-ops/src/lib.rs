@@ -27,6 +27,7 @@ pub mod preferences;
 pub mod probe;
 pub mod profiles;
 pub mod project;
+pub mod registries;
 pub mod reporter;
 pub mod run;
 pub mod select;

@@ -17,7 +17,7 @@ use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, ErrorKind, Event, disk, preferences, tampering};
+use crate::{Error, ErrorKind, Event, disk, preferences, registries, tampering};
 
 /// Largest lockfile that is read, in bytes.
 const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
@@ -97,7 +97,8 @@ pub fn resolve<'a>(
         tampering::check(previous, project, &request.unlock)?;
     }
     let table = project.configuration.config.sources()?;
-    let mut sources = Sources::new(client, global.place.bulkhead_home.clone(), table);
+    let home = global.place.bulkhead_home.clone();
+    let mut sources = Sources::new(client, home, table, registries::known(project));
     if client.options().offline {
         let store = Store::open(&global.place.bulkhead_home)?;
         let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied());
@@ -209,7 +210,10 @@ fn solve(question: &Request<'_>, sources: &mut Sources<'_>, current: bool, event
     for _ in 0..MAX_ROUNDS {
         match bulkhead_resolver::resolve(question, sources) {
             Ok(Outcome::Resolved(resolve)) => return Ok(resolve),
-            Ok(Outcome::Missing(names)) => load_closure(&names, question, sources, events)?,
+            Ok(Outcome::Missing(names)) => {
+                registries::refuse_unnamed(&names, question, sources)?;
+                load_closure(&names, question, sources, events)?;
+            }
             Err(error) => {
                 let kind = match error.kind {
                     ResolveErrorKind::ChecksumChanged => ErrorKind::Verification,

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use bulkhead_schema::SourceId;
 use bulkhead_workspace::{Files as _, LoadOptions, Workspace};
 
 use crate::configuration::{self, Configuration};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
-use crate::{Error, Event, disk, profiles};
+use crate::{Error, Event, disk, profiles, registries};
 
 /// Configuration and workspace of one command.
 pub struct Project {
@@ -29,7 +28,7 @@ pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
     let options = LoadOptions {
         manifest_path: manifest_path.clone(),
         ceilings: ceilings(&global.place.disk, &manifest_path),
-        registry: &|name| registry_named(&configuration, name),
+        registry: &|name| Ok(registries::named(&configuration, name)?.map(|source| source.called(name))),
         profiles: profiles::configured(&configuration.config)?,
     };
     let (mut workspace, warnings) = bulkhead_workspace::load(&global.place.disk, &options)?;
@@ -68,14 +67,4 @@ fn ceilings(disk: &Disk, manifest_path: &Path) -> Vec<PathBuf> {
         }
     }
     ceilings
-}
-
-/// The registry that configuration calls `name`.
-pub fn registry_named(configuration: &Configuration, name: &str) -> Option<SourceId> {
-    if name == "crates-io" {
-        return Some(SourceId::crates_io());
-    }
-    let index = configuration.config.registry(name).ok()?.index?;
-    let index = index.value;
-    SourceId::parse(&index).or_else(|_| SourceId::parse(&format!("registry+{index}"))).ok()
 }

@@ -19,7 +19,7 @@ use bulkhead_workspace::Package;
 
 use crate::directory::Directory;
 use crate::error::Result;
-use crate::{Error, ErrorKind, Event};
+use crate::{Error, ErrorKind, Event, registries};
 
 /// Where answers may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +132,8 @@ pub struct Sources<'a> {
     listings: BTreeMap<(SourceId, PackageName), Listing>,
     announced: BTreeSet<SourceId>,
     downloaded: Option<Downloaded>,
+    /// The registries that may be asked.
+    known: BTreeSet<SourceId>,
 }
 
 /// What offline resolution prefers: versions that are on this machine.
@@ -145,10 +147,16 @@ struct Downloaded {
 }
 
 impl<'a> Sources<'a> {
-    /// Nothing is read yet. `bulkhead_home` has the index cache and the store.
-    pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable) -> Self {
+    /// Nothing is read yet. `bulkhead_home` has the index cache and the store; of the registries, only those in `known`
+    /// will be asked.
+    pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable, known: BTreeSet<SourceId>) -> Self {
         let (readers, listings, announced) = Default::default();
-        Self { client, bulkhead_home, table, readers, listings, announced, downloaded: None }
+        Self { client, bulkhead_home, table, readers, listings, announced, downloaded: None, known }
+    }
+
+    /// Whether `source` may be asked: index entries may speak of registries that nobody named.
+    pub fn may_ask(&self, source: SourceId) -> bool {
+        registries::is_named(source, &self.known)
     }
 
     /// From now on, of the packages of which some version is in `store` or in `kept`, the others are passed over.
@@ -246,7 +254,7 @@ impl<'a> Sources<'a> {
         events: &dyn Fn(Event),
     ) -> Result<usize> {
         let mut by_source: BTreeMap<SourceId, Vec<PackageName>> = BTreeMap::new();
-        for &(source, name) in wanted.iter().filter(|(source, _)| !source.is_path()) {
+        for &(source, name) in wanted.iter().filter(|(source, _)| !source.is_path() && self.may_ask(*source)) {
             by_source.entry(source).or_default().push(name);
         }
         let mut new = 0;
@@ -291,8 +299,7 @@ impl<'a> Sources<'a> {
         if !client.options().offline && self.announced.insert(source) {
             let registry = match self.table.replacement(source)? {
                 Some(Replacement { name, .. }) => format!("`{name}` index"),
-                None if source.is_crates_io() => "crates.io index".to_owned(),
-                None => format!("`{}` index", source.url()),
+                None => source.index_name(),
             };
             events(Event::UpdatingIndex { registry });
         }

@@ -1,14 +1,12 @@
 //! What a lockfile must not have lost or changed since it was written.
 
-use std::collections::BTreeSet;
-
 use bulkhead_resolver::lock::Previous;
 use bulkhead_resolver::{Resolve, Unlock};
-use bulkhead_schema::{PackageId, SourceId};
+use bulkhead_schema::PackageId;
 
 use crate::error::Result;
-use crate::project::{Project, registry_named};
-use crate::{Error, ErrorKind};
+use crate::project::Project;
+use crate::{Error, ErrorKind, registries};
 
 /// Checks a lockfile before anything is asked of a registry. With [`Unlock::All`] nothing in it counts, and what comes from
 /// unknown registries is left out.
@@ -16,7 +14,7 @@ use crate::{Error, ErrorKind};
 /// # Errors
 /// A registry package without checksum, or from a registry that neither manifests nor configuration name.
 pub fn check(previous: &mut Previous, project: &Project, unlock: &Unlock) -> Result<()> {
-    let known = known_registries(project);
+    let known = registries::known(project);
     let foreign = |id: &PackageId| id.source().is_registry() && !known.contains(&id.source());
     if *unlock == Unlock::All {
         previous.packages.retain(|id, _| !foreign(id));
@@ -26,16 +24,6 @@ pub fn check(previous: &mut Previous, project: &Project, unlock: &Unlock) -> Res
         Some(id) => Err(unknown_registry(*id, project)),
         None => require_checksums(previous),
     }
-}
-
-/// The registries of which manifests and configuration speak.
-fn known_registries(project: &Project) -> BTreeSet<SourceId> {
-    let workspace = &project.workspace;
-    let packages = workspace.members.iter().chain(workspace.path_packages.values());
-    let declared = packages.flat_map(|package| package.summary.dependencies.iter().map(|dependency| dependency.source));
-    let names = project.configuration.config.registry_names();
-    let configured = names.into_iter().filter_map(|name| registry_named(&project.configuration, name));
-    declared.chain(configured).chain([SourceId::crates_io()]).collect()
 }
 
 fn unknown_registry(id: PackageId, project: &Project) -> Error {

@@ -1,8 +1,8 @@
 //! Identifiers: each can only be constructed through its grammar.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use semver::Version;
 
@@ -151,8 +151,15 @@ type Table<T> = LazyLock<Mutex<HashSet<&'static T, Keyed>>>;
 static SOURCES: Table<SourceData> = LazyLock::new(Default::default);
 static PACKAGES: Table<PackageData> = LazyLock::new(Default::default);
 
+/// What the user's configuration calls registries: for people, and no part of their identity, which is the address.
+static NAMES: LazyLock<Mutex<HashMap<SourceId, Symbol>>> = LazyLock::new(Default::default);
+
+fn names() -> std::sync::MutexGuard<'static, HashMap<SourceId, Symbol>> {
+    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn intern<T: Eq + std::hash::Hash>(table: &Mutex<HashSet<&'static T, Keyed>>, value: T) -> &'static T {
-    let mut table = table.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = table.get(&value) {
         return known;
     }
@@ -180,6 +187,23 @@ impl SourceId {
         Ok(Self::new(SourceKind::Path, url.into(), None))
     }
 
+    /// Reads the address of a registry's index as configuration and manifests give it (`index`, `registry-index`):
+    /// `sparse+https://…/`, or the address of a git repository.
+    ///
+    /// # Errors
+    /// Not an address, or one that two programs could read as different places.
+    pub fn registry(index: &str) -> Result<Self, InvalidId> {
+        let source = match index.starts_with("sparse+") || index.starts_with("registry+") {
+            true => Self::parse(index),
+            false => Self::parse(&format!("registry+{index}")),
+        }?;
+        let public = match source.kind() {
+            SourceKind::SparseRegistry => source.url() == format!("https://index.{CRATES_IO_DOMAIN}/"),
+            _ => source.url() == CRATES_IO_INDEX,
+        };
+        Ok(if public { Self::crates_io() } else { source })
+    }
+
     /// Reads the form used in `Cargo.lock` and in index entries: `registry+URL`, `sparse+URL`, `git+URL?branch=…#COMMIT`,
     /// `path+file:///…`.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
@@ -191,7 +215,10 @@ impl SourceId {
         }
         match kind {
             "registry" => Ok(Self::new(SourceKind::Registry, url.to_owned(), None)),
-            "sparse" => Ok(Self::new(SourceKind::SparseRegistry, url.to_owned(), None)),
+            "sparse" => match sparse_address_problem(url, &parsed) {
+                None => Ok(Self::new(SourceKind::SparseRegistry, url.to_owned(), None)),
+                Some(problem) => Err(invalid(&problem)),
+            },
             "path" => Ok(Self::new(SourceKind::Path, url.to_owned(), None)),
             "git" => Ok(Self::git(parsed)),
             other => Err(invalid(&format!("unknown kind `{other}`"))),
@@ -222,6 +249,32 @@ impl SourceId {
     /// The canonical URL, without a `kind+` prefix.
     pub fn url(self) -> &'static str {
         &self.0.url
+    }
+
+    /// The same source; from now on messages call it `name`, as the configuration does. The first name stays.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        names().entry(self).or_insert_with(|| Symbol::new(name));
+        self
+    }
+
+    /// What people call this registry: the name in configuration, else the address.
+    pub fn registry_name(self) -> String {
+        let name = names().get(&self).copied();
+        match (name, self.kind()) {
+            _ if self.is_crates_io() => "crates-io".to_owned(),
+            (Some(name), _) => name.as_str().to_owned(),
+            (None, SourceKind::SparseRegistry) => self.to_string(),
+            (None, _) => self.url().to_owned(),
+        }
+    }
+
+    /// The registry's index in a sentence: `` `NAME` index ``, or `crates.io index`.
+    pub fn index_name(self) -> String {
+        match self.is_crates_io() {
+            true => format!("{CRATES_IO_DOMAIN} index"),
+            false => format!("`{}` index", self.registry_name()),
+        }
     }
 
     /// The locked commit of a git source.
@@ -270,6 +323,28 @@ impl PartialOrd for SourceId {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// What is wrong with the root of a sparse index, which is an identity to which tokens are bound: it has exactly one
+/// spelling, the canonical one of [`url::Url`], and nothing that servers read in different ways.
+fn sparse_address_problem(text: &str, url: &url::Url) -> Option<String> {
+    let problem = if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+        "it is not an https address"
+    } else if !url.username().is_empty() || url.password().is_some() {
+        "registry URLs may not contain user names or passwords"
+    } else if url.query().is_some() || url.fragment().is_some() {
+        "it has a query or a fragment"
+    } else if !url.path().ends_with('/') {
+        "sparse registry url must end in a slash `/`"
+    } else if url.as_str() != text {
+        return Some(format!("it is not written canonically: write `sparse+{url}`"));
+    } else {
+        let path = url.path().to_ascii_lowercase();
+        let ambiguous = ["//", "%2f", "%5c", "%2e", "%00"].iter().any(|part| path.contains(part));
+        let dotted = url.host_str().is_some_and(|host| host.ends_with('.'));
+        return (ambiguous || dotted).then(|| "servers read such an address in different ways".to_owned());
+    };
+    Some(problem.to_owned())
 }
 
 /// The form of [`SourceId::parse`].
@@ -368,6 +443,7 @@ impl fmt::Display for PackageId {
         match self.0.source.local_path() {
             Some(path) => write!(f, " ({})", path.display()),
             None if self.0.source.is_crates_io() => Ok(()),
+            None if self.0.source.is_registry() => write!(f, " (registry `{}`)", self.0.source.registry_name()),
             None => write!(f, " ({})", self.0.source),
         }
     }
@@ -403,5 +479,51 @@ mod tests {
             assert_eq!(SourceId::parse(text).unwrap().to_string(), text);
         }
         assert!(SourceId::parse("git+ssh://-oProxyCommand=x/y").is_err());
+    }
+
+    /// Attacks 152 and 153: tokens are bound to an address, which therefore has one spelling.
+    #[test]
+    fn a_sparse_registry_has_one_spelling() {
+        for bad in [
+            "https://example.org",
+            "https://example.org/index",
+            "https://example.org/x/../index/",
+            "https://EXAMPLE.org/index/",
+            "HTTPS://example.org/index/",
+            "https://example.org:443/index/",
+            "https://example.org./index/",
+            "https://user@example.org/index/",
+            "https://user:secret@example.org/index/",
+            "https://2130706433/index/",
+            "https://0177.0.0.1/index/",
+            "https://[fe80::1%25eth0]/index/",
+            "https://exämple.org/index/",
+            "https://example.org\\index/",
+            "https://example.org/a%2fb/",
+            "https://example.org/a%5Cb/",
+            "https://example.org/%2e%2e/index/",
+            "https://example.org//index/",
+            "https://example.org/index/?q/",
+            "https://example.org/index/#f/",
+            "https://example.org/in dex/",
+            "ftp://example.org/index/",
+            "file:///index/",
+        ] {
+            assert!(SourceId::parse(&format!("sparse+{bad}")).is_err(), "{bad}");
+        }
+        // No suffix is cut off, and letters differ: these are different registries.
+        let parse = |path: &str| SourceId::parse(&format!("sparse+https://example.org/{path}")).unwrap();
+        assert!(parse("index/") != parse("index.git/") && parse("index/") != parse("Index/"));
+        assert!(SourceId::registry("sparse+https://index.crates.io/").unwrap().is_crates_io());
+        assert!(SourceId::registry("https://github.com/rust-lang/crates.io-index").unwrap().is_crates_io());
+    }
+
+    #[test]
+    fn a_name_is_for_people_only() {
+        let text = "sparse+https://named.example.org/";
+        let source = SourceId::parse(text).unwrap();
+        assert_eq!(source.registry_name(), text);
+        assert_eq!(source.called("mine").called("other"), source);
+        assert_eq!((source.index_name().as_str(), source.to_string().as_str()), ("`mine` index", text));
     }
 }

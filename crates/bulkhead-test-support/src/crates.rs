@@ -37,6 +37,7 @@ pub struct DependencyBuilder {
     features: Vec<String>,
     target: Option<String>,
     renamed: Option<String>,
+    registry: Option<String>,
 }
 
 impl DependencyBuilder {
@@ -51,7 +52,14 @@ impl DependencyBuilder {
             features: Vec::new(),
             target: None,
             renamed: None,
+            registry: None,
         }
+    }
+
+    /// Wants it from the registry with this index (`sparse+…`, as [`crate::Registry::index_url`] gives it).
+    pub fn registry(mut self, index: &str) -> DependencyBuilder {
+        self.registry = Some(index.to_owned());
+        self
     }
 
     /// Makes it a build dependency.
@@ -105,6 +113,7 @@ impl DependencyBuilder {
             "default_features": self.default_features,
             "target": self.target,
             "kind": self.kind,
+            "registry": self.registry,
         });
         if self.renamed.is_some() {
             value["package"] = json!(self.name);
@@ -126,6 +135,9 @@ impl DependencyBuilder {
         let _ = writeln!(text, "version = {}", quoted(&self.requirement));
         if self.renamed.is_some() {
             let _ = writeln!(text, "package = {}", quoted(&self.name));
+        }
+        if let Some(index) = &self.registry {
+            let _ = writeln!(text, "registry-index = {}", quoted(index));
         }
         if self.optional {
             text.push_str("optional = true\n");

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// A registry that answers as long as the value lives: `/index/…` (sparse, with ETags) and `/dl/NAME/VERSION/download`.
+/// A registry that answers as long as the value lives: `/index/…` (sparse, with ETags), `/dl/NAME/VERSION/download`, and
+/// what a test makes it answer to searches at `/api/v1/crates`.
 #[derive(Debug)]
 pub struct Registry {
     address: SocketAddr,
@@ -25,6 +26,13 @@ struct State {
     index: BTreeMap<String, Vec<String>>,
     archives: HashMap<(String, String), Archive>,
     config: Option<String>,
+    /// The token that every request must carry.
+    token: Option<String>,
+    /// `WWW-Authenticate` of a refusal.
+    challenge: Option<String>,
+    /// Where archives are said to be, and the API; `None` for the registry's own address.
+    download_origin: Option<SocketAddr>,
+    search: Option<Vec<u8>>,
     log: Vec<Request>,
     faults: Vec<Fault>,
 }
@@ -162,6 +170,34 @@ impl Registry {
         self.state().config = Some(text.to_owned());
     }
 
+    /// From now on every request needs this `Authorization`, and `config.json` says so.
+    pub fn require_token(&self, token: &str) {
+        let mut state = self.state();
+        state.token = Some(token.to_owned());
+        state.challenge = Some(format!("Cargo login_url=\"http://{}/me\"", self.address));
+    }
+
+    /// The `WWW-Authenticate` of refusals from now on; `None` for a refusal without one.
+    pub fn set_challenge(&self, challenge: Option<&str>) {
+        self.state().challenge = challenge.map(str::to_owned);
+    }
+
+    /// Says that archives are to be fetched from another server, which is to have them.
+    pub fn set_download_origin(&self, origin: &Registry) {
+        self.state().download_origin = Some(origin.address);
+    }
+
+    /// Has an API from now on, which answers every search with this text.
+    pub fn set_search_answer(&self, answer: impl Into<Vec<u8>>) {
+        self.state().search = Some(answer.into());
+    }
+
+    /// The tokens that came with requests so far, with the paths.
+    pub fn tokens(&self) -> Vec<(String, String)> {
+        let carried = |request: &Request| Some((request.path.clone(), request.header("authorization")?.to_owned()));
+        self.state().log.iter().filter_map(carried).collect()
+    }
+
     /// Misbehaves from now on; of several that match a request, the first with something left applies.
     pub fn fault(&self, fault: Fault) -> &Registry {
         self.state().faults.push(fault);
@@ -262,9 +298,19 @@ fn misbehave(mut response: Response, misbehaviour: Misbehaviour) -> Response {
 
 fn ordinary_answer(state: &State, address: SocketAddr, request: &Request) -> Response {
     let not_found = Response { status: 404, ..Response::default() };
+    if state.token.is_some() && request.header("authorization") != state.token.as_deref() {
+        let headers = state.challenge.iter().map(|challenge| ("www-authenticate", challenge.clone())).collect();
+        return Response { status: 401, headers, body: b"no valid token"[..].into(), ..Response::default() };
+    }
+    if request.path.starts_with("/api/v1/crates?") {
+        return match &state.search {
+            Some(answer) => Response { status: 200, body: answer.as_slice().into(), ..Response::default() },
+            None => not_found,
+        };
+    }
     if let Some(path) = request.path.strip_prefix("/index/") {
         let body = if path == "config.json" {
-            state.config.clone().unwrap_or_else(|| format!("{{\"dl\":\"http://{address}/dl\",\"api\":null}}"))
+            state.config.clone().unwrap_or_else(|| ordinary_config(state, address))
         } else {
             match state.index.get(path.rsplit('/').next().unwrap_or_default()) {
                 Some(lines) if index_path(path.rsplit('/').next().unwrap_or_default()) == path => {
@@ -287,6 +333,17 @@ fn ordinary_answer(state: &State, address: SocketAddr, request: &Request) -> Res
         },
         None => not_found,
     }
+}
+
+fn ordinary_config(state: &State, address: SocketAddr) -> String {
+    let mut config = serde_json::json!({
+        "dl": format!("http://{}/dl", state.download_origin.unwrap_or(address)),
+        "api": state.search.as_ref().map(|_| format!("http://{address}")),
+    });
+    if state.token.is_some() {
+        config["auth-required"] = Value::Bool(true);
+    }
+    config.to_string()
 }
 
 fn with_etag(body: Vec<u8>, request: &Request) -> Response {

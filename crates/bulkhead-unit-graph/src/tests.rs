@@ -63,7 +63,7 @@ fn loaded(fixture: &str) -> Result<Workspace, Vec<Diagnostic>> {
     let files = Texts(files.map(|(path, text)| (Path::new("/w").join(path.trim()), text.into())).collect());
     let manifest_path = PathBuf::from("/w/Cargo.toml");
     let options =
-        LoadOptions { manifest_path, ceilings: Vec::new(), registry: &|_| None, profiles: BTreeMap::default() };
+        LoadOptions { manifest_path, ceilings: Vec::new(), registry: &|_| Ok(None), profiles: BTreeMap::default() };
     Ok(load(&files, &options)?.0)
 }
 

@@ -12,6 +12,7 @@ mod flags;
 mod interruption;
 mod locking;
 mod projects;
+mod registries;
 mod replacing;
 mod resolving;
 mod shapes;

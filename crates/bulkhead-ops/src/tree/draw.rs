@@ -207,6 +207,9 @@ fn package_text(node: &Node<'_>) -> String {
     match id.source().local_path() {
         Some(path) => text.push_str(&format!(" ({})", path.display())),
         None if id.source().is_crates_io() => {}
+        None if id.source().is_registry() => {
+            text.push_str(&format!(" (registry `{}`)", id.source().registry_name()));
+        }
         None => text.push_str(&format!(" ({})", id.source())),
     }
     text

@@ -1,6 +1,5 @@
 //! Failures in words.
 
-use bulkhead_schema::ids::CRATES_IO_DOMAIN;
 use bulkhead_schema::{Dependency, PackageId, Symbol};
 use semver::Version;
 
@@ -174,7 +173,7 @@ impl Failed<'_> {
         let source = self.dependency.source;
         match source.local_path() {
             Some(path) => format!("location searched: {}", path.display()),
-            None if source.is_crates_io() => format!("location searched: {CRATES_IO_DOMAIN} index"),
+            None if source.is_registry() => format!("location searched: {}", source.index_name()),
             None => format!("location searched: {source}"),
         }
     }

@@ -15,7 +15,6 @@ use serde::de::{MapAccess, Visitor};
 
 use super::block::{Reader, put_count, put_number, put_text};
 use super::entry::{MAX_TEXT, Raw, RawDetails, Text, cut};
-use crate::ids::CRATES_IO_DOMAIN;
 use crate::platform::Platform;
 use crate::{Dependency, DependencyKind, FeatureValue, Features, PackageName, SourceId, Symbol};
 
@@ -233,22 +232,14 @@ fn put_dependency<'a>(
 /// read as different places is refused.
 fn dependency_registry(text: &str) -> Result<SourceId, String> {
     let text = plain_text("address", text)?;
-    let (kind, address) = match text.strip_prefix("sparse+") {
-        Some(address) => ("sparse", address),
-        None => ("registry", text.strip_prefix("registry+").unwrap_or(text)),
-    };
+    let address = text.strip_prefix("sparse+").or_else(|| text.strip_prefix("registry+")).unwrap_or(text);
     let url = url::Url::parse(address).map_err(|error| format!("{error}: {:?}", cut(text)))?;
     let plain =
         url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if !matches!(url.scheme(), "https" | "http" | "ssh") || !plain || url.host_str().is_none() {
         return Err(format!("not a plain https address: {:?}", cut(text)));
     }
-    if kind == "registry" && address == crate::ids::CRATES_IO_INDEX
-        || kind == "sparse" && address == format!("https://index.{CRATES_IO_DOMAIN}/")
-    {
-        return Ok(SourceId::crates_io());
-    }
-    SourceId::parse(&format!("{kind}+{address}")).map_err(|error| error.to_string())
+    SourceId::registry(text).map_err(|error| error.to_string())
 }
 
 /// The operators of requirements, by their number in the bytes.

@@ -22,7 +22,8 @@ pub struct LoadOptions<'a> {
     /// `$CARGO_HOME`.
     pub ceilings: Vec<PathBuf>,
     /// The registry that configuration calls by a name (`registry = "name"`, `[patch.name]`). `crates-io` is known.
-    pub registry: &'a dyn Fn(&str) -> Option<SourceId>,
+    /// The error says what is wrong with its definition.
+    pub registry: &'a dyn Fn(&str) -> Result<Option<SourceId>, String>,
     /// `[profile.*]` of the configuration, which wins over the manifest.
     pub profiles: BTreeMap<String, ProfileTable>,
 }
@@ -156,7 +157,7 @@ pub fn load_package(
         package: table,
         source,
         inheritance: Inheritance { root: None },
-        registry: &|_| None,
+        registry: &|_| Ok(None),
         downloaded: true,
     };
     let package = assemble(&assembly, &mut findings);
@@ -350,7 +351,7 @@ impl Loader<'_> {
             let text = name.get_ref().as_str();
             let source = match text {
                 "crates-io" => Some(SourceId::crates_io()),
-                _ => (self.options.registry)(text).or_else(|| patched_url(text)),
+                _ => (self.options.registry)(text).ok().flatten().or_else(|| patched_url(text)),
             };
             let Some(source) = source else {
                 let message = format!("[patch] entry `{text}` should be a URL or registry name");

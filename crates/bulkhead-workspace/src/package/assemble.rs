@@ -23,7 +23,7 @@ pub(crate) struct Assembly<'a> {
     pub(crate) package: &'a PackageTable,
     pub(crate) source: SourceId,
     pub(crate) inheritance: Inheritance<'a>,
-    pub(crate) registry: &'a dyn Fn(&str) -> Option<SourceId>,
+    pub(crate) registry: &'a dyn Fn(&str) -> Result<Option<SourceId>, String>,
     /// Whether the package was downloaded, and so is not trusted with paths.
     pub(crate) downloaded: bool,
 }

@@ -15,7 +15,7 @@ pub(crate) struct DependencyRules<'a> {
     /// The manifest, for messages and relative paths.
     pub(crate) manifest: &'a Manifest,
     /// Sources of registries by name.
-    pub(crate) registry: &'a dyn Fn(&str) -> Option<SourceId>,
+    pub(crate) registry: &'a dyn Fn(&str) -> Result<Option<SourceId>, String>,
     /// Whether the package was downloaded: then `path` is passed over, and names are ASCII.
     pub(crate) downloaded: bool,
 }
@@ -154,9 +154,7 @@ impl DependencyRules<'_> {
             None
         };
         if let Some(index) = &table.registry_index {
-            let text = index.get_ref();
-            let text = if text.starts_with("sparse+") { text.clone() } else { format!("registry+{text}") };
-            return match SourceId::parse(&text) {
+            return match SourceId::registry(index.get_ref()) {
                 Ok(source) => Some(source),
                 Err(error) => fail(error.to_string(), index.span()),
             };
@@ -165,8 +163,9 @@ impl DependencyRules<'_> {
             None => Some(SourceId::crates_io()),
             Some(name) if name.get_ref() == "crates-io" => Some(SourceId::crates_io()),
             Some(name) => match (self.registry)(name.get_ref()) {
-                Some(source) => Some(source),
-                None => fail(
+                Err(problem) => fail(problem, name.span()),
+                Ok(Some(source)) => Some(source),
+                Ok(None) => fail(
                     format!("registry index was not found in any configuration: `{}`", name.get_ref()),
                     name.span(),
                 ),

@@ -59,7 +59,8 @@ impl Files for Tree {
 /// Loads the workspace of the first manifest in `fixture`, or all that is wrong with it.
 pub(super) fn load_fixture(fixture: &str) -> Result<(Workspace, Vec<Diagnostic>), Vec<Diagnostic>> {
     let first = fixture.split("//- ").nth(1).unwrap().lines().next().unwrap();
-    let registry = |name: &str| (name == "mine").then(|| SourceId::parse("sparse+https://example.org/index/").unwrap());
+    let registry =
+        |name: &str| Ok((name == "mine").then(|| SourceId::parse("sparse+https://example.org/index/").unwrap()));
     let options = LoadOptions {
         manifest_path: first.into(),
         ceilings: vec!["/home".into()],
