@@ -33,8 +33,15 @@ pub(crate) fn read(directory: Option<&Path>, disk: Disk) -> Result<Place, Error>
         program: std::env::current_exe()
             .map_err(|error| Error::failure("could not find the path of this program").because(error))?,
         current_dir,
+        now: seconds_since_1970(),
         home,
         environment,
         disk,
     })
+}
+
+/// A clock that stands before 1970 says 1970: every version is then too young, and nothing fresh is taken by mistake.
+fn seconds_since_1970() -> i64 {
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(0)
 }

@@ -51,6 +51,8 @@ pub enum Check {
     AliasName,
     /// A registry that the user has not defined otherwise.
     NewRegistry,
+    /// A minimum age of versions that is not lower than what holds without it, unless the file is trusted.
+    PublishAge,
 }
 
 /// One row of the table.
@@ -123,8 +125,10 @@ pub const KEYS: &[Key] = &[
     checked("profile.**.rustflags", List, ProgramChoosing, Check::Rustflags),
     key("profile.**", Other, Harmless),
     key("resolver.incompatible-rust-versions", String, Harmless),
+    checked("resolver.incompatible-publish-age", String, Harmless, Check::PublishAge),
     key("resolver.lockfile-path", String, ProgramChoosing),
     checked("registries.*.index", String, ProgramChoosing, Check::NewRegistry),
+    checked("registries.*.min-publish-age", String, Harmless, Check::PublishAge),
     key("registries.*.token", String, IdentityAndNetwork),
     key("registries.*.secret-key", String, IdentityAndNetwork),
     key("registries.*.secret-key-subject", String, IdentityAndNetwork),
@@ -132,6 +136,7 @@ pub const KEYS: &[Key] = &[
     key("registries.*.protocol", String, IdentityAndNetwork),
     key("registry.index", String, IdentityAndNetwork),
     key("registry.default", String, IdentityAndNetwork),
+    checked("registry.global-min-publish-age", String, Harmless, Check::PublishAge),
     key("registry.token", String, IdentityAndNetwork),
     key("registry.secret-key", String, IdentityAndNetwork),
     key("registry.secret-key-subject", String, IdentityAndNetwork),

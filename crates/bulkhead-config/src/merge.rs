@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use bulkhead_schema::Diagnostic;
 use bulkhead_schema::config::{Data, Node};
 use bulkhead_schema::policy::chooses_programs;
+use bulkhead_schema::{Diagnostic, publish_age};
 
 use crate::flags::{SplitFlags, split_rustdocflags, split_rustflags};
 use crate::keys::{self, BUILT_IN_COMMANDS, Check, Class, Key, Kind};
@@ -156,7 +156,13 @@ impl Filter {
         let file = definition.to_string();
         let file = file.rsplit_once(':').map_or(file.as_str(), |(file, _)| file);
         let trust = format!("look at the file, then run `bulkhead trust {file}`");
-        match judge(key, node, layer, name, *trusted, root) {
+        let verdict = match judge(key, node, layer, name, *trusted, root) {
+            Verdict::Act if !trusted && key.check == Check::PublishAge && lowers_age(node, name, config) => {
+                Verdict::NeedsTrust("it lets versions through that have not been public for long")
+            }
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Act => Ok(Some(Item::new(node, layer))),
             Verdict::Partly(rest, reason) => {
                 ignore(reason, trust);
@@ -247,6 +253,16 @@ fn flags(node: &Node, split: fn(&[String]) -> SplitFlags) -> Verdict {
         ),
     };
     Verdict::Partly(Node { data, span: node.span.clone() }, reason)
+}
+
+/// Whether a value of the keys about minimum ages is laxer than what holds without it: the user's own, or the default.
+fn lowers_age(node: &Node, name: &str, config: &Config) -> bool {
+    if name == "resolver.incompatible-publish-age" {
+        return node.as_str() != Some("deny");
+    }
+    let own = |key: &str| config.string(key).ok().flatten().and_then(|value| publish_age::parse(&value.value));
+    let old = own(name).or_else(|| own("registry.global-min-publish-age")).unwrap_or(publish_age::DEFAULT_MINIMUM);
+    node.as_str().and_then(publish_age::parse).is_none_or(|new| new < old)
 }
 
 /// Whether the folder lies in the project by its name; whether a link leads out is seen when it is opened.

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bulkhead_resolver::lock::{self, Changes, Previous, RustSupport};
-use bulkhead_resolver::{Outcome, Registry as _, Request, Resolve, ResolveErrorKind, Unlock};
+use bulkhead_resolver::{
+    Deadline, Outcome, PublishAge, Registry as _, Request, Resolve, ResolveError, ResolveErrorKind, Unlock,
+};
 use bulkhead_schema::lockfile::{self, Lockfile};
 use bulkhead_schema::{PackageId, PackageName, SourceId, Summary};
 use bulkhead_source::Client;
@@ -17,13 +20,16 @@ use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, ErrorKind, Event, disk, preferences, registries, tampering};
+use crate::{Error, ErrorKind, Event, disk, permissions, preferences, registries, tampering};
 
 /// Largest lockfile that is read, in bytes.
 const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
 
 /// Rounds of fetching what the resolver misses. The depth of the deepest real graphs is a fraction of it.
 const MAX_ROUNDS: usize = 200;
+
+/// How long the solver may think about one round. Real graphs take milliseconds.
+const MAX_SOLVING: Duration = Duration::from_secs(60);
 
 /// What a resolution may change.
 #[derive(Debug, Clone)]
@@ -63,6 +69,8 @@ pub struct Locked<'a> {
     pub changed: bool,
     /// The lowest Rust version that was preferred, as it is written.
     pub rust_version: Option<String>,
+    /// How old versions had to be.
+    pub age: Option<PublishAge>,
 }
 
 impl Locked<'_> {
@@ -111,6 +119,9 @@ pub fn resolve<'a>(
     question.patches = &patches;
     question.unlock = request.unlock.clone();
     question.rust_versions = preferences::rust_versions(project, request)?;
+    let policy = permissions::policy(&global.place, &workspace.root)?;
+    let age = preferences::publish_age(project, global.place.now, &policy.publish_age)?;
+    question.publish_age = age.as_ref();
     let rust_version = question.rust_versions.iter().min().cloned();
     let resolve = solve(&question, &mut sources, request.current, events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
@@ -119,7 +130,7 @@ pub fn resolve<'a>(
     let is_member = |id| workspace.members.iter().any(|package| package.id == id);
     let rust = RustSupport { rustc: request.rustc.as_ref(), of_members: rust_version.is_some() };
     let before = previous.as_ref().filter(|_| !request.anew);
-    let mut changes = lock::changes(before, &resolve, &is_member, &sources, rust);
+    let mut changes = lock::changes(before, &resolve, &is_member, &sources, rust, age.as_ref());
     let rust_version = rust_version.map(|version| preferences::as_written(&version, workspace));
     let changed = new.is_some();
     if !changed && !request.current {
@@ -134,7 +145,7 @@ pub fn resolve<'a>(
             disk::write_atomically(&path, with_line_endings(old, &text).as_bytes())?;
         }
     }
-    Ok(Locked { resolve, sources, changes, previous, changed, rust_version })
+    Ok(Locked { resolve, sources, changes, previous, changed, rust_version, age })
 }
 
 /// `[patch]` tables with the packages that they name.
@@ -208,7 +219,7 @@ fn solve(question: &Request<'_>, sources: &mut Sources<'_>, current: bool, event
         sources.forget();
     }
     for _ in 0..MAX_ROUNDS {
-        match bulkhead_resolver::resolve(question, sources) {
+        match ask(question, sources) {
             Ok(Outcome::Resolved(resolve)) => return Ok(resolve),
             Ok(Outcome::Missing(names)) => {
                 registries::refuse_unnamed(&names, question, sources)?;
@@ -228,6 +239,13 @@ fn solve(question: &Request<'_>, sources: &mut Sources<'_>, current: bool, event
     Err(Error::failure(format!("the dependency graph is deeper than {MAX_ROUNDS} levels")))
 }
 
+/// One round, which must not take longer than [`MAX_SOLVING`].
+fn ask(question: &Request<'_>, sources: &Sources<'_>) -> std::result::Result<Outcome, ResolveError> {
+    let begin = Instant::now();
+    let over = || begin.elapsed() > MAX_SOLVING;
+    bulkhead_resolver::resolve(&Request { deadline: Some(Deadline(&over)), ..question.clone() }, sources)
+}
+
 /// The graph that the lockfile still describes, as far as the cache can tell.
 fn solve_from_cache(
     question: &Request<'_>,
@@ -239,7 +257,7 @@ fn solve_from_cache(
     // A patched package is not in the lockfile under its registry, but the resolver asks for it there.
     for _ in 0..2 {
         sources.load(&wanted, Freshness::Cached, Need::Required, events)?;
-        match bulkhead_resolver::resolve(question, sources) {
+        match ask(question, sources) {
             Ok(Outcome::Missing(names)) => wanted = names,
             Ok(Outcome::Resolved(resolve)) => {
                 let locked = |id: &PackageId| !id.source().is_registry() || previous.packages.contains_key(id);

@@ -24,6 +24,8 @@ pub struct Place {
     pub environment: BTreeMap<OsString, OsString>,
     /// Absolute path of this program, which becomes `$CARGO`.
     pub program: PathBuf,
+    /// The present, in seconds since 1970-01-01 UTC.
+    pub now: i64,
     /// The disk, which notes what the command looks at.
     pub disk: Disk,
 }

@@ -41,19 +41,7 @@ pub fn load(
     checksums: BTreeMap<PackageId, Arc<str>>,
     events: &dyn Fn(Event),
 ) -> Result<Permissions> {
-    let disk = &place.disk;
-    let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?;
-    let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
-    let workspace = project.workspace.root.join("bulkhead.toml");
-    let mut layers = Vec::new();
-    layers.extend(layer(disk, Path::new("/etc/bulkhead/policy.toml"), |_| PolicySource::Organisation)?);
-    if let Some(path) = user {
-        layers.extend(layer(disk, &path, |_| PolicySource::User)?);
-    }
-    layers.extend(layer(disk, &workspace, |text| PolicySource::Workspace {
-        trusted: trusted.contains(&workspace, text.as_bytes()),
-    })?);
-    let effective = effective(&layers);
+    let effective = policy(place, &project.workspace.root)?;
     for note in &effective.notes {
         events(Event::Warning(note.clone()));
     }
@@ -63,6 +51,26 @@ pub fn load(
         .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
         .collect();
     Ok(Permissions { effective, checksums, environment, workspace_root: project.workspace.root.clone() })
+}
+
+/// What organisation, user and project say together.
+///
+/// # Errors
+/// A policy file that cannot be read or understood.
+pub fn policy(place: &Place, workspace_root: &Path) -> Result<Effective> {
+    let disk = &place.disk;
+    let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?;
+    let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
+    let workspace = workspace_root.join("bulkhead.toml");
+    let mut layers = Vec::new();
+    layers.extend(layer(disk, Path::new("/etc/bulkhead/policy.toml"), |_| PolicySource::Organisation)?);
+    if let Some(path) = user {
+        layers.extend(layer(disk, &path, |_| PolicySource::User)?);
+    }
+    layers.extend(layer(disk, &workspace, |text| PolicySource::Workspace {
+        trusted: trusted.contains(&workspace, text.as_bytes()),
+    })?);
+    Ok(effective(&layers))
 }
 
 fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> PolicySource) -> Result<Option<PolicyLayer>> {

@@ -2,6 +2,7 @@
 
 use bulkhead_resolver::lock::{Change, PackageChange};
 use bulkhead_schema::PackageName;
+use bulkhead_schema::publish_age::describe;
 
 use crate::Event;
 use crate::lock::Locked;
@@ -41,7 +42,7 @@ pub fn report_update(locked: &Locked<'_>, precise: Option<PackageName>, verbose:
                 }
             }
             false if precise == Some(id.name()) && change.available.is_some() => {
-                report(&PackageChange { available: None, requires_rust: None, ..change.clone() }, events);
+                report(&PackageChange { available: None, requires_rust: None, youth: None, ..change.clone() }, events);
             }
             false => report(change, events),
         }
@@ -57,7 +58,9 @@ fn locking(locked: &Locked<'_>, events: &dyn Fn(Event)) {
     let count = locked.changes.locked;
     let plural = if count == 1 { "" } else { "s" };
     let rust = locked.rust_version.as_ref().map(|version| format!("Rust {version} ")).unwrap_or_default();
-    let message = format!("{count} package{plural} to latest {rust}compatible version{plural}");
+    let age = locked.age.as_ref().filter(|age| age.minimum > 0);
+    let age = age.map(|age| format!(" at least {} old", describe(age.minimum))).unwrap_or_default();
+    let message = format!("{count} package{plural} to latest {rust}compatible version{plural}{age}");
     events(Event::Status { verb: "Locking", message });
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bulkhead_schema::policy::{Digest, Grant, Limits, Lock, Policy, SandboxLevel};
+use bulkhead_schema::policy::{AgeExemption, Digest, Grant, Limits, Lock, Policy, SandboxLevel};
 use semver::Version;
 
 /// Whose policy it is.
@@ -37,8 +37,21 @@ pub struct Effective {
     pub limits: Limits,
     /// The weakest confinement that is accepted. `None` if no layer says: full.
     pub sandbox_level: Option<SandboxLevel>,
+    /// How long versions have to have been public.
+    pub publish_age: PublishAge,
     /// What a layer said in vain, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// How long versions have to have been public, as the layers have it together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishAge {
+    /// The least age in seconds that no configuration of Cargo's can lower: the organisation's.
+    pub floor: Option<u64>,
+    /// The least age in seconds where configuration says nothing.
+    pub minimum: Option<u64>,
+    /// Versions that are taken all the same.
+    pub exempt: Vec<AgeExemption>,
 }
 
 /// Everything that the grants for one package allow together.
@@ -104,6 +117,7 @@ pub fn effective(layers: &[PolicyLayer]) -> Effective {
         result.take_limits(&layer.policy.limits, locked(Lock::Limits));
         result.take_level(layer.policy.sandbox_level, locked(Lock::SandboxLevel));
         result.take_grants(layer, trusted, &locks);
+        result.take_publish_age(layer, locked(Lock::PublishAge));
         locks.extend(&layer.policy.locked);
     }
     result
@@ -162,6 +176,34 @@ impl Effective {
         take(&mut self.limits.time_seconds, new.time_seconds);
         take(&mut self.limits.output_mib, new.output_mib);
         take(&mut self.limits.processes, new.processes);
+    }
+
+    fn take_publish_age(&mut self, layer: &PolicyLayer, only_tighter: bool) {
+        let age = &mut self.publish_age;
+        if let Some(new) = layer.policy.publish_age.minimum {
+            let old = age.minimum.unwrap_or(bulkhead_schema::publish_age::DEFAULT_MINIMUM);
+            if only_tighter && new < old {
+                let reason = "it is locked, or its file is not trusted";
+                self.notes.push(format!("a lower `publish-age.minimum` was ignored: {reason}"));
+            } else {
+                age.minimum = Some(new);
+            }
+            if layer.source == PolicySource::Organisation {
+                age.floor = Some(new);
+            }
+        }
+        for exemption in &layer.policy.publish_age.exempt {
+            if only_tighter {
+                let AgeExemption { package, version, .. } = exemption;
+                let advice = "look at `bulkhead.toml`, then run `bulkhead trust bulkhead.toml`";
+                self.notes.push(format!(
+                    "the exemption of `{package}` {version} from the minimum age does not act: {advice}, unless a \
+                     higher policy locks it"
+                ));
+            } else {
+                age.exempt.push(exemption.clone());
+            }
+        }
     }
 
     fn take_level(&mut self, new: Option<SandboxLevel>, only_tighter: bool) {
@@ -277,6 +319,21 @@ mod tests {
         assert!(!policy.grants_for("x", &version("1.0.0"), None, true).unwrap().network);
         assert_eq!(policy.sandbox_level, None);
         assert_eq!(policy.notes.len(), 2);
+    }
+
+    #[test]
+    fn the_minimum_age_is_lowered_by_those_who_may() {
+        let lower = "publish-age.minimum='1 day'\n[[publish-age.exempt]]\npackage='a'\nversion='1.0.0'\nreason='a fix'";
+        let age = of(&[(UNTRUSTED, lower)]).publish_age;
+        assert_eq!((age.floor, age.minimum, age.exempt.len()), (None, None, 0));
+        assert_eq!(of(&[(UNTRUSTED, lower)]).notes.len(), 2);
+        let age = of(&[(TRUSTED, lower)]).publish_age;
+        assert_eq!((age.floor, age.minimum, age.exempt.len()), (None, Some(86_400), 1));
+        let higher = "publish-age.minimum='7 days'";
+        assert_eq!(of(&[(UNTRUSTED, higher)]).publish_age.minimum, Some(7 * 86_400));
+        let age =
+            of(&[(ORGANISATION, "locked=['publish-age']\npublish-age.minimum='7 days'"), (TRUSTED, lower)]).publish_age;
+        assert_eq!((age.floor, age.minimum, age.exempt.len()), (Some(7 * 86_400), Some(7 * 86_400), 0));
     }
 
     #[test]

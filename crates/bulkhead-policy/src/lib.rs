@@ -12,6 +12,6 @@ mod environment;
 mod propose;
 
 pub use directive::{DirectiveContext, Refusal, check_directive, check_output};
-pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySource, effective};
+pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySource, PublishAge, effective};
 pub use environment::environment_allowed;
 pub use propose::{Denial, Denied, propose};

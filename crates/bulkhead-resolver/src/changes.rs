@@ -7,7 +7,7 @@ use bulkhead_schema::{PackageId, PackageName, SourceId};
 use semver::Version;
 
 use crate::lock::Previous;
-use crate::{Registry, Resolve, VersionEntry};
+use crate::{PublishAge, Registry, Resolve, VersionEntry, Youth};
 
 /// What became of one package between two resolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub struct PackageChange {
     /// What that version, or if there is none the chosen one, needs and the workspace does not promise:
     /// `(available: v2.0.0, requires Rust 1.80)`, `(requires Rust 1.80)`.
     pub requires_rust: Option<Version>,
+    /// Why `available` is too young to be taken:
+    /// `(available: v2.0.0, published 2 hours ago, minimum age 3 days)`.
+    pub youth: Option<Youth>,
 }
 
 impl PackageChange {
@@ -52,12 +55,10 @@ impl PackageChange {
             0 => format!("requires Rust {}.{}", rust.major, rust.minor),
             _ => format!("requires Rust {rust}"),
         });
-        match (&self.available, rust) {
-            (Some(version), Some(rust)) => format!(" (available: v{version}, {rust})"),
-            (Some(version), None) => format!(" (available: v{version})"),
-            (None, Some(rust)) => format!(" ({rust})"),
-            (None, None) => String::new(),
-        }
+        let available = self.available.as_ref().map(|version| format!("available: v{version}"));
+        let notes = [available, rust, self.youth.map(|youth| youth.to_string())];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) }
     }
 }
 
@@ -90,9 +91,10 @@ pub fn changes(
     is_member: &dyn Fn(PackageId) -> bool,
     registry: &dyn Registry,
     rust: RustSupport<'_>,
+    age: Option<&PublishAge>,
 ) -> Changes {
     let supported = if rust.of_members { supported(new, is_member) } else { BTreeMap::new() };
-    let notes = Notes { registry, rustc: rust.rustc, supported, direct: direct_dependencies(new) };
+    let notes = Notes { registry, rustc: rust.rustc, supported, age, direct: direct_dependencies(new) };
     let mut packages: BTreeMap<(PackageName, SourceId), (Vec<PackageId>, Vec<PackageId>)> = BTreeMap::new();
     let key = |id: PackageId| (id.name(), id.source());
     let is_foreign = |id: &&PackageId| !is_member(**id);
@@ -112,7 +114,7 @@ pub fn changes(
             }
             (&[from], &[to]) => changes.packages.push(notes.on(Change::Updated(from, to), to)),
             _ => {
-                let bare = |change| PackageChange { change, available: None, requires_rust: None };
+                let bare = |change| PackageChange { change, available: None, requires_rust: None, youth: None };
                 changes.packages.extend(removed.iter().map(|&id| bare(Change::Removed(id))));
                 changes.packages.extend(added.iter().map(|&id| notes.on(Change::Added(id), id)));
             }
@@ -157,6 +159,7 @@ struct Notes<'a> {
     registry: &'a dyn Registry,
     rustc: Option<&'a Version>,
     supported: BTreeMap<PackageId, &'a Version>,
+    age: Option<&'a PublishAge>,
     direct: BTreeSet<PackageId>,
 }
 
@@ -167,13 +170,14 @@ impl Notes<'_> {
         let own = own.and_then(|place| published.get(place));
         if let Some(needed) = own.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone())
         {
-            return PackageChange { change, available: None, requires_rust: Some(needed) };
+            return PackageChange { change, available: None, requires_rust: Some(needed), youth: None };
         }
         let newest = self.newest(published, id);
         let available = newest.map(|entry| entry.version.clone());
         let requires_rust =
             newest.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone());
-        PackageChange { change, available, requires_rust }
+        let youth = newest.and_then(|entry| self.age?.youth(id.source(), id.name(), entry, published));
+        PackageChange { change, available, requires_rust, youth }
     }
 
     /// The newest version that could have been wished for: compatible ones before others, of which only direct

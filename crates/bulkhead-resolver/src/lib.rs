@@ -7,6 +7,7 @@
 //!
 //! Start with [`resolve()`], then [`features`] and [`lock`].
 
+pub mod age;
 mod changes;
 pub mod features;
 mod keep;
@@ -19,6 +20,7 @@ mod select;
 #[cfg(test)]
 mod tests;
 
+pub use age::{PublishAge, Youth};
 pub use features::{ActivatedFeatures, FeaturesFor};
 pub use registry::{Registry, VersionEntry};
 pub use request::{

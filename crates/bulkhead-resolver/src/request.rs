@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bulkhead_schema::{Diagnostic, FeatureValue, PackageId, PackageName, SourceId, Summary};
 use semver::Version;
 
-use crate::Resolve;
 use crate::lock::Previous;
+use crate::{PublishAge, Resolve};
 
 /// One resolution, complete but for what the [`crate::Registry`] knows.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Request<'a> {
     /// With resolver 3 (or `incompatible-rust-versions = "fallback"`): the `rust-version` of each member that has one,
     /// or else the version of rustc. Versions that all of these can compile are preferred. Empty: no preference.
     pub rust_versions: Vec<Version>,
+    /// Versions that are too young for this are passed over.
+    pub publish_age: Option<&'a PublishAge>,
     /// `[patch]` tables, in manifest order.
     pub patches: &'a [Patch],
     /// Bounds.
@@ -49,6 +51,7 @@ impl<'a> Request<'a> {
             unlock: Unlock::None,
             version_order: VersionOrder::Maximum,
             rust_versions: Vec::new(),
+            publish_age: None,
             patches: &[],
             limits: Limits::default(),
             deadline: None,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! > x 0.1.0 | dep a ^1            a member
-//! a 1.0.0 links=z rust=1.70       published
+//! a 1.0.0 links=z rust=1.70 age=9 published, so many seconds ago
 //! a 1.1.0 yanked | opt b ^1 +feature -default | dev c * | build d ^1 | feature f = dep:b c/g
 //! ! a 1.0.0                       a patch of the registry
 //! = a 1.0.0                       locked
@@ -58,7 +58,7 @@ fn fixture(text: &str) -> Fixture {
                     version: summary.id.version().clone(),
                     yanked: summary.yanked,
                     rust_version: summary.rust_version.clone(),
-                    pubtime: None,
+                    pubtime: pubtime(rest),
                 });
                 entries.sort_by(|a, b| a.version.cmp(&b.version));
                 fixture.summaries.insert(summary.id, summary);
@@ -67,6 +67,14 @@ fn fixture(text: &str) -> Fixture {
     }
     fixture
 }
+
+/// `age=` seconds before [`NOW`].
+fn pubtime(line: &str) -> Option<i64> {
+    let age = line.split(' ').find_map(|word| word.strip_prefix("age="))?;
+    Some(NOW - age.parse::<i64>().unwrap())
+}
+
+const NOW: i64 = 1_700_000_000;
 
 fn summary(line: &str, local: bool, locals: &[&str]) -> Summary {
     let mut parts = line.split(" | ");
@@ -86,6 +94,7 @@ fn summary(line: &str, local: bool, locals: &[&str]) -> Summary {
     for flag in head {
         match flag.split_once('=') {
             Some(("links", links)) => summary.links = Some(links.into()),
+            Some(("age", _)) => {}
             Some(("rust", rust)) => summary.rust_version = Some(format!("{rust}.0").parse().unwrap()),
             _ => summary.yanked = flag == "yanked",
         }
@@ -434,4 +443,65 @@ fn diamonds_and_cycles_of_features_cost_no_time() {
         a 1.0.0
         x 0.1.0 (local)"#]],
     );
+}
+
+fn aged(text: &str, adjust: impl FnOnce(&mut crate::PublishAge)) -> String {
+    let mut age = crate::PublishAge { now: NOW, minimum: 1000, ..crate::PublishAge::default() };
+    adjust(&mut age);
+    outcome(&fixture(text), |request| request.publish_age = Some(Box::leak(Box::new(age))))
+}
+
+#[test]
+fn fresh_versions_are_passed_over_unless_locked_or_exempt() {
+    let text = "> x 0.1.0 | dep a ^1\na 1.0.0 age=5000\na 1.0.1 age=999\na 1.0.2 age=-60";
+    assert!(aged(text, |_| {}).starts_with("a 1.0.0"));
+    assert!(aged(text, |age| age.minimum = 0).starts_with("a 1.0.2"));
+    assert!(aged(text, |age| age.minimum = 999).starts_with("a 1.0.1"));
+    assert!(aged(text, |age| age.by_registry = [(SourceId::crates_io(), 5001)].into()).starts_with("failed"));
+    let exempt = (name("a"), Version::new(1, 0, 1));
+    assert!(aged(text, |age| age.exempt = [exempt].into()).starts_with("a 1.0.1"));
+    // Only that version, and only of that package.
+    let other = (name("b"), Version::new(1, 0, 1));
+    assert!(aged(text, |age| age.exempt = [other].into()).starts_with("a 1.0.0"));
+    let locked = format!("{text}\n= a 1.0.1\n= x 0.1.0");
+    assert!(aged(&locked, |_| {}).starts_with("a 1.0.1"));
+    let precise = |version: &str| {
+        let fixture = fixture(&locked);
+        let age = crate::PublishAge { now: NOW, minimum: 1000, ..crate::PublishAge::default() };
+        let packages = [PackageId::new(name("a"), Version::new(1, 0, 1), SourceId::crates_io())].into();
+        let precise = Some(version.parse().unwrap());
+        outcome(&fixture, |request| {
+            request.publish_age = Some(Box::leak(Box::new(age)));
+            request.unlock = Unlock::Packages { packages, recursive: false, precise };
+        })
+    };
+    assert!(precise("1.0.0").starts_with("a 1.0.0"));
+    assert!(precise("1.0.2").starts_with("failed to select a version for the requirement `a = \"^1\"`"));
+}
+
+#[test]
+fn undated_versions_are_old_only_where_nothing_is_dated_or_something_higher_is_old() {
+    assert!(aged("> x 0.1.0 | dep a ^1\na 1.0.0\na 1.0.1", |_| {}).starts_with("a 1.0.1"));
+    assert!(aged("> x 0.1.0 | dep a ^1\na 1.0.0 age=5000\na 1.0.1", |_| {}).starts_with("a 1.0.0"));
+    let before = "> x 0.1.0 | dep a =1.0.0\na 1.0.0\na 1.0.1 age=5000\na 1.0.2 age=5";
+    assert!(aged(before, |_| {}).starts_with("a 1.0.0"));
+    assert!(aged("> x 0.1.0 | dep a ^1\na 1.0.0\na 1.0.2 age=5", |_| {}).starts_with("failed to select"));
+}
+
+#[test]
+fn that_nothing_is_old_enough_is_told() {
+    let told = aged("> x 0.1.0 | dep a ^1.1\na 1.0.0 age=99999\na 1.1.0 age=120\na 1.1.1 age=-5", |_| {});
+    expect![[r#"
+        failed to select a version for the requirement `a = "^1.1"`
+        version 1.1.1 is too new (the registry says that it was published in the future)
+        version 1.1.0 is too new (published 2 minutes ago, minimum age 16 minutes)
+        candidate versions found which didn't match: 1.0.0
+        location searched: crates.io index
+            required by package `x v0.1.0 (/w/x)`
+        help: To take it all the same, add to `bulkhead.toml`:
+        [[publish-age.exempt]]
+        package = "a"
+        version = "1.1.1"
+        help: `CARGO_RESOLVER_INCOMPATIBLE_PUBLISH_AGE=allow` lets all fresh versions through, for one command."#]]
+    .assert_eq(&told);
 }

@@ -21,6 +21,7 @@ pub mod lockfile;
 pub mod manifest;
 pub mod package_spec;
 pub mod policy;
+pub mod publish_age;
 pub mod summary;
 pub mod symbol;
 

@@ -2,6 +2,8 @@
 //!
 //! What the rules mean is decided in `bulkhead-policy`.
 
+mod age;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use semver::VersionReq;
 use crate::Diagnostic;
 use crate::config::{Data, Entry, Node, Table, parse};
 
+pub use age::{AgeExemption, PublishAgeRules};
+
 /// One policy file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
@@ -21,6 +25,8 @@ pub struct Policy {
     pub limits: Limits,
     /// `[sandbox] level`
     pub sandbox_level: Option<SandboxLevel>,
+    /// `[publish-age]`
+    pub publish_age: PublishAgeRules,
     /// `locked`: what lower layers may not loosen, such as `grant.network` or `limits`.
     pub locked: Vec<Lock>,
 }
@@ -125,6 +131,8 @@ pub enum Lock {
     Limits,
     /// `sandbox.level`
     SandboxLevel,
+    /// `publish-age`
+    PublishAge,
 }
 
 const LOCKS: &[(&str, Lock)] = &[
@@ -136,6 +144,7 @@ const LOCKS: &[(&str, Lock)] = &[
     ("grant.directives", Lock::GrantDirectives),
     ("limits", Lock::Limits),
     ("sandbox.level", Lock::SandboxLevel),
+    ("publish-age", Lock::PublishAge),
 ];
 
 /// Reads a policy file.
@@ -154,6 +163,7 @@ pub fn parse_policy(path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> 
             }
             "limits" => policy.limits = reader.limits(entry)?,
             "sandbox" => policy.sandbox_level = reader.sandbox(entry)?,
+            "publish-age" => policy.publish_age = reader.publish_age(entry)?,
             "locked" => policy.locked = reader.locked(entry)?,
             _ => return Err(reader.unknown(key, entry)),
         }
@@ -492,6 +502,11 @@ mod tests {
             ("[sandbox]\nlevel='none'", "`full` or `landlock`"),
             ("[limits]\nmemory-mib=0", "positive integer"),
             ("locked=['all']", "nothing called `all`"),
+            ("publish-age.minimum='3'", "a number and a unit such as `3 days`"),
+            ("publish-age.minimum=3", "`minimum` is a string"),
+            ("[[publish-age.exempt]]\npackage='x'", "names its `package` and its `version`"),
+            ("[[publish-age.exempt]]\npackage='x'\nversion='^1.2'", "one whole version"),
+            ("[[publish-age.exempt]]\npackage='x'\nversion='1.2.3'\nuntil='2027'", "unknown key `until`"),
         ] {
             let error = parsed(text).unwrap_err();
             assert!(error.contains(message), "{error}");

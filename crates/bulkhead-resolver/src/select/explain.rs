@@ -206,7 +206,22 @@ impl Failed<'_> {
             error.because.push(format!("versions that match were yanked: {}", list(yanked)));
         }
         let usable = || existing.iter().filter(|(_, yanked)| !yanked).map(|(version, _)| version);
-        let others: Vec<&Version> = usable().collect();
+        let (source, name) = (self.dependency.source, self.dependency.package);
+        let youth = |version: &Version| self.search.universe.youth(source, name, version);
+        let young: Vec<_> = usable().filter(|it| fits(it)).filter_map(|it| Some((it, youth(it)?))).collect();
+        for (version, youth) in young.iter().take(5) {
+            error.because.push(format!("version {version} is too new ({youth})"));
+        }
+        if let Some((version, _)) = young.first() {
+            error.help.push(format!(
+                "To take it all the same, add to `bulkhead.toml`:\n[[publish-age.exempt]]\npackage = \"{name}\"\nversion = \"{version}\""
+            ));
+            error.help.push(
+                "`CARGO_RESOLVER_INCOMPATIBLE_PUBLISH_AGE=allow` lets all fresh versions through, for one command."
+                    .to_owned(),
+            );
+        }
+        let others: Vec<&Version> = usable().filter(|it| !young.iter().any(|(young, _)| young == it)).collect();
         if !others.is_empty() {
             error.because.push(format!("candidate versions found which didn't match: {}", list(others)));
         }

@@ -9,7 +9,7 @@ use bulkhead_schema::{Dependency, PackageId, PackageName, SourceId, Summary, Sym
 use semver::{Version, VersionReq};
 
 use crate::keep::{self, Kept};
-use crate::{Registry, Request, VersionEntry, VersionOrder};
+use crate::{PublishAge, Registry, Request, VersionEntry, VersionOrder, Youth};
 
 /// A hash map for keys that are addresses and small numbers.
 pub(super) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
@@ -114,6 +114,7 @@ pub(super) struct Universe<'a> {
     registry: &'a dyn Registry,
     order: VersionOrder,
     rust_versions: &'a [Version],
+    publish_age: Option<&'a PublishAge>,
     kept: Kept,
     local: FastMap<(SourceId, PackageName), Vec<Arc<Summary>>>,
     patches: FastMap<(SourceId, PackageName), Vec<Arc<Summary>>>,
@@ -146,6 +147,7 @@ impl<'a> Universe<'a> {
             registry,
             order: request.version_order,
             rust_versions: &request.rust_versions,
+            publish_age: request.publish_age,
             kept: keep::kept(request),
             local,
             patches,
@@ -339,7 +341,8 @@ impl<'a> Universe<'a> {
                 same && (named.build.is_empty() || named.build == version.build) && requirement.matches(version)
             }
         };
-        let exact = matches!(wanted, Wanted::Exactly(_) | Wanted::Precisely(..));
+        let locked = matches!(wanted, Wanted::Exactly(_));
+        let exact = locked || matches!(wanted, Wanted::Precisely(..));
         let local: Vec<u32> = (package.published.len()..package.numbers.len())
             .filter(|&at| fits(package.local[at - package.published.len()].id.version()))
             .map(number)
@@ -352,8 +355,13 @@ impl<'a> Universe<'a> {
             .published
             .iter()
             .enumerate()
-            .filter(|(_, entry)| !entry.yanked || exact || preferred.contains(&entry.version))
             .filter(|(_, entry)| fits(&entry.version) && !patched(&entry.version))
+            .filter(|(_, entry)| {
+                // What is locked was chosen before. A version named with `--precise` may be yanked, but not too young.
+                locked
+                    || preferred.contains(&entry.version)
+                    || (exact || !entry.yanked) && !self.is_too_young(package, entry)
+            })
             .map(|(position, _)| number(position))
             .collect();
         if self.order == VersionOrder::Maximum {
@@ -369,6 +377,18 @@ impl<'a> Universe<'a> {
         all.sort_by(|a, b| b.cmp(a));
         all.append(&mut published);
         all
+    }
+
+    fn is_too_young(&self, package: &Package<'_>, entry: &VersionEntry) -> bool {
+        self.publish_age
+            .is_some_and(|rule| rule.youth(package.source, package.name, entry, package.published).is_some())
+    }
+
+    /// Why a published version is too young to be taken, if it is.
+    pub(super) fn youth(&self, source: SourceId, name: PackageName, version: &Version) -> Option<Youth> {
+        let published = self.published(source, name);
+        let entry = published.iter().find(|entry| entry.version == *version)?;
+        self.publish_age?.youth(source, name, entry, published)
     }
 
     /// How many of the workspace's Rust versions can compile a version.

@@ -119,24 +119,26 @@ fn other_name(name: PackageName, source: SourceId, found: &str) -> Diagnostic {
 
 /// Takes out versions that stand more than once, be it with other build metadata: none of them can be picked without
 /// trusting an order (Cargo Book, "Registry Index", version uniqueness). `usable` is sorted.
+///
+/// Old packages of the public registry have versions that differ only in build metadata, and people depend on them. Such
+/// versions stay where the registry says of each when it was published: the newer one is then a release like any other,
+/// which is not taken before it has come of age.
 fn without_ambiguous<'a>(usable: Vec<Usable<'a>>, rejected: &mut Vec<RejectedVersion>) -> Vec<Usable<'a>> {
-    let same = |a: &Version, b: &Version| a.cmp_precedence(b).is_eq();
-    let mut kept: Vec<Usable<'a>> = Vec::with_capacity(usable.len());
-    let mut ambiguous: Option<Version> = None;
-    for candidate in usable {
-        let version = &candidate.entry.version;
-        let repeats_last = kept.last().is_some_and(|last| same(&last.entry.version, version));
-        if repeats_last || ambiguous.as_ref().is_some_and(|known| same(known, version)) {
-            let reason = || "the index holds this version more than once".to_owned();
-            if repeats_last && let Some(last) = kept.pop() {
-                rejected.push(RejectedVersion { version: last.entry.version.to_string(), reason: reason() });
-            }
-            rejected.push(RejectedVersion { version: version.to_string(), reason: reason() });
-            ambiguous = Some(candidate.entry.version);
-        } else {
-            kept.push(candidate);
+    let same = |a: &Usable<'_>, b: &Usable<'_>| a.entry.version.cmp_precedence(&b.entry.version).is_eq();
+    let told_apart = |pair: &[Usable<'_>]| match pair {
+        [Usable { entry: a, .. }, Usable { entry: b, .. }] => {
+            a.version != b.version && a.pubtime.is_some() && b.pubtime.is_some()
         }
-    }
+        _ => true,
+    };
+    let clear: Vec<bool> =
+        usable.chunk_by(same).flat_map(|alike| vec![alike.windows(2).all(told_apart); alike.len()]).collect();
+    let mut clear = clear.into_iter();
+    let (kept, ambiguous): (Vec<_>, Vec<_>) = usable.into_iter().partition(|_| clear.next() == Some(true));
+    rejected.extend(ambiguous.into_iter().map(|it| RejectedVersion {
+        version: it.entry.version.to_string(),
+        reason: "the index holds this version more than once".to_owned(),
+    }));
     kept
 }
 

@@ -147,15 +147,23 @@ fn a_version_that_stands_twice_is_ambiguous() {
 {"name":"aa","vers":"3.0.0+evil","deps":[],SUM}
 {"name":"aa","vers":"3.0.0+more","deps":[],SUM}
 {"name":"aa","vers":"3.0.0-pre","deps":[],SUM}
+{"name":"aa","vers":"4.0.0+old","deps":[],SUM,"pubtime":"2020-01-01T00:00:00Z"}
+{"name":"aa","vers":"4.0.0+more","deps":[],SUM,"pubtime":"2021-01-01T00:00:00Z"}
+{"name":"aa","vers":"5.0.0","deps":[],SUM,"pubtime":"2020-01-01T00:00:00Z"}
+{"name":"aa","vers":"5.0.0+evil","deps":[],SUM}
 "#,
         &expect![[r#"
             2.0.0
             3.0.0-pre
+            4.0.0+more time 1609459200
+            4.0.0+old time 1577836800
             rejected "1.0.0": the index holds this version more than once
             rejected "1.0.0": the index holds this version more than once
             rejected "3.0.0": the index holds this version more than once
             rejected "3.0.0+evil": the index holds this version more than once
-            rejected "3.0.0+more": the index holds this version more than once"#]],
+            rejected "3.0.0+more": the index holds this version more than once
+            rejected "5.0.0": the index holds this version more than once
+            rejected "5.0.0+evil": the index holds this version more than once"#]],
     );
 }
 
