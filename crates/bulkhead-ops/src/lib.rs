@@ -22,6 +22,7 @@ pub mod new;
 pub mod observed;
 pub mod options;
 pub mod packages;
+pub mod patches;
 pub mod permissions;
 pub mod preferences;
 pub mod probe;

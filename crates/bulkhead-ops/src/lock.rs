@@ -18,9 +18,10 @@ use bulkhead_workspace::Workspace;
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
+use crate::patches::Patched;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, ErrorKind, Event, disk, permissions, preferences, registries, tampering};
+use crate::{Error, ErrorKind, Event, disk, patches, permissions, preferences, registries, tampering};
 
 /// Largest lockfile that is read, in bytes.
 const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
@@ -115,7 +116,7 @@ pub fn resolve<'a>(
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
     let mut question = Request::for_lockfile(&members, &path_packages, previous.as_ref());
-    let patches = patches(workspace)?;
+    let patches = patches::load(project, &mut sources, previous.as_ref(), events)?;
     question.patches = &patches;
     question.unlock = request.unlock.clone();
     question.rust_versions = preferences::rust_versions(project, request)?;
@@ -125,12 +126,14 @@ pub fn resolve<'a>(
     let rust_version = question.rust_versions.iter().min().cloned();
     let resolve = solve(&question, &mut sources, request.current, events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
+    patches::warn_of_unused(&resolve, &patches, events);
     let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
     let new = lock::updated(&resolve, on_disk.as_ref().map(|(text, lockfile)| (lockfile, text.as_str())), lowest);
     let is_member = |id| workspace.members.iter().any(|package| package.id == id);
     let rust = RustSupport { rustc: request.rustc.as_ref(), of_members: rust_version.is_some() };
     let before = previous.as_ref().filter(|_| !request.anew);
-    let mut changes = lock::changes(before, &resolve, &is_member, &sources, rust, age.as_ref());
+    let told = Patched::new(&sources, &patches);
+    let mut changes = lock::changes(before, &resolve, &is_member, &told, rust, age.as_ref());
     let rust_version = rust_version.map(|version| preferences::as_written(&version, workspace));
     let changed = new.is_some();
     if !changed && !request.current {
@@ -146,28 +149,6 @@ pub fn resolve<'a>(
         }
     }
     Ok(Locked { resolve, sources, changes, previous, changed, rust_version, age })
-}
-
-/// `[patch]` tables with the packages that they name.
-///
-/// # Errors
-/// A replacement that is not a local folder: those come with the other sources.
-fn patches(workspace: &Workspace) -> Result<Vec<bulkhead_resolver::Patch>> {
-    let mut patches = Vec::new();
-    for table in &workspace.patches {
-        for dependency in &table.dependencies {
-            let named = |package: &&Arc<bulkhead_workspace::Package>| {
-                package.id.name() == dependency.package && package.id.source() == dependency.source
-            };
-            let packages = workspace.members.iter().chain(workspace.path_packages.values());
-            let package = packages.into_iter().find(named).ok_or_else(|| {
-                Error::failure(format!("the patch for `{}` in `{}` cannot be used", dependency.package, table.source))
-                    .because("only patches by `path` are supported so far")
-            })?;
-            patches.push(bulkhead_resolver::Patch { patched: table.source, summary: Arc::clone(&package.summary) });
-        }
-    }
-    Ok(patches)
 }
 
 /// A lockfile with Windows line ends keeps them.

@@ -8,7 +8,7 @@ use crate::configuration::{self, Configuration};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
-use crate::{Error, Event, disk, profiles, registries};
+use crate::{Error, Event, disk, patches, profiles, registries};
 
 /// Configuration and workspace of one command.
 pub struct Project {
@@ -30,6 +30,7 @@ pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
         ceilings: ceilings(&global.place.disk, &manifest_path),
         registry: &|name| Ok(registries::named(&configuration, name)?.map(|source| source.called(name))),
         profiles: profiles::configured(&configuration.config)?,
+        patches: patches::configured(&configuration.config)?,
     };
     let (mut workspace, warnings) = bulkhead_workspace::load(&global.place.disk, &options)?;
     let incremental = configuration.config.incremental()?;

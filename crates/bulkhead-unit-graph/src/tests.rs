@@ -62,8 +62,13 @@ fn loaded(fixture: &str) -> Result<Workspace, Vec<Diagnostic>> {
     let files = fixture.split("== ").skip(1).filter_map(|file| file.split_once('\n'));
     let files = Texts(files.map(|(path, text)| (Path::new("/w").join(path.trim()), text.into())).collect());
     let manifest_path = PathBuf::from("/w/Cargo.toml");
-    let options =
-        LoadOptions { manifest_path, ceilings: Vec::new(), registry: &|_| Ok(None), profiles: BTreeMap::default() };
+    let options = LoadOptions {
+        manifest_path,
+        ceilings: Vec::new(),
+        registry: &|_| Ok(None),
+        profiles: BTreeMap::default(),
+        patches: Vec::new(),
+    };
     Ok(load(&files, &options)?.0)
 }
 

@@ -16,7 +16,9 @@ pub mod profile;
 pub mod target;
 
 pub use files::{FileType, Files};
-pub use load::{LoadOptions, Patch, Replacement, ResolverBehavior, Workspace, find_manifest, load, load_package};
+pub use load::{
+    ConfiguredPatch, LoadOptions, Patch, Replacement, ResolverBehavior, Workspace, find_manifest, load, load_package,
+};
 pub use metadata::{metadata_json, package_id_spec};
 pub use package::{Package, PackageDetails};
 pub use path::normalize;

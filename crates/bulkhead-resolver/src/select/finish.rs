@@ -35,10 +35,15 @@ pub(super) fn resolve(search: &Search<'_>) -> Result<Resolve, ResolveError> {
     for node in nodes.values_mut() {
         node.dependencies.sort_by_key(|dependency| dependency.id);
     }
-    let unused_patches = search.request.patches.iter().map(|patch| patch.summary.id);
-    let unused_patches: BTreeSet<PackageId> = unused_patches.filter(|id| !nodes.contains_key(id)).collect();
+    // Cargo keeps the order of the patches.
+    let mut unused_patches: Vec<PackageId> = Vec::new();
+    for id in search.request.patches.iter().map(|patch| patch.summary.id) {
+        if !nodes.contains_key(&id) && !unused_patches.contains(&id) {
+            unused_patches.push(id);
+        }
+    }
     let metadata = search.request.previous.map(|previous| previous.metadata.clone()).unwrap_or_default();
-    let resolve = Resolve { nodes, unused_patches: unused_patches.into_iter().collect(), metadata };
+    let resolve = Resolve { nodes, unused_patches, metadata };
     check_cycles(&resolve)?;
     check_depth(search, &resolve)?;
     check_checksums(search, &resolve)?;

@@ -67,7 +67,8 @@ const DEPENDENCY_KEYS: &[&str] = &[
 const UNSTABLE_DEPENDENCY_KEYS: &[&str] = &["artifact", "base", "lib", "target"];
 
 impl DependencyTable {
-    fn new(
+    /// An entry that says nothing yet.
+    pub fn new(
         name: Spanned<String>,
         span: Range<usize>,
         kind: DependencyKind,

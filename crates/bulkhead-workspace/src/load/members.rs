@@ -216,7 +216,7 @@ impl Loader<'_> {
         let known: BTreeSet<PackageId> = members.iter().map(|member| member.id).collect();
         let mut reached: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
         let mut pending: Vec<(Arc<Package>, bool)> = members.iter().map(|member| (Arc::clone(member), true)).collect();
-        let extra = patches.iter().flat_map(|patch| &patch.dependencies);
+        let extra = patches.iter().map(|patch| &patch.dependency);
         let extra = extra.chain(replacements.iter().map(|replacement| &replacement.dependency));
         let mut wanted: Vec<(Option<Arc<Package>>, Dependency)> =
             extra.map(|dependency| (None, dependency.clone())).collect();

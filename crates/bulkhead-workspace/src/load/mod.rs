@@ -26,6 +26,21 @@ pub struct LoadOptions<'a> {
     pub registry: &'a dyn Fn(&str) -> Result<Option<SourceId>, String>,
     /// `[profile.*]` of the configuration, which wins over the manifest.
     pub profiles: BTreeMap<String, ProfileTable>,
+    /// `[patch]` of the configuration, which wins over entries of the same name in the manifest.
+    pub patches: Vec<ConfiguredPatch>,
+}
+
+/// One entry of `[patch]` in the configuration.
+#[derive(Debug, Clone)]
+pub struct ConfiguredPatch {
+    /// The registry's name or the URL whose packages are replaced.
+    pub source: String,
+    /// What replaces them; its path, if it has one, is absolute.
+    pub entry: DependencyTable,
+    /// The file, or what else defines it.
+    pub origin: PathBuf,
+    /// Whether a file of the project does.
+    pub from_project: bool,
 }
 
 /// Which rules resolution follows (Cargo Book, "Resolver versions").
@@ -39,13 +54,17 @@ pub enum ResolverBehavior {
     V3,
 }
 
-/// `[patch.SOURCE]`
+/// One entry of `[patch.SOURCE]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Patch {
     /// The source whose packages are replaced.
     pub source: SourceId,
-    /// What replaces them.
-    pub dependencies: Vec<Dependency>,
+    /// What replaces one of them.
+    pub dependency: Dependency,
+    /// The root manifest, or what else defines it.
+    pub origin: PathBuf,
+    /// Whether a configuration file of the project does.
+    pub from_project: bool,
 }
 
 /// One entry of `[replace]`.
@@ -78,7 +97,7 @@ pub struct Workspace {
     pub profiles: Profiles,
     /// The resolver's version.
     pub resolver: ResolverBehavior,
-    /// `[patch]`, sorted by source.
+    /// `[patch]` of the root manifest and of the configuration.
     pub patches: Vec<Patch>,
     /// `[replace]`
     pub replacements: Vec<Replacement>,
@@ -208,6 +227,10 @@ impl Loader<'_> {
         }
         let default_members = self.default_members(&root, &root_folder, &members, &current_path, current_id)?;
         let resolver = self.resolver(&root, &members);
+        if let (Some((patch, _)), Some(_)) = (root.patches.first(), root.replacements.first()) {
+            let message = "cannot specify both [replace] and [patch]";
+            self.findings.push(root.error("replace", message, patch.span()));
+        }
         let (patches, replacements) = (self.patches(&root, &root_folder), self.replacements(&root, &root_folder));
         let mut unloaded = Vec::new();
         let path_packages = self.path_packages(&members, &patches, &replacements, &mut unloaded);
@@ -346,22 +369,59 @@ impl Loader<'_> {
     }
 
     fn patches(&mut self, root: &Manifest, folder: &Path) -> Vec<Patch> {
-        let mut patches = Vec::with_capacity(root.patches.len());
+        let mut patches = Vec::new();
+        let configured = &self.options.patches;
         for (name, tables) in &root.patches {
-            let text = name.get_ref().as_str();
-            let source = match text {
-                "crates-io" => Some(SourceId::crates_io()),
-                _ => (self.options.registry)(text).ok().flatten().or_else(|| patched_url(text)),
-            };
-            let Some(source) = source else {
-                let message = format!("[patch] entry `{text}` should be a URL or registry name");
-                self.findings.push(root.error("patch", message, name.span()));
+            let Some(source) = self.patched_source(root, name) else { continue };
+            for table in tables {
+                let same = |patch: &&ConfiguredPatch| patch.entry.name.get_ref() == table.name.get_ref();
+                if configured.iter().filter(same).any(|patch| self.source_named(&patch.source) == Some(source)) {
+                    continue;
+                }
+                self.warn_of_unused_fields(table);
+                if let Some(dependency) = self.root_dependency(root, table, folder) {
+                    patches.push(Patch { source, dependency, origin: root.path.clone(), from_project: false });
+                }
+            }
+        }
+        for patch in configured {
+            let ConfiguredPatch { source, entry, origin, from_project } = patch;
+            // Findings are about the file that defines the patch; it was read elsewhere.
+            let Ok((file, _)) = manifest::parse(origin, &Arc::from("[workspace]\n"), Origin::Local) else { continue };
+            let Some(source) = self.patched_source(&file, &manifest::Spanned::new(0..0, source.clone())) else {
                 continue;
             };
-            let dependencies = tables.iter().filter_map(|table| self.root_dependency(root, table, folder)).collect();
-            patches.push(Patch { source, dependencies });
+            if let Some(dependency) = self.root_dependency(&file, entry, folder) {
+                patches.push(Patch { source, dependency, origin: origin.clone(), from_project: *from_project });
+            }
         }
         patches
+    }
+
+    /// The source that `[patch.NAME]` is about.
+    fn patched_source(&mut self, file: &Manifest, name: &manifest::Spanned<String>) -> Option<SourceId> {
+        let source = self.source_named(name.get_ref());
+        if source.is_none() {
+            let message = format!("[patch] entry `{}` should be a URL or registry name", name.get_ref());
+            self.findings.push(file.error("patch", message, name.span()));
+        }
+        source
+    }
+
+    fn source_named(&self, text: &str) -> Option<SourceId> {
+        match text {
+            "crates-io" => Some(SourceId::crates_io()),
+            _ => (self.options.registry)(text).ok().flatten().or_else(|| patched_url(text)),
+        }
+    }
+
+    fn warn_of_unused_fields(&mut self, table: &DependencyTable) {
+        let fields = [("features", !table.features.is_empty()), ("default-features", table.default_features.is_some())];
+        for (field, _) in fields.into_iter().filter(|(_, used)| *used) {
+            let message = format!("unused field in patch for `{}`: `{field}`", table.name.get_ref());
+            let advice = format!("configure `{field}` in the `dependencies` entry");
+            self.findings.push(Diagnostic::warning("patch-unused-field", message).help(advice));
+        }
     }
 
     fn replacements(&mut self, root: &Manifest, folder: &Path) -> Vec<Replacement> {

@@ -66,6 +66,7 @@ pub(super) fn load_fixture(fixture: &str) -> Result<(Workspace, Vec<Diagnostic>)
         ceilings: vec!["/home".into()],
         registry: &registry,
         profiles: BTreeMap::new(),
+        patches: Vec::new(),
     };
     load(&Tree::parse(fixture), &options)
 }
