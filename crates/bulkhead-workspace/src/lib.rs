@@ -7,6 +7,7 @@
 //!
 //! Start with [`load()`], then [`Package`] and [`Target`].
 
+pub mod edit;
 pub mod files;
 pub mod load;
 pub mod metadata;
@@ -17,11 +18,12 @@ pub mod target;
 
 pub use files::{FileType, Files};
 pub use load::{
-    ConfiguredPatch, LoadOptions, Patch, Replacement, ResolverBehavior, Workspace, find_manifest, load, load_package,
+    ConfiguredPatch, LoadOptions, Patch, Replacement, ResolverBehavior, Workspace, find_manifest, load, load_local,
+    load_package,
 };
 pub use metadata::{metadata_json, package_id_spec};
 pub use package::{Package, PackageDetails};
-pub use path::normalize;
+pub use path::{normalize, relative};
 pub use profile::{DebugInfo, Lto, PanicStrategy, Profile, ProfileRequest, Profiles, Strip};
 pub use target::{CrateType, Edition, Target, TargetKind};
 

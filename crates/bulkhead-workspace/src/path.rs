@@ -40,7 +40,7 @@ pub(crate) fn stays_inside(path: &Path) -> bool {
 }
 
 /// How to get from the folder `base` to `path`; both absolute and normalised.
-pub(crate) fn relative(base: &Path, path: &Path) -> PathBuf {
+pub fn relative(base: &Path, path: &Path) -> PathBuf {
     let shared = base.components().zip(path.components()).take_while(|(a, b)| a == b).count();
     let up = base.components().skip(shared).map(|_| Component::ParentDir);
     up.chain(path.components().skip(shared)).collect()

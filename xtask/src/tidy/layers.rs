@@ -67,6 +67,7 @@ const PURE_EXTERNAL: &[&str] = &[
     "serde_json",
     "sha2",
     "toml",
+    "toml_edit",
     "unicode-ident",
     "url",
 ];

@@ -129,8 +129,7 @@ impl Workspace {
 ///
 /// Everything that was found to be wrong, warnings included.
 pub fn load(files: &dyn Files, options: &LoadOptions<'_>) -> Result<(Workspace, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let mut loader =
-        Loader { files, options, manifests: BTreeMap::new(), packages: BTreeMap::new(), findings: Vec::new() };
+    let mut loader = Loader::new(files, options);
     let workspace = loader.workspace();
     let mut findings = loader.findings;
     remove_duplicates(&mut findings);
@@ -149,6 +148,19 @@ pub fn load(files: &dyn Files, options: &LoadOptions<'_>) -> Result<(Workspace, 
 fn is_about_member(finding: &Diagnostic, workspace: &Workspace) -> bool {
     let location = finding.location.as_ref();
     location.is_none_or(|found| workspace.members.iter().any(|member| member.manifest_path == found.path))
+}
+
+/// Loads the package of the user's own whose manifest is [`LoadOptions::manifest_path`], whether or not it is a member of
+/// the workspace around it.
+///
+/// # Errors
+///
+/// Everything that was found to be wrong.
+pub fn load_local(files: &dyn Files, options: &LoadOptions<'_>) -> Result<Arc<Package>, Vec<Diagnostic>> {
+    let mut loader = Loader::new(files, options);
+    let found = loader.manifest_or_report(&options.manifest_path).is_some();
+    let package = found.then(|| loader.package(&options.manifest_path)).flatten();
+    package.filter(|_| !has_errors(&loader.findings)).ok_or(loader.findings)
 }
 
 /// Loads one downloaded package, unpacked in the store.
@@ -204,6 +216,12 @@ struct Loader<'a> {
     manifests: BTreeMap<PathBuf, Option<Arc<Manifest>>>,
     packages: BTreeMap<PathBuf, Option<Arc<Package>>>,
     findings: Vec<Diagnostic>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(files: &'a dyn Files, options: &'a LoadOptions<'a>) -> Self {
+        Self { files, options, manifests: BTreeMap::new(), packages: BTreeMap::new(), findings: Vec::new() }
+    }
 }
 
 impl Loader<'_> {
