@@ -12,6 +12,7 @@ pub mod keys;
 pub mod layer;
 mod merge;
 mod read;
+pub mod show;
 mod sources;
 pub mod tables;
 mod target;

@@ -67,7 +67,7 @@ impl Item {
         Self { tree, definition: layer.at(&node.span) }
     }
 
-    fn string(text: &str, definition: &Definition) -> Self {
+    pub(crate) fn string(text: &str, definition: &Definition) -> Self {
         Self { tree: Tree::String(text.to_owned()), definition: definition.clone() }
     }
 
