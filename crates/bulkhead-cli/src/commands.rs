@@ -1,5 +1,7 @@
 //! The commands, each with the flags that Cargo gives it.
 
+mod manifests;
+
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
 
@@ -30,7 +32,7 @@ pub(crate) fn command_line(program: &'static str) -> Command {
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
     global(command)
         .arg(directory.help("Change to DIRECTORY before doing anything"))
-        .subcommands(all().into_iter().map(|command| finish(command, program)))
+        .subcommands(all().into_iter().chain(manifests::all()).map(|command| finish(command, program)))
 }
 
 fn all() -> [Command; 17] {
@@ -80,6 +82,8 @@ fn summary(program: &str) -> String {
     init        Create a new cargo package in an existing directory
     run, r      Run a binary or example of the local package
     test, t     Run the tests
+    add         Add dependencies to a manifest file
+    remove, rm  Remove dependencies from a manifest file
     update      Update dependencies listed in Cargo.lock
     tree        Display the tree of dependencies
     trust       Trust a configuration or policy file that came with a project

@@ -1,5 +1,7 @@
 //! From the command line to a command, and from its result to an exit code.
 
+mod manifests;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
@@ -36,7 +38,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
         Ok(Parsed::Command(matches)) => {
             let shell = match terminal(&matches, &disk).and_then(|term| Ok((shell(&matches, &term)?, term))) {
                 Ok(shell) => shell,
-                Err(error) => return fail(&fallback, &error),
+                Err(error) => return fail_command(&matches, &fallback, &error),
             };
             let (shell, term) = shell;
             match command(program, &matches, &shell, &term, &disk) {
@@ -44,12 +46,20 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
                     recall.iter().for_each(|recall| recall.keep(&shell));
                     0
                 }
-                Err(error) => fail(&shell, &error),
+                Err(error) => fail_command(&matches, &shell, &error),
             }
         }
         Ok(Parsed::Answered(code)) => code,
         Err(error) => fail(&fallback, &error),
     }
+}
+
+/// `verify-project` answers on standard output, whatever is wrong.
+fn fail_command(matches: &ArgMatches, shell: &Shell, error: &Error) -> i32 {
+    if matches.subcommand_name() == Some("verify-project") && !error.message.is_empty() {
+        return manifests::invalid(error, shell).map_or_else(|error| error.kind.exit_code(), |()| 0);
+    }
+    fail(shell, error)
 }
 
 fn fail(shell: &Shell, error: &Error) -> i32 {
@@ -274,7 +284,8 @@ fn project_command(
             shell.status("Verified", &format!("{whole} of the lock file{absent}"));
             Ok(())
         }
-        other => Err(Error::failure(format!("`{other}` is not available in this version"))),
+        other => manifests::command(other, arguments, global, shell, &events)
+            .unwrap_or_else(|| Err(Error::failure(format!("`{other}` is not available in this version")))),
     }
 }
 

@@ -1,5 +1,7 @@
 //! From parsed arguments to the options of the commands.
 
+pub(crate) mod manifests;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -29,6 +31,7 @@ pub(crate) fn global(place: Place, matches: &ArgMatches) -> Result<GlobalOptions
         lock: LockOptions {
             locked: matches.get_flag("locked") || frozen,
             offline: matches.get_flag("offline") || frozen,
+            frozen,
         },
         verbose: matches.get_count("verbose"),
         quiet: matches.get_flag("quiet"),

@@ -32,23 +32,7 @@ pub struct Configuration {
 /// A file that cannot be read or parsed, or a value of the wrong type.
 pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configuration> {
     let place = &global.place;
-    let disk = &place.disk;
-    let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?;
-    let project = project_root(disk, &place.current_dir);
-    let mut layers = Vec::new();
-    let mut ignored = Vec::new();
-    for (path, class) in config_files(place, &project, events) {
-        let text = read_config(disk, &path)?;
-        let class = with_trust(class, &path, &text, &trusted);
-        let expanded = bulkhead_config::expand(&path, &text, class, &mut |include: &Path| {
-            include_file(disk, include, &project, &trusted)
-        })?;
-        layers.extend(expanded.layers);
-        ignored.extend(expanded.ignored);
-    }
-    for argument in &global.config {
-        layers.push(argument_layer(place, argument)?);
-    }
+    let (layers, mut ignored) = layers(global, events)?;
     let environment = place
         .environment
         .iter()
@@ -68,6 +52,32 @@ pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configurat
 /// As with [`load`].
 pub fn terminal(global: &GlobalOptions) -> Result<TermConfig> {
     Ok(load(global, &|_| ())?.config.term()?)
+}
+
+/// Every layer but the environment, the lowest precedence first, and what was left out of them already.
+///
+/// # Errors
+/// A file that cannot be read or parsed.
+pub fn layers(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<(Vec<Layer>, Vec<IgnoredKey>)> {
+    let place = &global.place;
+    let disk = &place.disk;
+    let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?;
+    let project = project_root(disk, &place.current_dir);
+    let mut layers = Vec::new();
+    let mut ignored = Vec::new();
+    for (path, class) in config_files(place, &project, events) {
+        let text = read_config(disk, &path)?;
+        let class = with_trust(class, &path, &text, &trusted);
+        let expanded = bulkhead_config::expand(&path, &text, class, &mut |include: &Path| {
+            include_file(disk, include, &project, &trusted)
+        })?;
+        layers.extend(expanded.layers);
+        ignored.extend(expanded.ignored);
+    }
+    for argument in &global.config {
+        layers.push(argument_layer(place, argument)?);
+    }
+    Ok((layers, ignored))
 }
 
 /// An alias harms nobody who does not call it, and the command line names it then.

@@ -6,17 +6,21 @@
 //!
 //! Start with [`build`], which is the straight line that most other commands share.
 
+pub mod add;
 pub mod build;
 pub mod clean;
 pub mod client;
 pub mod compile;
+pub mod config_get;
 pub mod configuration;
 pub mod directory;
 pub mod disk;
 pub mod error;
 pub mod event;
 pub mod fetch;
+pub mod inspect;
 pub mod lock;
+pub mod manifests;
 pub mod metadata;
 pub mod new;
 pub mod observed;
@@ -29,11 +33,13 @@ pub mod probe;
 pub mod profiles;
 pub mod project;
 pub mod registries;
+pub mod remove;
 pub mod reporter;
 pub mod run;
 pub mod select;
 pub mod snapshot;
 pub mod sources;
+pub mod specs;
 pub mod status;
 pub mod tampering;
 pub mod toolchain;

@@ -286,15 +286,17 @@ fn refuse_if_locked(global: &GlobalOptions, path: &Path, old: Option<&Lockfile>,
     }
     let verb = if old.is_some() { "update" } else { "create" };
     let mut error = Error::failure(format!(
-        "cannot {verb} the lock file {} because --locked was passed to prevent this",
-        path.display()
+        "cannot {verb} the lock file {} because {} was passed to prevent this",
+        path.display(),
+        global.lock.flag()
     ));
     if let Some(old) = old {
         for line in lock::difference(old, &lock::encode(resolve, old.version), 20) {
             error = error.because(line);
         }
     }
-    Err(error.help(
-        "to generate the lock file without accessing the network, remove the --locked flag and use --offline instead",
-    ))
+    Err(error.help(format!(
+        "to generate the lock file without accessing the network, remove the {} flag and use --offline instead.",
+        global.lock.flag()
+    )))
 }

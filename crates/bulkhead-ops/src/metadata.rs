@@ -74,18 +74,14 @@ pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn
     };
     let workspace = &project.workspace;
     let spec = |id: &PackageId| package_id_spec(*id);
-    let mut members: Vec<_> = workspace.members.iter().map(|package| package.id).collect();
-    members.sort();
-    let mut defaults = workspace.default_members.clone();
-    defaults.sort();
     let packages = match &resolved {
         Some((packages, _)) => packages.values().map(|package| metadata_json(package)).collect(),
         None => workspace.members.iter().map(|package| metadata_json(package)).collect(),
     };
     let answer = Answer {
         packages,
-        workspace_members: members.iter().map(spec).collect(),
-        workspace_default_members: defaults.iter().map(spec).collect(),
+        workspace_members: workspace.members.iter().map(|package| spec(&package.id)).collect(),
+        workspace_default_members: workspace.default_members.iter().map(spec).collect(),
         resolve: resolved.as_ref().map(|(packages, resolve)| Graph {
             nodes: resolve.nodes.iter().map(|(id, found)| node(*id, found, packages)).collect(),
             root: workspace.current.map(package_id_spec),

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use crate::observed::Disk;
 
+pub use bulkhead_schema::DependencyKind;
 pub use bulkhead_unit_graph::MessageFormat;
 pub use bulkhead_unit_graph::request::{Intent, NameFilter, TargetFilter};
+pub use bulkhead_workspace::edit::Section;
 
 /// Where a command runs, read once from the process.
 #[derive(Debug, Clone)]
@@ -61,6 +63,15 @@ pub struct LockOptions {
     pub locked: bool,
     /// `--offline`: no network.
     pub offline: bool,
+    /// `--frozen`, which means both.
+    pub frozen: bool,
+}
+
+impl LockOptions {
+    /// The flag that keeps files as they are, for messages.
+    pub fn flag(self) -> &'static str {
+        if self.frozen { "--frozen" } else { "--locked" }
+    }
 }
 
 /// `-p`, `--workspace`, `--exclude`.
@@ -124,6 +135,52 @@ pub struct CompileOptions {
     pub terminal_width: Option<usize>,
     /// What the user's program gets after `--`.
     pub arguments: Vec<OsString>,
+}
+
+/// `add`.
+#[derive(Debug, Clone)]
+pub struct AddOptions {
+    /// `NAME[@REQUIREMENT]…`
+    pub crates: Vec<String>,
+    /// `--dev`, `--build`, `--target`
+    pub section: Section,
+    /// `-p SPEC`
+    pub package: Option<String>,
+    /// `--path`, relative to the current folder.
+    pub path: Option<String>,
+    /// `--git`
+    pub git: Option<String>,
+    /// `--branch`, `--tag` or `--rev`, and its value.
+    pub reference: Option<(&'static str, String)>,
+    /// `--registry`
+    pub registry: Option<String>,
+    /// `--rename`
+    pub rename: Option<String>,
+    /// `--features`, split at commas and spaces.
+    pub features: Vec<String>,
+    /// `--default-features`, `--no-default-features`
+    pub default_features: Option<bool>,
+    /// `--optional`, `--no-optional`
+    pub optional: Option<bool>,
+    /// `--public`, `--no-public`
+    pub public: Option<bool>,
+    /// `--ignore-rust-version`
+    pub ignore_rust_version: bool,
+    /// `--dry-run`
+    pub dry_run: bool,
+}
+
+/// `remove`.
+#[derive(Debug, Clone)]
+pub struct RemoveOptions {
+    /// Keys of dependencies.
+    pub dependencies: Vec<String>,
+    /// `--dev`, `--build`, `--target`
+    pub section: Section,
+    /// `-p SPEC`
+    pub package: Option<String>,
+    /// `--dry-run`
+    pub dry_run: bool,
 }
 
 /// `update`.

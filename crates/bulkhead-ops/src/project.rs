@@ -58,7 +58,7 @@ pub fn manifest_path(global: &GlobalOptions) -> Result<PathBuf> {
 }
 
 /// Where the upward search for a workspace ends: at the repository, and where folders belong to somebody else.
-fn ceilings(disk: &Disk, manifest_path: &Path) -> Vec<PathBuf> {
+pub fn ceilings(disk: &Disk, manifest_path: &Path) -> Vec<PathBuf> {
     let mut ceilings = Vec::new();
     for folder in manifest_path.ancestors().skip(1) {
         let foreign = folder.parent().is_none_or(|parent| disk.check_ownership(parent).is_err());

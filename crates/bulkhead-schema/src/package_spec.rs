@@ -22,6 +22,12 @@ impl PackageSpec {
     /// The name or version breaks its grammar. Nothing that begins with `-` is a specification.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let Some((url, fragment)) = split_url(text) else { return Self::name_and_version(text) };
+        if let Some((kind, _)) = url.split_once("://").and_then(|(scheme, _)| scheme.split_once('+'))
+            && !["git", "path", "registry", "sparse"].contains(&kind)
+        {
+            let reason = format!("unsupported source protocol: {kind}");
+            return Err(InvalidId::new("package specification", text, reason));
+        }
         let url = Some(url.trim_end_matches('/').to_owned());
         match fragment {
             None => Ok(Self { name: None, version: None, url }),
@@ -70,7 +76,7 @@ fn partial_version(text: &str, version: &str) -> Result<String, InvalidId> {
     if valid {
         Ok(version.to_owned())
     } else {
-        Err(InvalidId::new("package specification", text, "its version is not one"))
+        Err(InvalidId::new("package specification", text, "expected a version like \"1.32\""))
     }
 }
 
@@ -136,7 +142,7 @@ mod tests {
             assert!(!matches(spec, regex), "{spec}");
         }
         assert!(!matches("a@1.0", id("a", "1.0.0-beta")));
-        for bad in ["-p", "", "a@", "a@x", "a@1.2.3.4", "a b"] {
+        for bad in ["-p", "", "a@", "a@x", "a@1.2.3.4", "a b", "foo+https://x/y"] {
             assert!(PackageSpec::parse(bad).is_err(), "{bad}");
         }
     }

@@ -12,6 +12,7 @@ mod confinement;
 mod flags;
 mod interruption;
 mod locking;
+mod manifests;
 mod patching;
 mod projects;
 mod registries;
