@@ -35,12 +35,13 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .subcommands(all().into_iter().chain(manifests::all()).map(|command| finish(command, program)))
 }
 
-fn all() -> [Command; 17] {
+fn all() -> [Command; 18] {
     [
         build(),
         check(),
         clean(),
         completions(),
+        explain(),
         fetch(),
         generate_lockfile(),
         help(),
@@ -86,6 +87,7 @@ fn summary(program: &str) -> String {
     remove, rm  Remove dependencies from a manifest file
     update      Update dependencies listed in Cargo.lock
     tree        Display the tree of dependencies
+    explain     Explain why a package, its version and its features are in the graph
     trust       Trust a configuration or policy file that came with a project
     ...         See all commands with --list
 
@@ -214,6 +216,28 @@ fn clean() -> Command {
         .release_with("Whether or not to clean release artifacts", "Clean artifacts of the specified profile")
         .platform("Target triple to clean output for")
         .target_dir()
+        .manifest_path()
+}
+
+fn explain() -> Command {
+    let spec = Arg::new("spec").value_name("SPEC").help("Package to explain, such as `serde` or `serde@1.0.1`");
+    Command::new("explain")
+        .about("Explain why a package is in the dependency graph: who brings it, why this version, why these features")
+        .arg(spec.required(true))
+        .arg(
+            option("format", "FORMAT", "Format of the answer")
+                .value_parser(PossibleValuesParser::new(["text", "json"]))
+                .default_value("text"),
+        )
+        .package("Member of the workspace whose graph is looked at")
+        .arg(flag("workspace", "Look at the graph of all members").help_heading(heading::PACKAGES))
+        .arg(
+            optional_option("exclude", "SPEC", "Exclude specific workspace members")
+                .num_args(1)
+                .help_heading(heading::PACKAGES),
+        )
+        .features()
+        .platform("Look at the graph for the target triple")
         .manifest_path()
 }
 

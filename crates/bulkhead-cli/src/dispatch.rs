@@ -253,6 +253,7 @@ fn project_command(
             bulkhead_ops::update::generate_lockfile(global, arguments.get_flag("ignore-rust-version"), &events)
         }
         "update" => bulkhead_ops::update::update(global, &options::update(arguments)?, &events),
+        "explain" => explain(arguments, global, shell, &events),
         "metadata" => {
             if arguments.get_one::<String>("format-version").is_none() {
                 shell.warning("please specify `--format-version` flag explicitly to avoid compatibility problems");
@@ -344,6 +345,20 @@ fn run_program(
             code => Err(Error::new(ErrorKind::Child(code.unwrap_or(101)), "")),
         }
     }
+}
+
+fn explain(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
+    let answers = bulkhead_ops::explain::explain(global, &options::explain(arguments)?, events)?;
+    if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {
+        let json =
+            serde_json::to_string(&answers).map_err(|error| Error::failure("failed to write JSON").because(error))?;
+        return print(shell, &json);
+    }
+    let blocks = answers.iter().map(|answer| {
+        let lines: Vec<_> = answer.lines().iter().map(|line| escaped_line(line).into_owned()).collect();
+        lines.join("\n")
+    });
+    print(shell, &blocks.collect::<Vec<_>>().join("\n\n"))
 }
 
 fn clean(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {

@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bulkhead_ops::options::{
-    CleanOptions, CompileOptions, FeatureOptions, GlobalOptions, Intent, LockOptions, MessageFormat, MetadataOptions,
-    NameFilter, NewOptions, PackageOptions, Place, TargetFilter, TreeOptions, UpdateOptions,
+    CleanOptions, CompileOptions, ExplainOptions, FeatureOptions, GlobalOptions, Intent, LockOptions, MessageFormat,
+    MetadataOptions, NameFilter, NewOptions, PackageOptions, Place, TargetFilter, TreeOptions, UpdateOptions,
 };
 use bulkhead_ops::{Error, ErrorKind};
 use clap::ArgMatches;
@@ -286,6 +286,16 @@ pub(crate) fn update(matches: &ArgMatches) -> Result<UpdateOptions> {
         return Err(Error::new(ErrorKind::Usage, message));
     }
     Ok(options)
+}
+
+/// `explain`
+pub(crate) fn explain(matches: &ArgMatches) -> Result<ExplainOptions> {
+    Ok(ExplainOptions {
+        spec: string(matches, "spec").unwrap_or_default(),
+        packages: packages(matches)?,
+        features: features(matches),
+        platforms: platforms(matches)?,
+    })
 }
 
 /// `metadata`

@@ -198,6 +198,7 @@ pub const BUILT_IN_COMMANDS: &[&str] = &[
     "config",
     "d",
     "doc",
+    "explain",
     "fetch",
     "fix",
     "fmt",

@@ -230,10 +230,7 @@ pub fn activate(
     wanted: &Wanted<'_>,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(ActivatedFeatures, BTreeMap<PackageId, Arc<Package>>)> {
-    let summaries: Vec<_> = wanted.selected.iter().map(|package| Arc::clone(&package.summary)).collect();
-    let choice = wanted.features;
-    let requested = features::requested(&summaries, &choice.features, choice.all_features, choice.no_default_features)
-        .map_err(|error| Error::from(Diagnostic::from(error)))?;
+    let requested = requested(wanted)?;
     let mut packages: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
     // Resolver 1 activates what other platforms would need; it need not be there.
     let roots: Vec<_> = wanted.selected.iter().map(|package| package.id).collect();
@@ -255,7 +252,22 @@ pub fn activate(
     }
 }
 
-fn activated(
+/// What the command line's feature flags ask of each selected member.
+///
+/// # Errors
+/// A feature that no selected member has.
+pub fn requested(wanted: &Wanted<'_>) -> Result<Vec<(PackageId, MemberFeatures)>> {
+    let summaries: Vec<_> = wanted.selected.iter().map(|package| Arc::clone(&package.summary)).collect();
+    let choice = wanted.features;
+    features::requested(&summaries, &choice.features, choice.all_features, choice.no_default_features)
+        .map_err(|error| Error::from(Diagnostic::from(error)))
+}
+
+/// The features that are active, as far as `is_proc_macro` knows.
+///
+/// # Errors
+/// A feature that does not exist.
+pub fn activated(
     project: &Project,
     locked: &Locked<'_>,
     requested: &[(PackageId, MemberFeatures)],

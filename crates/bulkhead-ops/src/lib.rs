@@ -17,6 +17,7 @@ pub mod directory;
 pub mod disk;
 pub mod error;
 pub mod event;
+pub mod explain;
 pub mod fetch;
 pub mod inspect;
 pub mod lock;

@@ -10,7 +10,7 @@ use bulkhead_resolver::{
     Deadline, Outcome, PublishAge, Registry as _, Request, Resolve, ResolveError, ResolveErrorKind, Unlock,
 };
 use bulkhead_schema::lockfile::{self, Lockfile};
-use bulkhead_schema::{PackageId, PackageName, SourceId, Summary};
+use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, Summary};
 use bulkhead_source::Client;
 use bulkhead_store::Store;
 use bulkhead_workspace::Workspace;
@@ -21,7 +21,7 @@ use crate::options::GlobalOptions;
 use crate::patches::Patched;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, ErrorKind, Event, disk, patches, permissions, preferences, registries, tampering};
+use crate::{Error, ErrorKind, Event, disk, explain, patches, permissions, preferences, registries, tampering};
 
 /// Largest lockfile that is read, in bytes.
 const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
@@ -124,7 +124,8 @@ pub fn resolve<'a>(
     let age = preferences::publish_age(project, global.place.now, &policy.publish_age)?;
     question.publish_age = age.as_ref();
     let rust_version = question.rust_versions.iter().min().cloned();
-    let resolve = solve(&question, &mut sources, request.current, events)?;
+    let told = |error| explain::located(error, global, project);
+    let resolve = solve(&question, &mut sources, request.current, &told, events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     patches::warn_of_unused(&resolve, &patches, events);
     let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
@@ -192,7 +193,13 @@ fn local_summaries(workspace: &Workspace) -> Vec<Arc<Summary>> {
 
 /// Asks the resolver until nothing is missing: first with what the cache knows of the locked packages, so that a
 /// lockfile that still fits costs no request; if that is not enough, with current answers.
-fn solve(question: &Request<'_>, sources: &mut Sources<'_>, current: bool, events: &dyn Fn(Event)) -> Result<Resolve> {
+fn solve(
+    question: &Request<'_>,
+    sources: &mut Sources<'_>,
+    current: bool,
+    told: &dyn Fn(ResolveError) -> Diagnostic,
+    events: &dyn Fn(Event),
+) -> Result<Resolve> {
     if !current && let Some(previous) = question.previous {
         if let Some(resolve) = solve_from_cache(question, previous, sources, events)? {
             return Ok(resolve);
@@ -212,7 +219,7 @@ fn solve(question: &Request<'_>, sources: &mut Sources<'_>, current: bool, event
                     ResolveErrorKind::Limit => ErrorKind::Policy,
                     _ => ErrorKind::Failure,
                 };
-                let error = Error { kind, ..bulkhead_schema::Diagnostic::from(error).into() };
+                let error = Error { kind, ..told(error).into() };
                 return Err(sources.replacements().into_iter().fold(error, Error::help));
             }
         }

@@ -200,6 +200,19 @@ pub struct UpdateOptions {
     pub ignore_rust_version: bool,
 }
 
+/// `explain`.
+#[derive(Debug, Clone, Default)]
+pub struct ExplainOptions {
+    /// `SPEC`: what is asked about.
+    pub spec: String,
+    /// The members that are looked at.
+    pub packages: PackageOptions,
+    /// With which features.
+    pub features: FeatureOptions,
+    /// `--target TRIPLE`; the host if empty.
+    pub platforms: Vec<String>,
+}
+
 /// `new` and `init`.
 #[derive(Debug, Clone)]
 pub struct NewOptions {

@@ -208,7 +208,7 @@ impl Notes<'_> {
 }
 
 /// Whether a caret requirement on `a` accepts `b`, which is higher.
-fn is_compatible(a: &Version, b: &Version) -> bool {
+pub(crate) fn is_compatible(a: &Version, b: &Version) -> bool {
     match (a.major, a.minor) {
         (0, 0) => (b.major, b.minor, b.patch) == (0, 0, a.patch),
         (0, minor) => (b.major, b.minor) == (0, minor),

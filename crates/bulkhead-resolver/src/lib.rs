@@ -19,13 +19,14 @@ pub mod resolve;
 mod select;
 #[cfg(test)]
 mod tests;
+pub mod why;
 
 pub use age::{PublishAge, Youth};
 pub use features::{ActivatedFeatures, FeaturesFor};
 pub use registry::{Registry, VersionEntry};
 pub use request::{
-    Deadline, Limits, Member, MemberFeatures, Outcome, Patch, Request, ResolveError, ResolveErrorKind, Unlock,
-    VersionOrder,
+    Deadline, Limits, LocalRequirement, Member, MemberFeatures, Outcome, Patch, Request, ResolveError,
+    ResolveErrorKind, Unlock, VersionOrder,
 };
 pub use resolve::{Node, Resolve, ResolvedDependency};
 pub use select::resolve;

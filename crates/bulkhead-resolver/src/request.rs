@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use bulkhead_schema::{Diagnostic, FeatureValue, PackageId, PackageName, SourceId, Summary};
+use bulkhead_schema::{Dependency, Diagnostic, FeatureValue, PackageId, PackageName, SourceId, Summary};
 use semver::Version;
 
 use crate::lock::Previous;
@@ -193,6 +193,20 @@ pub struct ResolveError {
     pub because: Vec<String>,
     /// What to do, one sentence each.
     pub help: Vec<String>,
+    /// Dependencies of local packages that lines of `because` speak of: a caller who knows the manifests can say where
+    /// they stand.
+    pub local: Vec<LocalRequirement>,
+}
+
+/// A dependency of a local package that has a part in a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalRequirement {
+    /// The place in [`ResolveError::because`].
+    pub line: usize,
+    /// Whose dependency.
+    pub by: PackageId,
+    /// Which.
+    pub dependency: Dependency,
 }
 
 /// What went wrong, where a caller acts differently.

@@ -505,3 +505,38 @@ fn that_nothing_is_old_enough_is_told() {
         help: `CARGO_RESOLVER_INCOMPATIBLE_PUBLISH_AGE=allow` lets all fresh versions through, for one command."#]]
     .assert_eq(&told);
 }
+
+#[test]
+fn of_countless_ways_to_a_package_the_shortest_are_told() {
+    let mut text = String::from("> x 0.1.0 | dep l0 ^1 | dep r0 ^1");
+    for level in 0..40 {
+        for side in ["l", "r"] {
+            text += &format!("\n{side}{level} 1.0.0 | dep l{0} ^1 | dep r{0} ^1", level + 1);
+        }
+    }
+    text += "\nl40 1.0.0 | dep end ^1\nr40 1.0.0\nend 1.0.0\nl39 1.0.1 | dep end ^1 | dep l40 ^1 | dep r40 ^1";
+    let fixture = fixture(&text);
+    let request = Request::for_lockfile(&fixture.members, &[], None);
+    let Ok(Outcome::Resolved(resolve)) = resolve(&request, &fixture) else { panic!("no graph") };
+    let members: Vec<PackageId> = fixture.members.iter().map(|member| member.id).collect();
+    let facts = crate::why::Facts {
+        resolve: &resolve,
+        features: &crate::ActivatedFeatures::default(),
+        selected: &[],
+        members: &members,
+        registry: &fixture,
+        previous: None,
+        rust_versions: &[],
+        age: None,
+        max_paths: 3,
+    };
+    let end = PackageId::new(name("end"), Version::new(1, 0, 0), SourceId::crates_io());
+    let explanation = crate::why::explain(&facts, end).unwrap();
+    // Ways grow from the package: the two levels at the end are told apart, the rest is beyond counting.
+    assert!(explanation.more_paths && !explanation.active);
+    assert_eq!(explanation.required_by.len(), 2);
+    let near = PackageId::new(name("l1"), Version::new(1, 0, 0), SourceId::crates_io());
+    let explanation = crate::why::explain(&facts, near).unwrap();
+    assert_eq!(explanation.paths.len(), 2);
+    assert!(!explanation.more_paths && explanation.paths.iter().all(|path| path.len() == 3));
+}

@@ -9,6 +9,7 @@ mod bad_input;
 mod compiling;
 mod configuration;
 mod confinement;
+mod explaining;
 mod flags;
 mod interruption;
 mod locking;

@@ -97,5 +97,11 @@ pub(super) fn suggestion(wanted: &str, known: impl Iterator<Item = Symbol>) -> O
 }
 
 fn error(message: String) -> ResolveError {
-    ResolveError { kind: ResolveErrorKind::MissingFeature, message, because: Vec::new(), help: Vec::new() }
+    ResolveError {
+        kind: ResolveErrorKind::MissingFeature,
+        message,
+        because: Vec::new(),
+        help: Vec::new(),
+        local: Vec::new(),
+    }
 }

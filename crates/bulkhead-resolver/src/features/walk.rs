@@ -252,6 +252,7 @@ impl<'a> Walk<'a> {
             message,
             because: Vec::new(),
             help: help.into_iter().collect(),
+            local: Vec::new(),
         }
     }
 }

@@ -8,10 +8,10 @@ use super::conflict::Exhausted;
 use super::demand::BadFeature;
 use super::universe::VersionIndex;
 use crate::nearest::nearest;
-use crate::{Resolve, ResolveError, ResolveErrorKind};
+use crate::{LocalRequirement, Resolve, ResolveError, ResolveErrorKind};
 
 fn error(kind: ResolveErrorKind, message: String) -> ResolveError {
-    ResolveError { kind, message, because: Vec::new(), help: Vec::new() }
+    ResolveError { kind, message, because: Vec::new(), help: Vec::new(), local: Vec::new() }
 }
 
 /// A bound of [`crate::Limits`].
@@ -41,11 +41,13 @@ pub(super) fn limit(search: &Search<'_>, limit: Limit, bound: u64) -> ResolveErr
     if matches!(limit, Limit::Steps | Limit::Time) && search.failures.first.is_some() {
         let conflict = unsolvable(search);
         error.because.push(format!("the first conflict on the way: {}", conflict.message));
+        let shift = error.because.len();
         error.because.extend(conflict.because);
+        error.local.extend(conflict.local.into_iter().map(|it| LocalRequirement { line: it.line + shift, ..it }));
         error.help.push("Narrow the version requirements of direct dependencies.".to_owned());
     } else if let Some(last) = search.activations.len().checked_sub(1) {
         let chain = super::conflict::chain(super::universe::number(last), &search.activations);
-        error.because.extend(required_by(search, &chain[chain.len().saturating_sub(10)..]));
+        add_required_by(&mut error, search, &chain[chain.len().saturating_sub(10)..]);
     }
     error.help.push(format!("If this graph is meant, raise `limits.resolve.{key}` in a policy file."));
     error
@@ -93,14 +95,18 @@ fn includes_itself(id: PackageId, feature: Symbol) -> ResolveError {
 pub(super) fn cycle(resolve: &Resolve, cycle: &[PackageId]) -> ResolveError {
     let first = cycle.first().map(ToString::to_string).unwrap_or_default();
     let next = cycle.iter().cycle().skip(1);
-    let because = cycle.iter().zip(next).map(|(one, other)| {
-        let declared = resolve.nodes.get(one).and_then(|node| node.dependencies.iter().find(|it| it.id == *other));
-        let requirement = declared.and_then(|it| it.declared.first()).map(|it| it.requirement.to_string());
-        format!("{one} depends on {other} (`{} = \"{}\"`)", other.name(), requirement.unwrap_or_default())
-    });
-    let because = because.collect();
+    let (mut because, mut local) = (Vec::new(), Vec::new());
+    for (one, other) in cycle.iter().zip(next) {
+        let edge = resolve.nodes.get(one).and_then(|node| node.dependencies.iter().find(|it| it.id == *other));
+        let Some(declared) = edge.and_then(|it| it.declared.first()) else { continue };
+        if one.source().is_path() {
+            local.push(LocalRequirement { line: because.len(), by: *one, dependency: declared.clone() });
+        }
+        because.push(format!("{one} depends on {other} (`{} = \"{}\"`)", other.name(), declared.requirement));
+    }
     ResolveError {
         because,
+        local,
         ..error(ResolveErrorKind::Cycle, format!("cyclic package dependency: package `{first}` depends on itself"))
     }
 }
@@ -135,7 +141,12 @@ pub(super) fn unsolvable(search: &Search<'_>) -> ResolveError {
         _ => failed.conflict(),
     };
     if error.kind != ResolveErrorKind::Conflict {
-        error.because.extend(required_by(search, &failure.path));
+        add_required_by(&mut error, search, &failure.path);
+    }
+    // The failing dependency itself, on the line that names its package.
+    let line = error.because.iter().position(|line| line.trim_start().starts_with("required by package"));
+    if let Some(line) = line.filter(|_| parent.id.source().is_path()) {
+        error.local.push(LocalRequirement { line, by: parent.id, dependency: dependency.clone() });
     }
     error
 }
@@ -272,7 +283,7 @@ impl Failed<'_> {
             self.wanted(),
             list(self.matching())
         ));
-        error.because.extend(required_by(self.search, &self.failure.path));
+        add_required_by(&mut error, self.search, &self.failure.path);
         for blocker in &self.failure.blockers {
             let Some(&(version, _)) = blocker.last() else { continue };
             let chosen = &self.search.universe.candidate(version).summary;
@@ -291,28 +302,32 @@ impl Failed<'_> {
                     .help
                     .push(format!("Bring all packages that link `{links}` to requirements that one version meets."));
             }
-            error.because.extend(way_to(self.search, blocker));
+            add_way_to(&mut error, self.search, blocker);
         }
         error
     }
 }
 
-/// Lines that lead from the package which has the failing dependency up to a member.
-fn required_by(search: &Search<'_>, path: &[(VersionIndex, Option<u32>)]) -> Vec<String> {
+/// Adds lines that lead from the package which has the failing dependency up to a member.
+fn add_required_by(error: &mut ResolveError, search: &Search<'_>, path: &[(VersionIndex, Option<u32>)]) {
     let parent = path.last().map(|&(last, _)| format!("    required by package `{}`", search.universe.id(last)));
-    parent.into_iter().chain(way_to(search, path)).collect()
+    error.because.extend(parent);
+    add_way_to(error, search, path);
 }
 
-/// Lines that tell which dependencies led to the last package of `path`.
-fn way_to(search: &Search<'_>, path: &[(VersionIndex, Option<u32>)]) -> Vec<String> {
-    let line = |pair: &[(VersionIndex, Option<u32>)]| {
-        let &[(parent, _), (_, Some(place))] = pair else { return None };
+/// Adds lines that tell which dependencies led to the last package of `path`.
+fn add_way_to(error: &mut ResolveError, search: &Search<'_>, path: &[(VersionIndex, Option<u32>)]) {
+    for pair in path.windows(2).rev() {
+        let &[(parent, _), (_, Some(place))] = pair else { continue };
         let summary = &search.universe.candidate(parent).summary;
-        let it = summary.dependencies.get(place as usize)?;
+        let Some(it) = summary.dependencies.get(place as usize) else { continue };
+        if summary.id.source().is_path() {
+            let line = error.because.len();
+            error.local.push(LocalRequirement { line, by: summary.id, dependency: it.clone() });
+        }
         let wanted = format!("{} = \"{}\"", it.package, it.requirement);
-        Some(format!("    ... which satisfies dependency `{wanted}` of package `{}`", summary.id))
-    };
-    path.windows(2).rev().filter_map(line).collect()
+        error.because.push(format!("    ... which satisfies dependency `{wanted}` of package `{}`", summary.id));
+    }
 }
 
 /// The first few versions.

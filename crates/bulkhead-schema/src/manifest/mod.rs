@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod document;
+mod lines;
 mod lints;
 mod package;
 mod profile;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use dependencies::DependencyTable;
 pub use document::feature_name_problem;
+pub use lines::dependency_line;
 pub use lints::{Lint, LintLevel, LintTool, Lints};
 pub use package::{BuildScript, PackageTable, Publish, Readme};
 pub use profile::{DebugInfo, Lto, PROFILE_KEYS, PanicStrategy, ProfileTable, ProfileValue, Strip};
