@@ -80,7 +80,9 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     let graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
     let checksums =
         locked.resolve.nodes.values().filter_map(|node| Some((node.summary.id, node.summary.checksum.clone()?)));
-    let checksums = checksums.collect();
+    let checkouts =
+        packages.keys().filter_map(|id| Some((*id, locked.sources.repository(*id)?.tree.to_string().into())));
+    let checksums = checksums.chain(checkouts).collect();
     let build_options = build_options(global, options, &project, &selected, profile, flags, members)?;
     Ok(Prepared { project, selected, toolchain, packages, checksums, graph, build_options })
 }

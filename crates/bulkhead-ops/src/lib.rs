@@ -19,6 +19,7 @@ pub mod error;
 pub mod event;
 pub mod explain;
 pub mod fetch;
+pub mod git;
 pub mod inspect;
 pub mod lock;
 pub mod manifests;

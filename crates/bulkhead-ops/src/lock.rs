@@ -16,6 +16,7 @@ use bulkhead_store::Store;
 use bulkhead_workspace::Workspace;
 
 use crate::error::Result;
+use crate::git::GitSources;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::patches::Patched;
@@ -43,6 +44,8 @@ pub struct LockRequest {
     pub write: bool,
     /// Whether everything counts as new in what is said about changes (`generate-lockfile`).
     pub anew: bool,
+    /// `update --precise REVISION` of a git source.
+    pub git_precise: Option<(SourceId, String)>,
     /// Whether rust-version is ignored when versions are chosen.
     pub ignore_rust_version: bool,
     /// rustc's version, for workspaces whose members name none.
@@ -52,7 +55,15 @@ pub struct LockRequest {
 impl LockRequest {
     /// What `build`, `fetch`, `metadata` … need: the lockfile as it is, completed if manifests ask for more.
     pub fn keep() -> Self {
-        Self { unlock: Unlock::None, current: false, write: true, anew: false, ignore_rust_version: false, rustc: None }
+        Self {
+            unlock: Unlock::None,
+            current: false,
+            write: true,
+            anew: false,
+            git_precise: None,
+            ignore_rust_version: false,
+            rustc: None,
+        }
     }
 }
 
@@ -116,9 +127,12 @@ pub fn resolve<'a>(
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
     let mut question = Request::for_lockfile(&members, &path_packages, previous.as_ref());
+    question.unlock = request.unlock.clone();
+    let locked = previous.iter().flat_map(|previous| previous.packages.keys().copied());
+    let commits = bulkhead_resolver::locked_commits(&question);
+    sources.read_git(GitSources::new(global, project, locked, commits, request.git_precise.clone())?);
     let patches = patches::load(project, &mut sources, previous.as_ref(), events)?;
     question.patches = &patches;
-    question.unlock = request.unlock.clone();
     question.rust_versions = preferences::rust_versions(project, request)?;
     let policy = permissions::policy(&global.place, &workspace.root)?;
     let age = preferences::publish_age(project, global.place.now, &policy.publish_age)?;
@@ -241,14 +255,19 @@ fn solve_from_cache(
     sources: &mut Sources<'_>,
     events: &dyn Fn(Event),
 ) -> Result<Option<Resolve>> {
-    let mut wanted: BTreeSet<_> = previous.packages.keys().map(|id| (id.source(), id.name())).collect();
-    // A patched package is not in the lockfile under its registry, but the resolver asks for it there.
-    for _ in 0..2 {
+    let registries = previous.packages.keys().filter(|id| id.source().is_registry());
+    let mut wanted: BTreeSet<_> = registries.map(|id| (id.source(), id.name())).collect();
+    let mut asked = BTreeSet::new();
+    // A patched package is not in the lockfile under its registry, but the resolver asks for it there; and a repository is
+    // read when it turns out that something still comes from it.
+    for _ in 0..MAX_ROUNDS {
         sources.load(&wanted, Freshness::Cached, Need::Required, events)?;
+        asked.append(&mut wanted);
         match ask(question, sources) {
+            Ok(Outcome::Missing(names)) if names.is_subset(&asked) => return Ok(None),
             Ok(Outcome::Missing(names)) => wanted = names,
             Ok(Outcome::Resolved(resolve)) => {
-                let locked = |id: &PackageId| !id.source().is_registry() || previous.packages.contains_key(id);
+                let locked = |id: &PackageId| id.source().is_path() || previous.packages.contains_key(id);
                 return Ok(resolve.nodes.keys().all(locked).then_some(resolve));
             }
             Err(_) => return Ok(None),
@@ -267,7 +286,8 @@ fn load_closure(
 ) -> Result<()> {
     let mut wanted = missing.clone();
     if let Some(previous) = question.previous {
-        wanted.extend(previous.packages.keys().map(|id| (id.source(), id.name())));
+        let registries = previous.packages.keys().filter(|id| id.source().is_registry());
+        wanted.extend(registries.map(|id| (id.source(), id.name())));
     }
     let mut seen = BTreeSet::new();
     while !wanted.is_empty() {

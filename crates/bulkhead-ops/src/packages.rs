@@ -40,8 +40,11 @@ pub fn load(
         if let Some(package) = project.workspace.package(id) {
             packages.insert(id, Arc::clone(package));
         } else if let Some(package) = locked.sources.unpacked(id) {
-            // Its folder is not addressed by its content.
-            global.place.disk.never_repeat();
+            match locked.sources.repository(id) {
+                Some(repository) => witness(&global.place.disk, &repository.root),
+                // Its folder is not addressed by its content.
+                None => global.place.disk.never_repeat(),
+            }
             if id.source().is_registry() {
                 // Whoever wrote the folder left out what its files are to be compared with.
                 digest_of(locked, id)?;
@@ -57,7 +60,7 @@ pub fn load(
     {
         match found? {
             Some(package) => {
-                PackageTree::witnesses(&package.root).iter().for_each(|path| global.place.disk.note(path, true));
+                witness(&global.place.disk, &package.root);
                 packages.insert(*id, package);
             }
             None => absent.push(*id),
@@ -69,6 +72,11 @@ pub fn load(
         packages.extend(downloaded.into_iter().map(|package| (package.id, package)));
     }
     Ok(packages)
+}
+
+/// Notes what shows whether a tree of the store was changed.
+fn witness(disk: &Disk, root: &std::path::Path) {
+    PackageTree::witnesses(root).iter().for_each(|path| disk.note(path, true));
 }
 
 /// Fewest packages that are worth a thread of their own.

@@ -197,7 +197,7 @@ fn locked(previous: &Previous, dependency: &Dependency) -> Option<semver::Versio
     let known = previous.packages.keys().chain(&previous.unused_patches);
     let fits = |id: &&PackageId| {
         id.name() == dependency.package
-            && id.source() == dependency.source
+            && id.source().without_commit() == dependency.source
             && (!dependency.specified_requirement || dependency.requirement.matches(id.version()))
     };
     known.into_iter().find(fits).map(|id| id.version().clone())

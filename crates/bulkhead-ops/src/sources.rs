@@ -19,6 +19,7 @@ use bulkhead_workspace::Package;
 
 use crate::directory::Directory;
 use crate::error::Result;
+use crate::git::{GitPackages, GitSources};
 use crate::{Error, ErrorKind, Event, registries};
 
 /// Where answers may come from.
@@ -47,13 +48,15 @@ enum Reader {
     Local(LocalRegistry),
     /// Unpacked packages in a folder.
     Directory(Directory),
+    /// A checkout that is searched for packages; `None` until it is needed.
+    Git(Option<GitPackages>),
 }
 
 impl Reader {
     /// What a folder has under `name`.
     fn on_this_machine(&self, name: PackageName) -> Result<Listing> {
         match self {
-            Self::Sparse(_) => Ok(Listing::Absent),
+            Self::Sparse(_) | Self::Git(_) => Ok(Listing::Absent),
             Self::Local(registry) => Ok(Listing::index(registry.index(name).map_err(source_error)?.map(Arc::new))),
             Self::Directory(directory) => match directory.packages(name)? {
                 packages if packages.is_empty() => Ok(Listing::Absent),
@@ -134,6 +137,7 @@ pub struct Sources<'a> {
     downloaded: Option<Downloaded>,
     /// The registries that may be asked.
     known: BTreeSet<SourceId>,
+    git: Option<GitSources>,
 }
 
 /// What offline resolution prefers: versions that are on this machine.
@@ -151,7 +155,7 @@ impl<'a> Sources<'a> {
     /// will be asked.
     pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable, known: BTreeSet<SourceId>) -> Self {
         let (readers, listings, announced) = Default::default();
-        Self { client, bulkhead_home, table, readers, listings, announced, downloaded: None, known }
+        Self { client, bulkhead_home, table, readers, listings, announced, downloaded: None, known, git: None }
     }
 
     /// Whether `source` may be asked: index entries may speak of registries that nobody named.
@@ -168,6 +172,17 @@ impl<'a> Sources<'a> {
         self.downloaded = Some(Downloaded { present: store.listing(), kept: by_name, versions: BTreeMap::new() });
     }
 
+    /// From now on, git sources can be read too.
+    pub fn read_git(&mut self, git: GitSources) {
+        self.git = Some(git);
+    }
+
+    /// The repository from which `id` comes, if it was read.
+    pub fn repository(&self, id: PackageId) -> Option<&GitPackages> {
+        let Reader::Git(packages) = self.readers.get(&id.source().without_commit())? else { return None };
+        packages.as_ref()
+    }
+
     /// Where the archive of `id` is, which comes from a source with an index.
     ///
     /// # Errors
@@ -182,7 +197,7 @@ impl<'a> Sources<'a> {
             Reader::Local(registry) => {
                 Ok(Archive::Local { registry: registry.root().to_owned(), bytes: registry.archive(id) })
             }
-            Reader::Directory(_) => Err(unsupported(id.source())),
+            Reader::Directory(_) | Reader::Git(_) => Err(unsupported(id.source())),
         }
     }
 
@@ -202,7 +217,7 @@ impl<'a> Sources<'a> {
 
     /// The package `id`, if it comes from a source whose packages stand in folders.
     pub fn unpacked(&self, id: PackageId) -> Option<&Arc<Package>> {
-        self.listings.get(&(id.source(), id.name()))?.package(id.version())
+        self.listings.get(&(id.source().without_commit(), id.name()))?.package(id.version())
     }
 
     fn reader(&mut self, source: SourceId) -> Result<&Reader> {
@@ -237,6 +252,7 @@ impl<'a> Sources<'a> {
         let index = match place.kind() {
             _ if place.is_crates_io() && source == place => SparseIndex::crates_io(&cache),
             SourceKind::Registry | SourceKind::SparseRegistry => SparseIndex::at(source, place.url(), &cache, loopback),
+            SourceKind::Git(_) if source == place => return Ok(Reader::Git(None)),
             _ => return Err(unsupported(source)),
         };
         index.map(Reader::Sparse).map_err(source_error)
@@ -255,14 +271,41 @@ impl<'a> Sources<'a> {
     ) -> Result<usize> {
         let mut by_source: BTreeMap<SourceId, Vec<PackageName>> = BTreeMap::new();
         for &(source, name) in wanted.iter().filter(|(source, _)| !source.is_path() && self.may_ask(*source)) {
-            by_source.entry(source).or_default().push(name);
+            by_source.entry(source.without_commit()).or_default().push(name);
         }
         let mut new = 0;
         for (source, names) in by_source {
-            new += match freshness {
-                Freshness::Cached => self.load_cached(source, &names)?,
-                Freshness::Current => self.load_current(source, &names, need, events)?,
+            new += match (self.reader(source)?, freshness) {
+                (Reader::Git(_), _) => match (self.load_git(source, &names, freshness, events), need) {
+                    (Err(error), Need::Required) => return Err(error),
+                    (loaded, _) => loaded.unwrap_or(0),
+                },
+                (_, Freshness::Cached) => self.load_cached(source, &names)?,
+                (_, Freshness::Current) => self.load_current(source, &names, need, events)?,
             };
+        }
+        Ok(new)
+    }
+
+    /// A repository is read once, and tells about all names at once.
+    fn load_git(
+        &mut self,
+        source: SourceId,
+        names: &[PackageName],
+        freshness: Freshness,
+        events: &dyn Fn(Event),
+    ) -> Result<usize> {
+        if matches!(self.reader(source)?, Reader::Git(None)) {
+            let git = self.git.as_ref().ok_or_else(|| unsupported(source))?;
+            let packages = git.read(source, freshness == Freshness::Current, events)?;
+            self.readers.insert(source, Reader::Git(packages));
+        }
+        let Some(Reader::Git(Some(packages))) = self.readers.get(&source) else { return Ok(0) };
+        let mut new = 0;
+        let there = packages.names().filter(|name| !self.listings.contains_key(&(source, *name)));
+        for name in there.chain(names.iter().copied()).collect::<BTreeSet<_>>() {
+            let found = packages.named(name, events)?;
+            new += usize::from(self.listings.insert((source, name), found).is_none());
         }
         Ok(new)
     }
@@ -305,7 +348,7 @@ impl<'a> Sources<'a> {
         }
         let answers = match self.reader(source)? {
             Reader::Sparse(index) => index.fetch(client, names, &mut |_, _| {}),
-            Reader::Local(_) | Reader::Directory(_) => Vec::new(),
+            Reader::Local(_) | Reader::Directory(_) | Reader::Git(_) => Vec::new(),
         };
         self.take(source, answers, need, events)
     }
@@ -376,7 +419,7 @@ impl Registry for Sources<'_> {
 
     fn summary(&self, id: PackageId) -> std::result::Result<Arc<Summary>, Diagnostic> {
         let absent = || Diagnostic::error("index-entry", format!("the index has no entry for {id}"));
-        match self.listings.get(&(id.source(), id.name())).ok_or_else(absent)? {
+        match self.listings.get(&(id.source().without_commit(), id.name())).ok_or_else(absent)? {
             Listing::Index(file) => file.summary(file.position(id.version()).ok_or_else(absent)?),
             listing => listing.package(id.version()).map(|package| Arc::clone(&package.summary)).ok_or_else(absent),
         }

@@ -1,8 +1,8 @@
 //! Status lines that several commands share.
 
 use bulkhead_resolver::lock::{Change, PackageChange};
-use bulkhead_schema::PackageName;
 use bulkhead_schema::publish_age::describe;
+use bulkhead_schema::{PackageId, PackageName};
 
 use crate::Event;
 use crate::lock::Locked;
@@ -68,9 +68,17 @@ fn report(change: &PackageChange, events: &dyn Fn(Event)) {
     let (verb, what) = match change.change {
         Change::Added(id) => ("Adding", id.to_string()),
         Change::Removed(id) => ("Removing", id.to_string()),
-        Change::Updated(old, new) => ("Updating", format!("{old} -> v{}", new.version())),
-        Change::Downgraded(old, new) => ("Downgrading", format!("{old} -> v{}", new.version())),
+        Change::Updated(old, new) => ("Updating", format!("{old} -> {}", told_apart(new))),
+        Change::Downgraded(old, new) => ("Downgrading", format!("{old} -> {}", told_apart(new))),
         Change::Unchanged(id) => ("Unchanged", id.to_string()),
     };
     events(Event::Status { verb, message: format!("{what}{}", change.note()) });
+}
+
+/// What tells a new package from the one before: its version, or the commit of a git package.
+fn told_apart(id: PackageId) -> String {
+    match id.source().commit() {
+        Some(commit) => format!("#{}", commit.to_string().get(..8).unwrap_or_default()),
+        None => format!("v{}", id.version()),
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_resolver::Unlock;
-use bulkhead_schema::{PackageId, PackageName, PackageSpec};
+use bulkhead_schema::{PackageId, PackageName, PackageSpec, SourceId};
 
 use crate::client::client;
 use crate::error::Result;
@@ -35,9 +35,9 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
     if options.precise.is_some() && options.packages.len() != 1 {
         return Err(Error::new(crate::ErrorKind::Usage, "--precise needs exactly one package specification"));
     }
-    let unlock = match (options.workspace, options.packages.is_empty()) {
-        (true, _) => Unlock::None,
-        (false, true) => Unlock::All,
+    let (unlock, git_precise) = match (options.workspace, options.packages.is_empty()) {
+        (true, _) => (Unlock::None, None),
+        (false, true) => (Unlock::All, None),
         (false, false) => named(global, options, events)?,
     };
     // What only follows the members' own manifests needs no news.
@@ -46,13 +46,14 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
         Unlock::All => (true, None),
         Unlock::Packages { packages, precise, .. } => (
             packages.iter().any(|id| !id.source().is_path()),
-            precise.as_ref().and_then(|_| packages.first()).map(|id| id.name()),
+            precise.as_ref().map(drop).or(git_precise.as_ref().map(drop)).and(packages.first()).map(|id| id.name()),
         ),
     };
     let request = LockRequest {
         unlock,
         current,
         write: !options.dry_run,
+        git_precise,
         ignore_rust_version: options.ignore_rust_version,
         ..LockRequest::keep()
     };
@@ -97,8 +98,12 @@ fn relock(
     Ok(())
 }
 
-/// The locked packages that `-p` names, each of which must be unambiguous.
-fn named(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Unlock> {
+/// The locked packages that `-p` names, each of which must be unambiguous; and what `--precise` says of a git source.
+fn named(
+    global: &GlobalOptions,
+    options: &UpdateOptions,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<(Unlock, Option<(SourceId, String)>)> {
     let project = project::open(global, &|_| {})?;
     let known: BTreeSet<PackageId> = match lock::previous(&global.place.disk, &project)? {
         Some(previous) => previous.packages.into_keys().collect(),
@@ -112,12 +117,17 @@ fn named(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(Event
     for spec in &options.packages {
         packages.insert(one(&known, spec)?);
     }
+    let git = packages.first().map(|id| id.source()).filter(|source| source.is_git());
+    if let (Some(source), Some(revision)) = (git, &options.precise) {
+        let unlock = Unlock::Packages { packages, recursive: options.recursive, precise: None };
+        return Ok((unlock, Some((source.without_commit(), revision.clone()))));
+    }
     let precise = options.precise.as_ref().map(|text| {
         semver::Version::parse(text).map_err(|error| {
             Error::failure(format!("invalid version format for precise version `{text}`")).because(error)
         })
     });
-    Ok(Unlock::Packages { packages, recursive: options.recursive, precise: precise.transpose()? })
+    Ok((Unlock::Packages { packages, recursive: options.recursive, precise: precise.transpose()? }, None))
 }
 
 /// The one of the packages `known` that `spec` means.

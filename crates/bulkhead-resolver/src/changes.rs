@@ -96,7 +96,7 @@ pub fn changes(
     let supported = if rust.of_members { supported(new, is_member) } else { BTreeMap::new() };
     let notes = Notes { registry, rustc: rust.rustc, supported, age, direct: direct_dependencies(new) };
     let mut packages: BTreeMap<(PackageName, SourceId), (Vec<PackageId>, Vec<PackageId>)> = BTreeMap::new();
-    let key = |id: PackageId| (id.name(), id.source());
+    let key = |id: PackageId| (id.name(), id.source().without_commit());
     let is_foreign = |id: &&PackageId| !is_member(**id);
     for &id in old.iter().flat_map(|old| old.packages.keys()).filter(is_foreign) {
         packages.entry(key(id)).or_default().0.push(id);
@@ -165,7 +165,7 @@ struct Notes<'a> {
 
 impl Notes<'_> {
     fn on(&self, change: Change, id: PackageId) -> PackageChange {
-        let published = self.registry.versions(id.source(), id.name()).unwrap_or_default();
+        let published = self.registry.versions(id.source().without_commit(), id.name()).unwrap_or_default();
         let own = published.binary_search_by(|entry| entry.version.cmp(id.version())).ok();
         let own = own.and_then(|place| published.get(place));
         if let Some(needed) = own.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone())

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bulkhead_schema::git::ObjectId;
 use bulkhead_schema::{Dependency, DependencyKind, PackageId, PackageName, SourceId};
 use semver::Version;
 
@@ -32,7 +33,8 @@ impl Kept {
     ) -> Option<PackageId> {
         let own = self.locked.get(&parent).and_then(|dependencies| {
             dependencies.iter().copied().find(|&id| {
-                matches_ignoring_source(dependency, id) && (dependency.source == id.source() || patches.contains(&id))
+                matches_ignoring_source(dependency, id)
+                    && (dependency.source == id.source().without_commit() || patches.contains(&id))
             })
         });
         own.or_else(|| self.locked_as(dependency))
@@ -57,7 +59,7 @@ pub(crate) fn kept(request: &Request<'_>) -> Kept {
     let avoided = avoided(previous, &request.unlock);
     let mut preferred: BTreeMap<_, Vec<Version>> = BTreeMap::new();
     for id in previous.packages.keys().filter(|id| !avoided.contains(id)) {
-        preferred.entry((id.source(), id.name())).or_default().push(id.version().clone());
+        preferred.entry((id.source().without_commit(), id.name())).or_default().push(id.version().clone());
     }
     let unlocked = unlocked(request, previous, &avoided);
     let stays = |id: &&PackageId| !avoided.contains(*id) && !unlocked.contains(*id);
@@ -69,7 +71,7 @@ pub(crate) fn kept(request: &Request<'_>) -> Kept {
         .collect();
     let mut locked_by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for &id in locked.keys() {
-        locked_by_name.entry((id.source(), id.name())).or_default().push(id);
+        locked_by_name.entry((id.source().without_commit(), id.name())).or_default().push(id);
     }
     let precise = match &request.unlock {
         Unlock::Packages { packages, precise: Some(version), .. } => {
@@ -90,7 +92,24 @@ fn avoided(previous: &Previous, unlock: &Unlock) -> BTreeSet<PackageId> {
             add_with_dependencies(previous, package, &mut avoided);
         }
     }
+    // A repository stands at one commit: all its packages move together.
+    let moving: BTreeSet<SourceId> = avoided.iter().map(|id| id.source()).filter(|source| source.is_git()).collect();
+    avoided.extend(previous.packages.keys().filter(|id| moving.contains(&id.source())));
     avoided
+}
+
+/// The commits at which git sources stay, by source: those of which no package is up for resolution.
+pub fn locked_commits(request: &Request<'_>) -> BTreeMap<SourceId, ObjectId> {
+    let (Some(previous), false) = (request.previous, request.unlock == Unlock::All) else { return BTreeMap::new() };
+    let kept = kept(request);
+    let mut commits = BTreeMap::new();
+    // A patch that nothing wanted stays where it was, too.
+    for id in previous.packages.keys().filter(|id| kept.locked.contains_key(id)).chain(&previous.unused_patches) {
+        if let Some(commit) = id.source().commit() {
+            commits.entry(id.source().without_commit()).or_insert(commit);
+        }
+    }
+    commits
 }
 
 /// Packages that are resolved again although nobody named them. They are still preferred.
@@ -102,7 +121,7 @@ fn unlocked(request: &Request<'_>, previous: &Previous, avoided: &BTreeSet<Packa
     // A manifest asks for something that no locked package meets. What else it drags along cannot be known, so all
     // packages of that source are up for resolution.
     for source in changed_sources(request, previous) {
-        for &id in previous.packages.keys().filter(|id| id.source() == source) {
+        for &id in previous.packages.keys().filter(|id| id.source().without_commit() == source) {
             add_with_dependencies(previous, id, &mut unlocked);
         }
     }

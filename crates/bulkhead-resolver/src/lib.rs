@@ -23,6 +23,7 @@ pub mod why;
 
 pub use age::{PublishAge, Youth};
 pub use features::{ActivatedFeatures, FeaturesFor};
+pub use keep::locked_commits;
 pub use registry::{Registry, VersionEntry};
 pub use request::{
     Deadline, Limits, LocalRequirement, Member, MemberFeatures, Outcome, Patch, Request, ResolveError,

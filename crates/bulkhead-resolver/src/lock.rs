@@ -83,9 +83,12 @@ fn find(
 ) -> Option<PackageId> {
     let named = by_name.get(&dependency.name)?;
     let same_version = |id: PackageId| dependency.version.as_ref().is_none_or(|version| id.version() == version);
-    let mut fitting = named
-        .iter()
-        .filter(|(id, source)| same_version(*id) && dependency.source.is_none_or(|wanted| *source == Some(wanted)));
+    let mut fitting = named.iter().filter(|(id, source)| {
+        same_version(*id)
+            && dependency
+                .source
+                .is_none_or(|wanted| source.map(SourceId::without_commit) == Some(wanted.without_commit()))
+    });
     let first = fitting.next()?;
     match fitting.next() {
         None => Some(first.0),

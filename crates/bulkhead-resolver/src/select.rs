@@ -265,7 +265,7 @@ impl<'a> Search<'a> {
         event: Event,
     ) -> Result<(), Reasons> {
         let (source, name) = self.universe.package_key(wish.target.package);
-        if source == id.source() {
+        if source == id.source().without_commit() {
             return Ok(());
         }
         let bucket = self.universe.bucket(name, source, id.version());

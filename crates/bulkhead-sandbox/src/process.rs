@@ -133,6 +133,8 @@ pub enum Stdin {
     Null,
     /// The parent's own (for `run`).
     Inherit,
+    /// This descriptor, which has to stay open until [`spawn`](crate::spawn) has returned.
+    From(RawFd),
 }
 
 /// Standard output and standard error of the child.

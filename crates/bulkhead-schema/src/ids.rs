@@ -6,8 +6,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use semver::Version;
 
-use crate::Symbol;
 use crate::hash::Keyed;
+use crate::{Symbol, git};
 
 /// The domain of the public registry: its index, download and API addresses, and nothing else, derive from it.
 pub const CRATES_IO_DOMAIN: &str = "crates.io";
@@ -103,17 +103,29 @@ impl fmt::Display for PackageName {
     }
 }
 
-/// What a git dependency asks for.
+/// What a git dependency asks for, in the order in which `Cargo.lock` sorts packages of the same version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GitReference {
-    /// `HEAD` of the remote.
-    DefaultBranch,
-    /// `branch = "…"`.
-    Branch(Symbol),
     /// `tag = "…"`.
     Tag(Symbol),
+    /// `branch = "…"`.
+    Branch(Symbol),
     /// `rev = "…"`.
     Rev(Symbol),
+    /// `HEAD` of the remote.
+    DefaultBranch,
+}
+
+impl GitReference {
+    /// The key of the manifest and the value; `None` for the default branch.
+    pub fn key_and_name(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Tag(name) => Some(("tag", name.as_str())),
+            Self::Branch(name) => Some(("branch", name.as_str())),
+            Self::Rev(name) => Some(("rev", name.as_str())),
+            Self::DefaultBranch => None,
+        }
+    }
 }
 
 /// The kind of place that packages come from, in the order in which `Cargo.lock` sorts packages of the same version.
@@ -133,13 +145,33 @@ pub enum SourceKind {
     Git(GitReference),
 }
 
-#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug)]
 struct SourceData {
     kind: SourceKind,
-    /// Canonical URL; for sparse registries without the `sparse+` prefix.
+    /// What identifies the place: for a git repository its canonical URL, otherwise `url`.
+    canonical: String,
+    /// The URL as it was first written; for sparse registries without the `sparse+` prefix.
     url: String,
     /// The commit of a locked git source.
     precise: Option<String>,
+}
+
+impl SourceData {
+    fn key(&self) -> (SourceKind, &str, Option<&str>) {
+        (self.kind, &self.canonical, self.precise.as_deref())
+    }
+}
+
+impl PartialEq for SourceData {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for SourceData {}
+impl std::hash::Hash for SourceData {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
 }
 
 /// Where a package comes from: kind and canonical URL (and commit, for locked git sources). Interned and `Copy`.
@@ -170,7 +202,7 @@ fn intern<T: Eq + std::hash::Hash>(table: &Mutex<HashSet<&'static T, Keyed>>, va
 
 impl SourceId {
     fn new(kind: SourceKind, url: String, precise: Option<String>) -> Self {
-        Self(intern(&SOURCES, SourceData { kind, url, precise }))
+        Self(intern(&SOURCES, SourceData { kind, canonical: url.clone(), url, precise }))
     }
 
     /// The public registry.
@@ -209,6 +241,9 @@ impl SourceId {
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let invalid = |reason: &str| InvalidId::new("source", text, reason);
         let (kind, url) = text.split_once('+').ok_or_else(|| invalid("it has no `kind+` prefix"))?;
+        if kind == "git" {
+            return Self::parse_git(text, url);
+        }
         let parsed = url::Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
         if parsed.host_str().is_some_and(|host| host.starts_with('-')) || parsed.username().starts_with('-') {
             return Err(invalid("host and user must not begin with `-`"));
@@ -220,12 +255,13 @@ impl SourceId {
                 Some(problem) => Err(invalid(&problem)),
             },
             "path" => Ok(Self::new(SourceKind::Path, url.to_owned(), None)),
-            "git" => Ok(Self::git(parsed)),
             other => Err(invalid(&format!("unknown kind `{other}`"))),
         }
     }
 
-    fn git(mut url: url::Url) -> Self {
+    fn parse_git(text: &str, url: &str) -> Result<Self, InvalidId> {
+        let invalid = |reason: String| InvalidId::new("source", text, reason);
+        let mut url = git::parse_url(url).map_err(|error| invalid(error.reason))?;
         let mut reference = GitReference::DefaultBranch;
         for (key, value) in url.query_pairs() {
             reference = match &*key {
@@ -235,10 +271,59 @@ impl SourceId {
                 _ => reference,
             };
         }
-        let precise = url.fragment().map(str::to_owned);
+        let commit =
+            url.fragment().map(git::ObjectId::parse).transpose().map_err(|error| invalid(error.to_string()))?;
         url.set_fragment(None);
         url.set_query(None);
-        Self::new(SourceKind::Git(reference), url.into(), precise)
+        let source = Self::git(&url, reference).map_err(|error| invalid(error.to_string()))?;
+        Ok(commit.map_or(source, |commit| source.with_commit(commit)))
+    }
+
+    /// The git repository at `url`, which [`git::parse_url`] has read.
+    ///
+    /// # Errors
+    /// The reference breaks its grammar.
+    pub fn git(url: &url::Url, reference: GitReference) -> Result<Self, InvalidId> {
+        git::check_reference(&reference)?;
+        let canonical = git::canonical_url(url);
+        Ok(Self(intern(
+            &SOURCES,
+            SourceData { kind: SourceKind::Git(reference), canonical, url: url.as_str().to_owned(), precise: None },
+        )))
+    }
+
+    /// The same git source, locked to `commit`.
+    #[must_use]
+    pub fn with_commit(self, commit: git::ObjectId) -> Self {
+        let SourceData { kind, canonical, url, .. } = self.0;
+        let (canonical, url) = (canonical.clone(), url.clone());
+        Self(intern(&SOURCES, SourceData { kind: *kind, canonical, url, precise: Some(commit.to_string()) }))
+    }
+
+    /// The source as manifests name it: without the commit to which a git source is locked.
+    #[must_use]
+    pub fn without_commit(self) -> Self {
+        if self.0.precise.is_none() {
+            return self;
+        }
+        let SourceData { kind, canonical, url, .. } = self.0;
+        let (canonical, url) = (canonical.clone(), url.clone());
+        Self(intern(&SOURCES, SourceData { kind: *kind, canonical, url, precise: None }))
+    }
+
+    /// The commit to which a git source is locked.
+    pub fn commit(self) -> Option<git::ObjectId> {
+        git::ObjectId::parse(self.0.precise.as_deref()?).ok()
+    }
+
+    /// Whether this is a git repository.
+    pub fn is_git(self) -> bool {
+        matches!(self.0.kind, SourceKind::Git(_))
+    }
+
+    /// For a git repository, the form in which all URLs of it are the same; otherwise the URL.
+    pub fn canonical_url(self) -> &'static str {
+        &self.0.canonical
     }
 
     /// The kind of place.
@@ -277,11 +362,6 @@ impl SourceId {
         }
     }
 
-    /// The locked commit of a git source.
-    pub fn precise(self) -> Option<&'static str> {
-        self.0.precise.as_deref()
-    }
-
     /// Whether this is a folder on this machine.
     pub fn is_path(self) -> bool {
         self.0.kind == SourceKind::Path
@@ -316,7 +396,7 @@ impl std::hash::Hash for SourceId {
 }
 impl Ord for SourceId {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        if self == other { std::cmp::Ordering::Equal } else { self.0.cmp(other.0) }
+        if self == other { std::cmp::Ordering::Equal } else { self.0.key().cmp(&other.0.key()) }
     }
 }
 impl PartialOrd for SourceId {
@@ -350,7 +430,7 @@ fn sparse_address_problem(text: &str, url: &url::Url) -> Option<String> {
 /// The form of [`SourceId::parse`].
 impl fmt::Display for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SourceData { kind, url, precise } = self.0;
+        let SourceData { kind, url, precise, .. } = self.0;
         let prefix = match kind {
             SourceKind::Path => "path",
             SourceKind::Git(_) => "git",
@@ -360,13 +440,10 @@ impl fmt::Display for SourceId {
             SourceKind::Directory => "directory",
         };
         write!(f, "{prefix}+{url}")?;
-        if let SourceKind::Git(reference) = kind {
-            match reference {
-                GitReference::DefaultBranch => Ok(()),
-                GitReference::Branch(name) => write!(f, "?branch={name}"),
-                GitReference::Tag(name) => write!(f, "?tag={name}"),
-                GitReference::Rev(name) => write!(f, "?rev={name}"),
-            }?;
+        if let SourceKind::Git(reference) = kind
+            && let Some((key, name)) = reference.key_and_name()
+        {
+            write!(f, "?{key}={name}")?;
         }
         precise.as_ref().map_or(Ok(()), |commit| write!(f, "#{commit}"))
     }
@@ -374,6 +451,19 @@ impl fmt::Display for SourceId {
 impl fmt::Debug for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A git reference as the query of a URL, encoded: the form of lockfiles since version 4, of status lines and of package
+/// ids. Empty for the default branch.
+#[derive(Debug, Clone, Copy)]
+pub struct ReferenceQuery(pub GitReference);
+
+impl fmt::Display for ReferenceQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((key, name)) = self.0.key_and_name() else { return Ok(()) };
+        write!(f, "?{key}=")?;
+        url::form_urlencoded::byte_serialize(name.as_bytes()).try_for_each(|part| f.write_str(part))
     }
 }
 
@@ -444,10 +534,24 @@ impl fmt::Display for PackageId {
             Some(path) => write!(f, " ({})", path.display()),
             None if self.0.source.is_crates_io() => Ok(()),
             None if self.0.source.is_registry() => write!(f, " (registry `{}`)", self.0.source.registry_name()),
-            None => write!(f, " ({})", self.0.source),
+            None => write!(f, " ({})", ShownSource(self.0.source)),
         }
     }
 }
+
+/// A source as Cargo shows it to people: of a git repository the URL with the first digits of the commit.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownSource(pub SourceId);
+
+impl fmt::Display for ShownSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SourceKind::Git(reference) = self.0.kind() else { return fmt::Display::fmt(&self.0, f) };
+        write!(f, "{}{}", self.0.url(), ReferenceQuery(reference))?;
+        let commit = self.0.0.precise.as_deref().and_then(|commit| commit.get(..8));
+        commit.map_or(Ok(()), |commit| write!(f, "#{commit}"))
+    }
+}
+
 impl fmt::Debug for PackageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -479,6 +583,16 @@ mod tests {
             assert_eq!(SourceId::parse(text).unwrap().to_string(), text);
         }
         assert!(SourceId::parse("git+ssh://-oProxyCommand=x/y").is_err());
+        assert!(SourceId::parse("git+https://example.org/x#0123456").is_err(), "a shortened commit is no lock");
+    }
+
+    #[test]
+    fn a_git_source_is_its_canonical_url_and_reference() {
+        let parse = |text| SourceId::parse(text).unwrap();
+        let locked = parse("git+https://example.org/y.git?tag=v1#0123456789012345678901234567890123456789");
+        assert_eq!(locked.without_commit(), parse("git+https://example.org/y?tag=v1"));
+        assert_ne!(locked.without_commit(), parse("git+https://example.org/y?branch=v1"));
+        assert_eq!(locked.without_commit().with_commit(locked.commit().unwrap()), locked);
     }
 
     /// Attacks 152 and 153: tokens are bound to an address, which therefore has one spelling.

@@ -14,6 +14,7 @@ pub mod dependency;
 pub mod diagnostic;
 pub mod edit_distance;
 pub mod file_list;
+pub mod git;
 mod hash;
 pub mod ids;
 pub mod index;

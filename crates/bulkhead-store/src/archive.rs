@@ -7,7 +7,6 @@
 //! them with their reasons.
 
 mod gzip;
-mod names;
 mod tar;
 
 use std::io;

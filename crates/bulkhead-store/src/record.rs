@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use bulkhead_trust::{Digest, TreeEntry, tree_digest};
+use bulkhead_trust::{Digest, EntryKind, TreeEntry, tree_digest};
 use rustix::fs::Stat;
 
 /// The last digit changes with the format.
@@ -43,7 +43,14 @@ pub(crate) struct Entry<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Folder,
-    File { executable: bool, content: Digest },
+    File {
+        executable: bool,
+        content: Digest,
+    },
+    /// Its content is the target.
+    Link {
+        content: Digest,
+    },
 }
 
 /// What one stat tells.
@@ -132,25 +139,26 @@ impl<'a> Record<'a> {
         tree_of(&self.entries) == self.tree
     }
 
-    /// The regular files.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (&Entry<'a>, bool, Digest)> {
+    /// The regular files with the digests of their contents.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Entry<'a>, Digest)> {
         self.entries.iter().filter_map(|entry| match entry.kind {
-            Kind::File { executable, content } => Some((entry, executable, content)),
-            Kind::Folder => None,
+            Kind::File { content, .. } => Some((entry, content)),
+            // The target of a link cannot change while the link's state stays.
+            Kind::Folder | Kind::Link { .. } => None,
         })
     }
 }
 
 fn tree_of(entries: &[Entry<'_>]) -> Digest {
     let file = |entry: &Entry<'_>| match entry.kind {
-        Kind::File { executable, content } => Some((executable, content)),
+        Kind::File { executable: false, content } => Some((EntryKind::File, content)),
+        Kind::File { executable: true, content } => Some((EntryKind::Executable, content)),
+        Kind::Link { content } => Some((EntryKind::Link, content)),
         Kind::Folder => None,
     };
     let mut files: Vec<TreeEntry<'_>> = entries
         .iter()
-        .filter_map(|entry| {
-            file(entry).map(|(executable, content)| TreeEntry { path: &entry.path, executable, content })
-        })
+        .filter_map(|entry| file(entry).map(|(kind, content)| TreeEntry { path: &entry.path, kind, content }))
         .collect();
     tree_digest(&mut files)
 }
@@ -164,6 +172,7 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let (kind, content) = match entry.kind {
         Kind::Folder => (0, [0; 32]),
         Kind::File { executable, content } => (1 + u8::from(executable), *content.as_bytes()),
+        Kind::Link { content } => (3, *content.as_bytes()),
     };
     put_text(out, &entry.path);
     out.push(kind);
@@ -214,6 +223,7 @@ impl<'a> Reader<'a> {
             0 => Kind::Folder,
             1 => Kind::File { executable: false, content },
             2 => Kind::File { executable: true, content },
+            3 => Kind::Link { content },
             _ => return None,
         };
         Some(Entry { path, kind, state })

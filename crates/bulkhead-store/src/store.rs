@@ -31,8 +31,8 @@ const MAX_ARCHIVE: u64 = 1 << 30;
 /// The packages of one `BULKHEAD_HOME`. Shared freely between threads; other processes may use the same home.
 #[derive(Debug)]
 pub struct Store {
-    folder: OwnedFd,
-    path: PathBuf,
+    pub(crate) folder: OwnedFd,
+    pub(crate) path: PathBuf,
     limits: Limits,
     /// Made by the first insertion: reading needs none.
     session: Mutex<Option<Arc<Session>>>,
@@ -62,10 +62,16 @@ impl PackageTree {
 }
 
 /// What stands in the store under one digest.
-enum Present {
+pub(crate) enum Present<T> {
     Nothing,
-    Whole(PackageTree),
+    Whole(T),
     Damaged(Finding),
+}
+
+/// A tree that is as its record says.
+pub(crate) struct WholeTree {
+    pub(crate) root: PathBuf,
+    pub(crate) tree: Digest,
 }
 
 impl Store {
@@ -123,7 +129,7 @@ impl Store {
         let folder = open_folder(&self.folder, archive.to_string().as_ref()).ok()?;
         let bytes = read_record(&folder);
         let record = parse_record(bytes.as_deref(), archive)?;
-        Some(record.files().map(|(entry, _, content)| (entry.path.clone().into_owned(), content)).collect())
+        Some(record.files().map(|(entry, content)| (entry.path.clone().into_owned(), content)).collect())
     }
 
     /// The digests of the archives that are here, as the names of folders tell. Compares nothing.
@@ -150,7 +156,26 @@ impl Store {
         Ok(findings)
     }
 
-    fn present(&self, id: PackageId, archive: Digest) -> Result<Present, Diagnostic> {
+    fn present(&self, id: PackageId, archive: Digest) -> Result<Present<PackageTree>, Diagnostic> {
+        let version = id.version().to_string();
+        let present = self.present_as(archive, id.name().as_str(), &version, &archive::top_folder(id))?;
+        Ok(match present {
+            Present::Nothing => Present::Nothing,
+            Present::Damaged(finding) => Present::Damaged(finding),
+            Present::Whole(WholeTree { root, tree }) => {
+                Present::Whole(PackageTree { id, root, archive, tree, healed: None })
+            }
+        })
+    }
+
+    /// What stands under `archive`, whose record should name `name` and `version`, with its tree in the folder `top`.
+    pub(crate) fn present_as(
+        &self,
+        archive: Digest,
+        name: &str,
+        version: &str,
+        top: &str,
+    ) -> Result<Present<WholeTree>, Diagnostic> {
         let key = archive.to_string();
         let path = self.path.join(&key);
         let folder = match open_folder(&self.folder, key.as_ref()) {
@@ -168,21 +193,24 @@ impl Store {
                 problem: "it is missing or damaged".to_owned(),
             }));
         };
-        if record.name != id.name().as_str() || record.version != id.version().to_string() {
+        if record.name != name || record.version != version {
             return Err(Diagnostic::error(
                 "store-other-package",
-                format!("the archive with SHA-256 {key} is `{} v{}`, not `{id}`", record.name, record.version),
+                format!(
+                    "the archive with SHA-256 {key} is `{} v{}`, not `{name} v{version}`",
+                    record.name, record.version
+                ),
             )
             .help("the registry or Cargo.lock names one archive for two packages; do not build until you know why"));
         }
-        let root = path.join(archive::top_folder(id));
-        let tree = match open_folder(&folder, archive::top_folder(id).as_ref()) {
+        let root = path.join(top);
+        let tree = match open_folder(&folder, top.as_ref()) {
             Ok(tree) => tree,
             Err(error) => return Ok(Present::Damaged(Finding { path: root, problem: error.to_string() })),
         };
         match check_states(&tree, &root, &record) {
             Some(finding) => Ok(Present::Damaged(finding)),
-            None => Ok(Present::Whole(PackageTree { id, root, archive, tree: record.tree, healed: None })),
+            None => Ok(Present::Whole(WholeTree { root, tree: record.tree })),
         }
     }
 
@@ -240,7 +268,7 @@ impl Store {
         }
     }
 
-    fn session(&self) -> Result<Arc<Session>, Diagnostic> {
+    pub(crate) fn session(&self) -> Result<Arc<Session>, Diagnostic> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = &*session {
             return Ok(Arc::clone(session));

@@ -202,7 +202,7 @@ fn digest(folder: &OwnedFd, name: &str) -> std::io::Result<(State, Digest)> {
 fn files<'e>(entries: &'e [Entry<'static>]) -> impl Iterator<Item = (&'e str, Digest)> {
     entries.iter().filter_map(|entry| match entry.kind {
         Kind::File { content, .. } => Some((&*entry.path, content)),
-        Kind::Folder => None,
+        Kind::Folder | Kind::Link { .. } => None,
     })
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use bulkhead_trust::{Digest, Hasher};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::checkout::CHECKOUT;
 use crate::folder::{names_in, open_folder};
 use crate::record::{MAX_RECORD, Record, State};
 use crate::store::{ARCHIVE, RECORD};
@@ -78,11 +79,16 @@ pub(crate) fn check_contents(folder: &OwnedFd, path: &Path, archive: Digest) -> 
     };
     let mut findings = Vec::new();
     match open_file(folder, ARCHIVE).and_then_digest() {
+        _ if record.name == CHECKOUT => {}
         Ok(found) if found == archive => {}
         Ok(found) => findings.push(finding(path.join(ARCHIVE), format!("its SHA-256 is {found}"))),
         Err(error) => findings.push(finding(path.join(ARCHIVE), error.to_string())),
     }
-    let name = format!("{}-{}", record.name, record.version);
+    let name = if record.name == CHECKOUT {
+        record.version.to_string()
+    } else {
+        format!("{}-{}", record.name, record.version)
+    };
     let root = path.join(&name);
     let tree = match open_folder(folder, name.as_ref()) {
         Ok(tree) => tree,
@@ -92,7 +98,7 @@ pub(crate) fn check_contents(folder: &OwnedFd, path: &Path, archive: Digest) -> 
         }
     };
     findings.extend(check_states(&tree, &root, &record));
-    for (entry, _, content) in record.files() {
+    for (entry, content) in record.files() {
         match open_file(&tree, &entry.path).and_then_digest() {
             Ok(found) if found == content => {}
             Ok(_) => findings.push(finding(root.join(&*entry.path), "its content was changed")),

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 
-use bulkhead_trust::Hasher;
-use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
+use bulkhead_trust::{Digest, Hasher};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use crate::archive::Sink;
 use crate::folder::open_folder;
@@ -91,6 +91,17 @@ impl TreeWriter {
             self.open.push(Open { path: inner, folder });
         }
         self.open.last().map(|last| &last.folder).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// A symbolic link to `target`.
+    pub(crate) fn link(&mut self, path: &str, target: &str) -> io::Result<()> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let folder = self.enter(folder)?;
+        rustix::fs::symlinkat(target, folder, name)?;
+        let state = State::of(&rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?);
+        let kind = Kind::Link { content: Digest::of(target.as_bytes()) };
+        self.entries.push(Entry { path: path.to_owned().into(), kind, state });
+        Ok(())
     }
 
     fn finish_folder(&mut self, done: Open) -> io::Result<()> {

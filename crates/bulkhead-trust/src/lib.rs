@@ -1,4 +1,5 @@
-//! Bytes and expectations → [`Verified`] values. Checksums today; signatures, log proofs and attestations later.
+//! Bytes and expectations → [`Verified`] values. Checksums and git's object ids today; signatures,
+//! log proofs and attestations later.
 //!
 //! [`Verified<T>`] can only be built here, and the store takes packages in no other form, so that skipping verification
 //! does not compile. Pure: it reads no file and no clock; who expected what, and the time, are arguments.
@@ -7,8 +8,9 @@
 
 mod archive;
 mod digest;
+pub mod git;
 mod tree;
 
 pub use archive::{CrateArchive, Expected, Mismatch, Origin, Verified, verify_archive};
 pub use digest::{Digest, Hasher, InvalidDigest};
-pub use tree::{TreeEntry, tree_digest};
+pub use tree::{EntryKind, TreeEntry, tree_digest};

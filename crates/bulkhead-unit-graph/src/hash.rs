@@ -77,7 +77,8 @@ pub(crate) fn profile_text(profile: &Profile, role: LtoRole) -> String {
     format!("{:?} {role:?}", Profile { name: Symbol::from(""), ..profile.clone() })
 }
 
-/// The package's source; below the workspace's root relative to it, so that a moved workspace keeps its hashes.
+/// The package's source; below the workspace's root relative to it, so that a moved workspace keeps its hashes. A git
+/// package takes the place of the one of an earlier commit, which its path tells apart.
 fn source(unit: &Unit, workspace_root: &Path) -> String {
     let source = unit.package.id.source();
     match source.local_path() {
@@ -85,7 +86,7 @@ fn source(unit: &Unit, workspace_root: &Path) -> String {
             Ok(relative) => format!("path {}", relative.display()),
             Err(_) => source.to_string(),
         },
-        None => source.to_string(),
+        None => source.without_commit().to_string(),
     }
 }
 

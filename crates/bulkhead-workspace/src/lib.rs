@@ -18,8 +18,8 @@ pub mod target;
 
 pub use files::{FileType, Files};
 pub use load::{
-    ConfiguredPatch, LoadOptions, Patch, Replacement, ResolverBehavior, Workspace, find_manifest, load, load_local,
-    load_package,
+    ConfiguredPatch, LoadOptions, Patch, Replacement, Repository, ResolverBehavior, Workspace, find_manifest, load,
+    load_local, load_package, load_repository,
 };
 pub use metadata::{metadata_json, package_id_spec};
 pub use package::{Package, PackageDetails};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bulkhead_schema::{Dependency, DependencyKind, PackageId, PackageName, SourceId, Symbol};
+use bulkhead_schema::ids::ReferenceQuery;
+use bulkhead_schema::{Dependency, DependencyKind, PackageId, PackageName, SourceId, SourceKind, Symbol};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +14,10 @@ use crate::{Package, Target, TargetKind};
 /// Specifications"): the name is left out where it is the last part of a path's or git repository's URL.
 pub fn package_id_spec(id: PackageId) -> String {
     let source = id.source();
-    let url = source.to_string();
+    let url = match source.kind() {
+        SourceKind::Git(reference) => format!("git+{}{}", source.url(), ReferenceQuery(reference)),
+        _ => source.to_string(),
+    };
     let tail = source.url().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     if !source.is_registry() && tail == id.name().as_str() {
         format!("{url}#{}", id.version())
@@ -95,7 +99,7 @@ pub fn metadata_json(package: &Package) -> PackageJson<'_> {
         license_file: details.license_file.as_deref(),
         description: details.description.as_deref(),
         source: source_json(package.id.source()),
-        dependencies: package.summary.dependencies.iter().map(dependency_json).collect(),
+        dependencies: package.summary.dependencies.iter().map(|it| dependency_json(it, package.id.source())).collect(),
         targets: package.targets.iter().map(|target| target_json(target)).collect(),
         features: &details.features,
         manifest_path: &package.manifest_path,
@@ -124,15 +128,17 @@ fn source_json(source: SourceId) -> Option<String> {
 fn registry_json(source: SourceId) -> Option<String> {
     let other = source.is_registry() && !source.is_crates_io();
     other.then(|| match source.kind() {
-        bulkhead_schema::SourceKind::SparseRegistry => source.to_string(),
+        SourceKind::SparseRegistry => source.to_string(),
         _ => source.url().to_owned(),
     })
 }
 
-fn dependency_json(dependency: &Dependency) -> DependencyJson<'_> {
+/// `own` is the source of the package that depends: its neighbours in the same repository are at the same commit.
+fn dependency_json(dependency: &Dependency, own: SourceId) -> DependencyJson<'_> {
+    let source = if own.without_commit() == dependency.source { own } else { dependency.source };
     DependencyJson {
         name: dependency.package,
-        source: source_json(dependency.source),
+        source: source_json(source),
         req: dependency.requirement.to_string(),
         kind: match dependency.kind {
             DependencyKind::Normal => None,

@@ -31,6 +31,7 @@ const LAYERS: &[Layer] = &[
     edge("bulkhead-source", &[]),
     edge("bulkhead-store", &["bulkhead-trust"]),
     edge("bulkhead-sandbox", &[]),
+    edge("bulkhead-git", &["bulkhead-sandbox", "bulkhead-trust"]),
     edge(
         "bulkhead-executor",
         &["bulkhead-sandbox", "bulkhead-store", "bulkhead-unit-graph", "bulkhead-workspace", "bulkhead-resolver"],
@@ -40,6 +41,7 @@ const LAYERS: &[Layer] = &[
         &[
             "bulkhead-config",
             "bulkhead-executor",
+            "bulkhead-git",
             "bulkhead-policy",
             "bulkhead-resolver",
             "bulkhead-sandbox",
@@ -65,6 +67,7 @@ const PURE_EXTERNAL: &[&str] = &[
     "semver",
     "serde",
     "serde_json",
+    "sha1",
     "sha2",
     "toml",
     "toml_edit",

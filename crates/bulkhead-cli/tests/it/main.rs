@@ -11,6 +11,7 @@ mod configuration;
 mod confinement;
 mod explaining;
 mod flags;
+mod git;
 mod interruption;
 mod locking;
 mod manifests;

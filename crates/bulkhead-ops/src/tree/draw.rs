@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bulkhead_schema::ids::ShownSource;
 use bulkhead_schema::{DependencyKind, PackageId};
 
 use super::graph::{Graph, Node, NodeIndex};
@@ -210,7 +211,7 @@ fn package_text(node: &Node<'_>) -> String {
         None if id.source().is_registry() => {
             text.push_str(&format!(" (registry `{}`)", id.source().registry_name()));
         }
-        None => text.push_str(&format!(" ({})", id.source())),
+        None => text.push_str(&format!(" ({})", ShownSource(id.source()))),
     }
     text
 }

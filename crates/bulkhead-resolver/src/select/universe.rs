@@ -141,7 +141,10 @@ impl<'a> Universe<'a> {
         }
         let mut patches: FastMap<_, Vec<_>> = FastMap::default();
         for patch in request.patches {
-            patches.entry((patch.patched, patch.summary.id.name())).or_default().push(Arc::clone(&patch.summary));
+            patches
+                .entry((patch.patched.without_commit(), patch.summary.id.name()))
+                .or_default()
+                .push(Arc::clone(&patch.summary));
         }
         Self {
             registry,
@@ -178,7 +181,7 @@ impl<'a> Universe<'a> {
     /// for patches.
     pub(super) fn bucket(&mut self, name: PackageName, source: SourceId, version: &Version) -> Bucket {
         let next = number(self.buckets.len());
-        *self.buckets.entry((name, source, compatibility(version))).or_insert(next)
+        *self.buckets.entry((name, source.without_commit(), compatibility(version))).or_insert(next)
     }
 
     /// Numbers a summary that is given, as members are.
@@ -207,7 +210,7 @@ impl<'a> Universe<'a> {
             Some(_) => (key.source, key.name),
             None => {
                 let id = key.local[position as usize - key.published.len()].id;
-                (id.source(), id.name())
+                (id.source().without_commit(), id.name())
             }
         };
         let compatibility = compatibility(self.version_at(package, position));
@@ -286,7 +289,7 @@ impl<'a> Universe<'a> {
 
     fn unlocked_want(&self, dependency: &Dependency) -> Wanted {
         if let Some((old, new)) = &self.kept.precise
-            && old.source() == dependency.source
+            && old.source().without_commit() == dependency.source
             && keep::matches_ignoring_source(dependency, *old)
         {
             let requirement =

@@ -199,7 +199,11 @@ fn entry(
         program,
         arguments: pointers(&strings.arguments),
         environment: pointers(&strings.environment),
-        stdin: if process.stdin == Stdin::Null { pipes.null.as_raw_fd() } else { 0 },
+        stdin: match process.stdin {
+            Stdin::Null => pipes.null.as_raw_fd(),
+            Stdin::Inherit => 0,
+            Stdin::From(descriptor) => descriptor,
+        },
         stdout: writer(&pipes.stdout, 1),
         stderr: writer(&pipes.stderr, 2),
         inherit: process.inherit.clone(),

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 
 use super::{LockedDependency, LockedPackage, Lockfile};
-use crate::{GitReference, SourceId, SourceKind};
+use crate::ids::ReferenceQuery;
+use crate::{SourceId, SourceKind};
 
 /// The two lines at the head of every lockfile.
 pub(super) const HEADER: [&str; 2] =
@@ -71,7 +72,7 @@ impl Lockfile {
             let _ = write!(text, " {version}");
         }
         if let Some(source) = dependency.source {
-            let _ = write!(text, " ({})", Source(source, self.version));
+            let _ = write!(text, " ({})", Source(source.without_commit(), self.version));
         }
         text
     }
@@ -97,24 +98,15 @@ struct Source(SourceId, u8);
 impl Display for Source {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let SourceKind::Git(reference) = self.0.kind() else { return Display::fmt(&self.0, f) };
-        let (key, name) = match reference {
-            GitReference::DefaultBranch => return Display::fmt(&self.0, f),
-            // Before version 3, `branch = "master"` was not told apart from no branch.
-            GitReference::Branch(name) if self.1 < 3 && name == "master" => ("", name),
-            GitReference::Branch(name) => ("branch", name),
-            GitReference::Tag(name) => ("tag", name),
-            GitReference::Rev(name) => ("rev", name),
-        };
         write!(f, "git+{}", self.0.url())?;
-        match key {
-            "" => {}
-            _ if self.1 >= 4 => {
-                write!(f, "?{key}=")?;
-                url::form_urlencoded::byte_serialize(name.as_bytes()).try_for_each(|part| f.write_str(part))?;
-            }
-            _ => write!(f, "?{key}={name}")?,
+        match reference.key_and_name() {
+            None => {}
+            // Before version 3, `branch = "master"` was not told apart from no branch.
+            Some(("branch", "master")) if self.1 < 3 => {}
+            Some(_) if self.1 >= 4 => Display::fmt(&ReferenceQuery(reference), f)?,
+            Some((key, name)) => write!(f, "?{key}={name}")?,
         }
-        self.0.precise().map_or(Ok(()), |commit| write!(f, "#{commit}"))
+        self.0.commit().map_or(Ok(()), |commit| write!(f, "#{commit}"))
     }
 }
 

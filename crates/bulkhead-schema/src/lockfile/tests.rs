@@ -70,7 +70,7 @@ fn errors_name_the_line() {
 
 #[test]
 fn dependencies_have_three_forms() {
-    let text = "[[package]]\nname = \"x\"\nversion = \"0.1.0\"\ndependencies = [\n \"a\",\n \"b 1.0.0\",\n \"c 1.0.0 (git+https://example.org/c#0)\",\n]\n";
+    let text = "[[package]]\nname = \"x\"\nversion = \"0.1.0\"\ndependencies = [\n \"a\",\n \"b 1.0.0\",\n \"c 1.0.0 (git+https://example.org/c)\",\n]\n";
     let lockfile = parse(Path::new("Cargo.lock"), text).unwrap();
     let known = |it: &LockedDependency| (it.name.as_str(), it.version.is_some(), it.source.is_some());
     let forms: Vec<_> = lockfile.packages[0].dependencies.iter().map(known).collect();

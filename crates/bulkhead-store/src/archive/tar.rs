@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::gzip::Stream;
-use super::names::{self, Taken};
 use super::{Limits, Refusal, Sink, Stop};
+use crate::names::{self, Taken};
 
 const BLOCK: usize = 512;
 

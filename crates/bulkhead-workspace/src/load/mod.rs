@@ -2,7 +2,10 @@
 
 mod globs;
 mod members;
+mod repository;
 mod root;
+
+pub use repository::{Repository, load_repository};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +14,9 @@ use std::sync::Arc;
 use bulkhead_schema::manifest::{self, DependencyTable, Manifest, Origin, ProfileTable};
 use bulkhead_schema::{Dependency, Diagnostic, Level, PackageId, SourceId};
 
-use crate::package::{Assembly, DependencyRules, Inheritance, MISSING_FILE, NO_EDITION, assemble, has_errors};
+use crate::package::{
+    Assembly, DependencyRules, Inheritance, MISSING_FILE, NO_EDITION, Standing, assemble, has_errors,
+};
 use crate::{Edition, Files, Package, Profiles};
 
 /// What loading has to be told.
@@ -129,7 +134,7 @@ impl Workspace {
 ///
 /// Everything that was found to be wrong, warnings included.
 pub fn load(files: &dyn Files, options: &LoadOptions<'_>) -> Result<(Workspace, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let mut loader = Loader::new(files, options);
+    let mut loader = Loader::new(files, options, Standing::Local);
     let workspace = loader.workspace();
     let mut findings = loader.findings;
     remove_duplicates(&mut findings);
@@ -157,7 +162,7 @@ fn is_about_member(finding: &Diagnostic, workspace: &Workspace) -> bool {
 ///
 /// Everything that was found to be wrong.
 pub fn load_local(files: &dyn Files, options: &LoadOptions<'_>) -> Result<Arc<Package>, Vec<Diagnostic>> {
-    let mut loader = Loader::new(files, options);
+    let mut loader = Loader::new(files, options, Standing::Local);
     let found = loader.manifest_or_report(&options.manifest_path).is_some();
     let package = found.then(|| loader.package(&options.manifest_path)).flatten();
     package.filter(|_| !has_errors(&loader.findings)).ok_or(loader.findings)
@@ -189,7 +194,7 @@ pub fn load_package(
         source,
         inheritance: Inheritance { root: None },
         registry: &|_| Ok(None),
-        downloaded: true,
+        standing: Standing::Archive,
     };
     let package = assemble(&assembly, &mut findings);
     findings.retain(|finding| finding.level == Level::Error);
@@ -212,6 +217,8 @@ pub fn find_manifest(files: &dyn Files, cwd: &Path) -> Result<PathBuf, Diagnosti
 struct Loader<'a> {
     files: &'a dyn Files,
     options: &'a LoadOptions<'a>,
+    /// Where the packages stand.
+    standing: Standing<'a>,
     /// By path; `None` for a manifest that is absent or wrong, which has been reported.
     manifests: BTreeMap<PathBuf, Option<Arc<Manifest>>>,
     packages: BTreeMap<PathBuf, Option<Arc<Package>>>,
@@ -219,8 +226,8 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(files: &'a dyn Files, options: &'a LoadOptions<'a>) -> Self {
-        Self { files, options, manifests: BTreeMap::new(), packages: BTreeMap::new(), findings: Vec::new() }
+    fn new(files: &'a dyn Files, options: &'a LoadOptions<'a>, standing: Standing<'a>) -> Self {
+        Self { files, options, standing, manifests: BTreeMap::new(), packages: BTreeMap::new(), findings: Vec::new() }
     }
 }
 
@@ -283,7 +290,9 @@ impl Loader<'_> {
         if let Some(known) = self.manifests.get(path) {
             return known.clone();
         }
+        let outside = matches!(self.standing, Standing::Repository { root, .. } if !path.starts_with(root));
         let parsed = match self.files.read(path) {
+            _ if outside => None,
             Ok(None) => None,
             Ok(Some(text)) => match manifest::parse(path, &text, Origin::Local) {
                 Ok((manifest, warnings)) => {
@@ -331,7 +340,10 @@ impl Loader<'_> {
             return None;
         };
         let root = self.root_of(&manifest).and_then(|root| self.manifest(&root));
-        let source = SourceId::path(path.parent()?);
+        let source = match self.standing {
+            Standing::Repository { source, .. } => Ok(source),
+            _ => SourceId::path(path.parent()?),
+        };
         let source =
             source.map_err(|error| self.findings.push(manifest.error("manifest-path", error.to_string(), 0..0)));
         let assembly = Assembly {
@@ -341,7 +353,7 @@ impl Loader<'_> {
             source: source.ok()?,
             inheritance: Inheritance { root: root.as_deref() },
             registry: self.options.registry,
-            downloaded: false,
+            standing: self.standing,
         };
         assemble(&assembly, &mut self.findings).map(Arc::new)
     }
@@ -468,7 +480,7 @@ impl Loader<'_> {
     }
 
     fn root_dependency(&mut self, root: &Manifest, table: &DependencyTable, folder: &Path) -> Option<Dependency> {
-        let rules = DependencyRules { manifest: root, registry: self.options.registry, downloaded: false };
+        let rules = DependencyRules { manifest: root, registry: self.options.registry, standing: self.standing };
         rules.dependency(table, folder, &mut self.findings)
     }
 

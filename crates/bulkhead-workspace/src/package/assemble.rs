@@ -9,7 +9,7 @@ use bulkhead_schema::{Dependency, Diagnostic, Features, PackageId, PackageName, 
 use semver::Version;
 
 use super::targets::{self, Search};
-use super::{DependencyRules, Inheritance, Package, PackageDetails, features, has_errors, lints};
+use super::{DependencyRules, Inheritance, Package, PackageDetails, Standing, features, has_errors, lints};
 use crate::{Edition, Files, Target, TargetKind, path};
 
 /// Code of the advice to name an edition.
@@ -24,8 +24,7 @@ pub(crate) struct Assembly<'a> {
     pub(crate) source: SourceId,
     pub(crate) inheritance: Inheritance<'a>,
     pub(crate) registry: &'a dyn Fn(&str) -> Result<Option<SourceId>, String>,
-    /// Whether the package was downloaded, and so is not trusted with paths.
-    pub(crate) downloaded: bool,
+    pub(crate) standing: Standing<'a>,
 }
 
 /// The package; `None` if an error was added to `findings`.
@@ -44,7 +43,7 @@ pub(crate) fn assemble(assembly: &Assembly<'_>, findings: &mut Vec<Diagnostic>) 
         name: name.as_str(),
         root,
         edition,
-        downloaded: assembly.downloaded,
+        standing: assembly.standing,
     };
     let targets = targets::targets(&search, findings);
     let dependencies = assembly.dependencies(root, edition, findings);
@@ -91,7 +90,10 @@ impl<'a> Assembly<'a> {
             return None;
         };
         let text = name.get_ref();
-        let parsed = if self.downloaded { PackageName::registry(text) } else { PackageName::local(text) };
+        let parsed = match self.standing {
+            Standing::Archive => PackageName::registry(text),
+            Standing::Local | Standing::Repository { .. } => PackageName::local(text),
+        };
         parsed.map_err(|error| findings.push(self.manifest.error("package-name", error.to_string(), name.span()))).ok()
     }
 
@@ -139,7 +141,7 @@ impl<'a> Assembly<'a> {
             None => format!("the latest is {}", newest.as_str()),
         };
         let message = format!("no edition set: defaulting to the 2015 edition while {reason}");
-        if !self.downloaded {
+        if !self.standing.is_foreign() {
             findings.push(self.manifest.warning(NO_EDITION, message, self.package.span.clone()));
         }
     }
@@ -161,7 +163,7 @@ impl<'a> Assembly<'a> {
             self.inheritance.field(self.manifest, "rust-version", |package| &package.rust_version, findings)?;
         let span = self.package.rust_version.as_ref().map_or(self.package.span.clone(), Spanned::span);
         let problem = match partial_version(text) {
-            Some(version) if version >= edition.first_version() || self.downloaded => return Some(version),
+            Some(version) if version >= edition.first_version() || self.standing.is_foreign() => return Some(version),
             Some(_) => format!(
                 "rust-version {text} is incompatible with the version ({}) required by the specified edition ({})",
                 edition.first_version(),
@@ -174,7 +176,7 @@ impl<'a> Assembly<'a> {
     }
 
     fn dependencies(&self, root: &Path, edition: Edition, findings: &mut Vec<Diagnostic>) -> Vec<Dependency> {
-        let rules = DependencyRules { manifest: self.manifest, registry: self.registry, downloaded: self.downloaded };
+        let rules = DependencyRules { manifest: self.manifest, registry: self.registry, standing: self.standing };
         let mut dependencies = Vec::with_capacity(self.manifest.dependencies.len());
         for table in &self.manifest.dependencies {
             let edition_2024 = edition >= Edition::E2024;

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use bulkhead_schema::manifest::{DependencyTable, Manifest, Spanned};
 use bulkhead_schema::platform::Platform;
-use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageName, SourceId, Symbol};
+use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, GitReference, PackageName, SourceId, Symbol, git};
 use semver::VersionReq;
 
+use super::Standing;
 use crate::path;
 
 /// How dependencies of one manifest are read.
@@ -16,8 +17,8 @@ pub(crate) struct DependencyRules<'a> {
     pub(crate) manifest: &'a Manifest,
     /// Sources of registries by name.
     pub(crate) registry: &'a dyn Fn(&str) -> Result<Option<SourceId>, String>,
-    /// Whether the package was downloaded: then `path` is passed over, and names are ASCII.
-    pub(crate) downloaded: bool,
+    /// In an archive `path` is passed over and names are ASCII; in a repository `path` means the same repository.
+    pub(crate) standing: Standing<'a>,
 }
 
 impl DependencyRules<'_> {
@@ -73,7 +74,10 @@ impl DependencyRules<'_> {
     }
 
     fn name(self, text: &str) -> Result<PackageName, bulkhead_schema::ids::InvalidId> {
-        if self.downloaded { PackageName::registry(text) } else { PackageName::local(text) }
+        match self.standing {
+            Standing::Archive => PackageName::registry(text),
+            Standing::Local | Standing::Repository { .. } => PackageName::local(text),
+        }
     }
 
     fn requirement(self, key: &str, version: &Spanned<String>, findings: &mut Vec<Diagnostic>) -> Option<VersionReq> {
@@ -137,15 +141,18 @@ impl DependencyRules<'_> {
         }
         let pins = [("branch", &table.branch), ("tag", &table.tag), ("rev", &table.rev)];
         if let Some((pin, value)) = pins.into_iter().find_map(|(pin, value)| Some((pin, value.as_ref()?)))
-            && !self.downloaded
+            && !self.standing.is_foreign()
         {
             return fail(format!("key `{pin}` is ignored for dependency ({key})."), value.span());
         }
-        if let Some(path) = table.path.as_ref().filter(|_| !self.downloaded) {
-            let root = path::join(folder, path.get_ref());
-            return SourceId::path(&root).or_else(|error| fail(error.to_string(), path.span()).ok_or(())).ok();
+        match (&table.path, self.standing) {
+            (Some(path), Standing::Local) => {
+                let root = path::join(folder, path.get_ref());
+                SourceId::path(&root).or_else(|error| fail(error.to_string(), path.span()).ok_or(())).ok()
+            }
+            (Some(_), Standing::Repository { source, .. }) => Some(source.without_commit()),
+            (Some(_), Standing::Archive) | (None, _) => self.registry(table, findings),
         }
-        self.registry(table, findings)
     }
 
     fn registry(self, table: &DependencyTable, findings: &mut Vec<Diagnostic>) -> Option<SourceId> {
@@ -179,9 +186,12 @@ impl DependencyRules<'_> {
             None
         };
         let key = table.name.get_ref();
-        let mut pins = [("branch", &table.branch), ("tag", &table.tag), ("rev", &table.rev)]
-            .into_iter()
-            .filter_map(|(pin, value)| Some((pin, value.as_ref()?.get_ref().as_str())));
+        let pins = [
+            table.branch.as_ref().map(|name| GitReference::Branch(Symbol::new(name.get_ref()))),
+            table.tag.as_ref().map(|name| GitReference::Tag(Symbol::new(name.get_ref()))),
+            table.rev.as_ref().map(|name| GitReference::Rev(Symbol::new(name.get_ref()))),
+        ];
+        let mut pins = pins.into_iter().flatten();
         let (pin, more) = (pins.next(), pins.next());
         if more.is_some() {
             let message = format!(
@@ -189,18 +199,34 @@ impl DependencyRules<'_> {
             );
             return fail(message, table.span.clone());
         }
-        let invalid = |reason: String| format!("dependency ({key}): invalid url `{}`: {reason}", url.get_ref());
-        let mut parsed = match url::Url::parse(url.get_ref()) {
+        let mut parsed = match git::parse_url(url.get_ref()) {
             Ok(parsed) => parsed,
-            Err(error) => return fail(invalid(error.to_string()), url.span()),
+            Err(error) => {
+                let reason = if error.reason.contains("relative URL") { &error.reason } else { &error.to_string() };
+                return fail(format!("dependency ({key}): invalid url `{}`: {reason}", error.text), url.span());
+            }
         };
-        parsed.set_fragment(None);
-        if let Some((pin, value)) = pin {
-            parsed.query_pairs_mut().append_pair(pin, value);
+        if parsed.fragment().is_some() {
+            parsed.set_fragment(None);
+            if !self.standing.is_foreign() {
+                let message = format!(
+                    "URL fragment in git URL `{}` is ignored for dependency ({key}). If you were trying to specify a \
+                     specific git revision, use `rev = \"…\"` in the dependency declaration.",
+                    url.get_ref()
+                );
+                findings.push(self.manifest.warning("dependency-git", message, url.span()));
+            }
         }
-        match SourceId::parse(&format!("git+{parsed}")) {
+        match SourceId::git(&parsed, pin.unwrap_or(GitReference::DefaultBranch)) {
             Ok(source) => Some(source),
-            Err(error) => fail(invalid(error.to_string()), url.span()),
+            Err(error) => {
+                findings.push(self.manifest.error(
+                    "dependency-git",
+                    format!("dependency ({key}): {error}"),
+                    url.span(),
+                ));
+                None
+            }
         }
     }
 }

@@ -10,18 +10,50 @@ mod targets;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_schema::manifest::Manifest;
-use bulkhead_schema::{Diagnostic, PackageId, Summary, Symbol};
+use bulkhead_schema::{Diagnostic, PackageId, SourceId, Summary, Symbol};
 
 pub(crate) use assemble::{Assembly, NO_EDITION, assemble};
 pub(crate) use dependencies::DependencyRules;
 pub(crate) use inherit::{Inheritance, has_errors};
 pub(crate) use targets::MISSING_FILE;
 
-use crate::{Edition, Target};
+/// Where a package stands, which decides what its manifest may name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Standing<'a> {
+    /// In the user's workspace, or reached from it by `path`.
+    Local,
+    /// In an archive of a registry. It ends at its own folder.
+    Archive,
+    /// In a checkout of a git repository. Its paths may lead to other parts of the repository, not out of it.
+    Repository {
+        /// The checkout.
+        root: &'a Path,
+        /// The repository at its commit.
+        source: SourceId,
+    },
+}
+
+impl Standing<'_> {
+    /// Whether others wrote the package, so that mistakes in it are not for the user to mend.
+    pub(crate) fn is_foreign(self) -> bool {
+        !matches!(self, Self::Local)
+    }
+
+    /// Whether the package in `folder` may name `file`.
+    pub(crate) fn allows(self, folder: &Path, file: &Path) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Archive => path::stays_inside(file),
+            Self::Repository { root, .. } => path::join(folder, file).starts_with(root),
+        }
+    }
+}
+
+use crate::{Edition, Target, path};
 
 /// A package whose manifest has been read, inherited and checked, and whose targets have been discovered.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bulkhead_schema::manifest::{BuildScript, Manifest, PackageTable, Spanned, TargetTable};
 use bulkhead_schema::{Diagnostic, Symbol};
 
+use super::Standing;
 use super::discovery::{self, Found};
 use crate::{CrateType, Edition, Files, Target, TargetKind, path};
 
@@ -19,8 +20,7 @@ pub(crate) struct Search<'a> {
     pub(crate) name: &'a str,
     pub(crate) root: &'a Path,
     pub(crate) edition: Edition,
-    /// Paths must stay inside the package.
-    pub(crate) downloaded: bool,
+    pub(crate) standing: Standing<'a>,
 }
 
 /// The kinds of target that there may be several of.
@@ -336,9 +336,9 @@ impl Search<'_> {
         Some(self.target(&TargetTable::default(), TargetKind::BuildScript, &name, &file, defaults, findings))
     }
 
-    /// The path of a target. A downloaded package must not name files outside itself.
+    /// The path of a target. A downloaded package must not name files of this machine.
     fn inside(&self, key: &str, file: &str, span: Range<usize>, findings: &mut Vec<Diagnostic>) -> Option<PathBuf> {
-        if self.downloaded && !path::stays_inside(Path::new(file)) {
+        if !self.standing.allows(self.root, Path::new(file)) {
             let message = format!("`{key}` of the downloaded package `{}` leads out of the package", self.name);
             findings.push(self.manifest.error("target-outside-package", message, span));
             return None;

@@ -2,6 +2,7 @@
 
 mod packages;
 mod profiles;
+mod repositories;
 mod workspaces;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! Which paths may stand in an archive, on whatever platform it is unpacked.
+//! Which paths may stand in an archive or a checkout, on whatever platform it is unpacked.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,7 +15,7 @@ const MAX_PART: usize = 255;
 const MAX_DEPTH: usize = 64;
 
 /// Checks the form of a path below the top folder. A trailing `/` was removed before.
-pub(super) fn check(path: &str) -> Result<(), String> {
+pub(crate) fn check(path: &str) -> Result<(), String> {
     if path.len() > MAX_PATH {
         return Err(format!("the path is longer than {MAX_PATH} bytes"));
     }
@@ -40,7 +40,7 @@ fn check_part(part: &str) -> Result<(), String> {
     }
     let lower = part.to_ascii_lowercase();
     if lower == ".git" || lower.strip_prefix("git~").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit())) {
-        return Err("a package must not hold a git repository".to_owned());
+        return Err("a package must not hold parts of a git repository".to_owned());
     }
     if is_device(&lower) {
         return Err(format!("`{part}` is the name of a device on Windows"));
@@ -69,7 +69,7 @@ fn is_device(lower: &str) -> bool {
 
 /// The paths of an archive so far, to find two that some file system takes for one.
 #[derive(Default)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// Folded path → path as written, and whether it is a folder.
     paths: HashMap<String, (String, Kind)>,
     /// The folder of the last file: most files stand beside the one before.
@@ -87,13 +87,13 @@ enum Kind {
 
 impl Taken {
     /// Adds a file and the folders above it.
-    pub(super) fn add_file(&mut self, path: &str) -> Result<(), String> {
+    pub(crate) fn add_file(&mut self, path: &str) -> Result<(), String> {
         self.add_folders_above(path)?;
         self.add(path, Kind::File)
     }
 
     /// Adds a folder and the folders above it.
-    pub(super) fn add_folder(&mut self, path: &str) -> Result<(), String> {
+    pub(crate) fn add_folder(&mut self, path: &str) -> Result<(), String> {
         self.add_folders_above(path)?;
         self.add(path, Kind::NamedFolder)
     }
@@ -124,7 +124,7 @@ impl Taken {
                         *known_kind = kind;
                         Ok(())
                     }
-                    _ if known == path => Err("the path stands in the archive twice".to_owned()),
+                    _ if known == path => Err("the path stands there twice".to_owned()),
                     _ => Err(format!("some file systems take the path for `{}`", known.escape_default())),
                 }
             }

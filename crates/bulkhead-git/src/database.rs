@@ -1,0 +1,353 @@
+//! The database of one repository.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+use bulkhead_schema::GitReference;
+use bulkhead_schema::git::{ObjectId, Transport, canonical_url};
+use bulkhead_trust::Digest;
+use url::Url;
+
+use crate::program::{Ended, Run};
+use crate::{GitError, GitErrorKind, GitOptions, credentials, objects};
+
+/// The folder of all databases below `BULKHEAD_HOME`.
+const GIT: &str = "git";
+
+/// What a database says of itself. Written again whenever it says something else.
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+
+/// Where fetched branches, tags and `HEAD` are: a name space of our own, in which nothing is looked up by half a name.
+const ALL: &[&str] =
+    &["+refs/heads/*:refs/bulkhead/heads/*", "+refs/tags/*:refs/bulkhead/tags/*", "+HEAD:refs/bulkhead/HEAD"];
+
+/// What is to be fetched.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// What a reference names.
+    Reference(&'a GitReference),
+    /// All branches and tags.
+    Everything,
+    /// This commit, even if no branch or tag leads to it.
+    Commit(ObjectId),
+}
+
+/// The database of one repository, below `BULKHEAD_HOME/git/`.
+#[derive(Debug)]
+pub struct Database<'a> {
+    options: &'a GitOptions,
+    url: Url,
+    transport: Transport,
+    folder: PathBuf,
+}
+
+impl<'a> Database<'a> {
+    /// The database of the repository at `url`. Nothing is made or read yet.
+    ///
+    /// # Errors
+    /// [`GitErrorKind::Transport`]: nothing protects the way to it.
+    pub fn open(options: &'a GitOptions, url: &Url) -> Result<Self, GitError> {
+        let refused = |message| GitError { kind: GitErrorKind::Transport, url: url.to_string(), message };
+        let transport = Transport::of(url).map_err(refused)?;
+        if transport == Transport::HttpLoopback && !options.allow_http_loopback {
+            return Err(refused("git repositories are not read over plain `http`".to_owned()));
+        }
+        let name = Digest::of(canonical_url(url).as_bytes()).to_string();
+        Ok(Self { options, url: url.clone(), transport, folder: options.home.join(GIT).join(name) })
+    }
+
+    /// How the repository is reached.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Brings what is `wanted` into the database.
+    ///
+    /// # Errors
+    /// The repository cannot be reached, has no such thing, or what arrives is refused.
+    pub fn fetch(&self, wanted: Wanted<'_>) -> Result<(), GitError> {
+        if self.options.offline {
+            return Err(self.error(GitErrorKind::Offline, "it would have to be fetched, and this is offline mode"));
+        }
+        let _lock = self.prepare()?;
+        let refspecs = refspecs(wanted);
+        let mut arguments = vec!["fetch", "--no-tags", "--force", "--no-write-fetch-head", "--no-recurse-submodules"];
+        arguments.extend(["--no-auto-maintenance", "--quiet"]);
+        if matches!(wanted, Wanted::Everything) || refspecs.len() > 1 {
+            arguments.push("--prune");
+        }
+        // Git itself reads a password in a URL, and shows it to nobody.
+        arguments.extend(["--", self.url.as_str()]);
+        arguments.extend(refspecs.iter().map(String::as_str));
+        let ended = self.run_fetch(&arguments, None)?;
+        if ended.success {
+            return Ok(());
+        }
+        let error = self.explain(wanted, &ended);
+        let over_http = matches!(self.transport, Transport::Https | Transport::HttpLoopback);
+        if error.kind == GitErrorKind::Authentication
+            && over_http
+            && let Some(answer) = credentials::ask(self.options, &self.url)
+        {
+            let ended = self.run_fetch(&arguments, Some(&answer.path().join("credentials")))?;
+            return if ended.success { Ok(()) } else { Err(self.explain(wanted, &ended)) };
+        }
+        Err(error)
+    }
+
+    fn run_fetch(&self, arguments: &[&str], credentials: Option<&Path>) -> Result<Ended, GitError> {
+        let mut run = self.run();
+        run.transport = Some(self.transport);
+        if self.transport == Transport::File {
+            run.read.extend(self.url.to_file_path());
+        }
+        if let Some(file) = credentials {
+            run.read.push(file.to_path_buf());
+            run.configuration.push(format!("credential.helper=store --file={}", file.display()));
+        }
+        let known_hosts = tempfile::NamedTempFile::new();
+        if self.transport == Transport::Ssh {
+            let mut file = known_hosts.map_err(|error| self.error(GitErrorKind::Program, &error.to_string()))?;
+            let lines: String = self.options.known_hosts.iter().map(|line| format!("{line}\n")).collect();
+            file.write_all(lines.as_bytes()).map_err(|error| self.error(GitErrorKind::Program, &error.to_string()))?;
+            run.read.push(file.path().to_path_buf());
+            run.environment.push(("GIT_SSH_COMMAND".to_owned(), self.ssh(file.path()).into()));
+            run.environment.push(("GIT_SSH_VARIANT".to_owned(), "ssh".into()));
+            if let Some(agent) = &self.options.ssh_agent {
+                run.environment.push(("SSH_AUTH_SOCK".to_owned(), agent.clone().into()));
+            }
+            if let Some(home) = &self.options.user_home {
+                run.environment.push(("HOME".to_owned(), home.clone().into()));
+            }
+            return run.collect(arguments).map(|(ended, _)| ended);
+        }
+        run.collect(arguments).map(|(ended, _)| ended)
+    }
+
+    /// How ssh is started. Only keys of hosts that the user knows are accepted, and nobody is asked anything.
+    fn ssh(&self, extra_known_hosts: &Path) -> String {
+        let own = "~/.ssh/known_hosts ~/.ssh/known_hosts2";
+        format!(
+            "/usr/bin/ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ForwardAgent=no \
+             -o ForwardX11=no -o ClearAllForwardings=yes -o PermitLocalCommand=no -o ControlMaster=no -o ControlPath=none \
+             -o 'UserKnownHostsFile={own} {}'",
+            extra_known_hosts.display()
+        )
+    }
+
+    /// The commit that `reference` named when it was last fetched; `None` if it named none.
+    ///
+    /// # Errors
+    /// A revision that could mean several commits, or a git that cannot be run.
+    pub fn resolve(&self, reference: &GitReference) -> Result<Option<ObjectId>, GitError> {
+        match reference {
+            GitReference::Rev(text) => self.resolve_revision(text.as_str()),
+            other => self.commit(&own_name(other)),
+        }
+    }
+
+    /// A revision is a whole or shortened commit id, a tag, or a full `refs/…`. If it can be read in two ways that lead to
+    /// different commits, it means neither.
+    fn resolve_revision(&self, text: &str) -> Result<Option<ObjectId>, GitError> {
+        if ObjectId::parse(text).is_ok() {
+            return self.commit(text);
+        }
+        if text.starts_with("refs/") {
+            return self.commit(&own_name(&GitReference::Rev(text.into())));
+        }
+        let mut commits: Vec<ObjectId> = self.commit(&format!("refs/bulkhead/tags/{text}"))?.into_iter().collect();
+        if (4..40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) && self.exists() {
+            let prefix = format!("--disambiguate={text}");
+            let (_, output) = self.run().collect(&["rev-parse", &prefix])?;
+            for id in String::from_utf8_lossy(&output).lines().take(100) {
+                commits.extend(self.commit(id)?);
+            }
+        }
+        commits.sort_unstable();
+        commits.dedup();
+        match commits.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(*one)),
+            many => {
+                let names: Vec<String> = many.iter().map(|commit| format!("`{commit}`")).collect();
+                let message = format!("revision `{text}` is ambiguous: it could mean {}", names.join(" or "));
+                Err(self.error(GitErrorKind::Ambiguous, &message))
+            }
+        }
+    }
+
+    /// Whether `commit` is in the database.
+    ///
+    /// # Errors
+    /// A git that cannot be run.
+    pub fn contains(&self, commit: ObjectId) -> Result<bool, GitError> {
+        Ok(self.commit(&commit.to_string())?.is_some())
+    }
+
+    /// Whether what `reference` named when it was last fetched has `commit` in its history.
+    ///
+    /// # Errors
+    /// A git that cannot be run.
+    pub fn leads_to(&self, reference: &GitReference, commit: ObjectId) -> Result<bool, GitError> {
+        let Some(tip) = self.resolve(reference)? else { return Ok(false) };
+        let (commit, tip) = (commit.to_string(), tip.to_string());
+        let (ended, _) = self.run().collect(&["merge-base", "--is-ancestor", "--end-of-options", &commit, &tip])?;
+        Ok(ended.success)
+    }
+
+    /// Whether any branch or tag that was fetched has `commit` in its history.
+    ///
+    /// # Errors
+    /// A git that cannot be run.
+    pub fn is_published(&self, commit: ObjectId) -> Result<bool, GitError> {
+        if !self.exists() {
+            return Ok(false);
+        }
+        let contains = format!("--contains={commit}");
+        let spaces = ["refs/bulkhead/heads/", "refs/bulkhead/tags/", "refs/bulkhead/HEAD"];
+        let mut arguments = vec!["for-each-ref", "--count=1", "--format=%(refname)", &contains, "--"];
+        arguments.extend(spaces);
+        let (ended, output) = self.run().collect(&arguments)?;
+        Ok(ended.success && !output.is_empty())
+    }
+
+    /// Hands the objects of `commit` to `read`: the commit, its tree and what the trees name, depth first, as
+    /// `git cat-file --batch` prints them.
+    ///
+    /// # Errors
+    /// git failed; `read` has noticed that something is missing.
+    pub fn objects<T>(
+        &self,
+        commit: ObjectId,
+        read: impl FnOnce(&mut dyn std::io::BufRead) -> T,
+    ) -> Result<T, GitError> {
+        objects::stream(&self.run(), commit, |reader: &mut BufReader<_>| read(reader))
+    }
+
+    /// The file at `path` in the tree of `commit`, of at most `limit` bytes; `None` if there is none.
+    ///
+    /// # Errors
+    /// A git that cannot be run, or a file that is larger.
+    pub fn file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Vec<u8>>, GitError> {
+        let mut content = Vec::new();
+        let object = format!("{commit}:{path}");
+        let ended = self.run().stream(&["cat-file", "blob", &object], Some(limit), |bytes| {
+            content.extend_from_slice(bytes);
+            true
+        })?;
+        Ok(ended.success.then_some(content))
+    }
+
+    /// The commit to which `name` (an id, or the full name of a reference of ours) peels.
+    fn commit(&self, name: &str) -> Result<Option<ObjectId>, GitError> {
+        if !self.exists() {
+            return Ok(None);
+        }
+        let peeled = format!("{name}^{{commit}}");
+        let (_, output) = self.run().collect(&["rev-parse", "--verify", "--quiet", "--end-of-options", &peeled])?;
+        Ok(std::str::from_utf8(&output).ok().and_then(|text| ObjectId::parse(text.trim()).ok()))
+    }
+
+    fn exists(&self) -> bool {
+        self.folder.join("objects").is_dir()
+    }
+
+    fn run(&self) -> Run<'_> {
+        Run {
+            options: self.options,
+            url: &self.url,
+            folder: &self.folder,
+            transport: None,
+            read: Vec::new(),
+            configuration: Vec::new(),
+            environment: Vec::<(String, OsString)>::new(),
+            stdin: None,
+        }
+    }
+
+    /// Makes the database if there is none, mends what it says of itself, and locks it against other processes.
+    fn prepare(&self) -> Result<File, GitError> {
+        let made = || -> std::io::Result<File> {
+            std::fs::create_dir_all(self.folder.join("objects"))?;
+            std::fs::create_dir_all(self.folder.join("refs"))?;
+            let lock = File::create(self.folder.with_extension("lock"))?;
+            lock.lock()?;
+            for (name, text) in [("HEAD", "ref: refs/heads/none\n"), ("config", CONFIG)] {
+                let path = self.folder.join(name);
+                if std::fs::read_to_string(&path).ok().as_deref() != Some(text) {
+                    let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+                    file.write_all(text.as_bytes())?;
+                    file.persist(&path).map_err(|error| error.error)?;
+                }
+            }
+            Ok(lock)
+        };
+        made().map_err(|error| {
+            self.error(GitErrorKind::Program, &format!("cannot prepare {}: {error}", self.folder.display()))
+        })
+    }
+
+    fn error(&self, kind: GitErrorKind, message: &str) -> GitError {
+        GitError { kind, url: self.url.to_string(), message: message.to_owned() }
+    }
+
+    /// What the end of a fetch means.
+    fn explain(&self, wanted: Wanted<'_>, ended: &Ended) -> GitError {
+        let said = ended.stderr.trim();
+        let any = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
+        let kind = if any(&["couldn't find remote ref", "not our ref", "unadvertised object"]) {
+            GitErrorKind::NotFound
+        } else if any(&[
+            "could not read Username",
+            "Authentication failed",
+            "terminal prompts disabled",
+            "Permission denied (pub",
+        ]) {
+            GitErrorKind::Authentication
+        } else if any(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
+            GitErrorKind::HostKey
+        } else if any(&["fsck error", "fatal: fsck", "index-pack failed", "unpack-objects", "hasDot", "pack signature"])
+        {
+            GitErrorKind::Refused
+        } else {
+            GitErrorKind::Fetch
+        };
+        let what = match (kind, wanted) {
+            (GitErrorKind::NotFound, Wanted::Reference(reference)) => match reference.key_and_name() {
+                Some((key, name)) => format!("failed to find {key} `{name}`"),
+                None => "failed to find its default branch".to_owned(),
+            },
+            (GitErrorKind::NotFound, Wanted::Commit(commit)) => format!("the commit {commit} is gone"),
+            (GitErrorKind::Refused, _) => "what it sent was refused".to_owned(),
+            _ => "it cannot be fetched".to_owned(),
+        };
+        self.error(kind, if said.is_empty() { what } else { format!("{what}\n{said}") }.as_str())
+    }
+}
+
+/// What has to be fetched for it.
+fn refspecs(wanted: Wanted<'_>) -> Vec<String> {
+    let all = || ALL.iter().map(|&spec| spec.to_owned()).collect();
+    match wanted {
+        Wanted::Everything => all(),
+        Wanted::Commit(commit) => vec![format!("+{commit}:refs/bulkhead/commit/{commit}")],
+        Wanted::Reference(reference) => match reference {
+            GitReference::DefaultBranch => vec![format!("+HEAD:{}", own_name(reference))],
+            GitReference::Branch(name) => vec![format!("+refs/heads/{name}:{}", own_name(reference))],
+            GitReference::Tag(name) => vec![format!("+refs/tags/{name}:{}", own_name(reference))],
+            GitReference::Rev(name) if name.as_str().starts_with("refs/") => {
+                vec![format!("+{name}:{}", own_name(reference))]
+            }
+            GitReference::Rev(_) => all(),
+        },
+    }
+}
+
+/// The name under which what one reference names is kept: a digest, since names could be in each other's way.
+fn own_name(reference: &GitReference) -> String {
+    let text = reference.key_and_name().map_or_else(|| "HEAD".to_owned(), |(key, name)| format!("{key} {name}"));
+    let digest = Digest::of(text.as_bytes()).to_string();
+    format!("refs/bulkhead/one/{}", digest.get(..32).unwrap_or(&digest))
+}

@@ -1,0 +1,257 @@
+//! One run of git, confined.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bulkhead_sandbox::{Level, LimitHit, Limits, Network, Process, Stdin, Stream, spawn};
+use bulkhead_schema::git::Transport;
+use url::Url;
+
+use crate::{GitError, GitErrorKind};
+
+/// How repositories are reached: the user's settings as values.
+#[derive(Debug, Clone)]
+pub struct GitOptions {
+    /// `BULKHEAD_HOME`
+    pub home: PathBuf,
+    /// The program, absolute; `None` if there is none, which matters only when one is needed.
+    pub program: Option<PathBuf>,
+    /// Nothing is asked of the network.
+    pub offline: bool,
+    /// `http://` to a literal loopback address is allowed.
+    pub allow_http_loopback: bool,
+    /// Certificates to trust instead of the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// `http.proxy` of the configuration.
+    pub proxy: Option<String>,
+    /// Proxy variables of the environment, by name.
+    pub proxy_environment: Vec<(String, String)>,
+    /// `net.ssh.known-hosts`: lines of an OpenSSH `known_hosts` file.
+    pub known_hosts: Vec<String>,
+    /// The user's home folder: for `~/.ssh` and for the user's credential helpers.
+    pub user_home: Option<PathBuf>,
+    /// The socket of the user's ssh agent.
+    pub ssh_agent: Option<PathBuf>,
+    /// How strong the confinement has to be.
+    pub level: Level,
+}
+
+/// The git of this machine: where systems keep it, before what `PATH` names. A project can change neither.
+pub fn find_program(search_path: &str, is_trusted: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let usual = ["/usr/bin", "/usr/local/bin", "/bin"].into_iter().map(PathBuf::from);
+    let named = search_path.split(':').map(PathBuf::from).filter(|folder| folder.is_absolute() && is_trusted(folder));
+    usual.chain(named).map(|folder| folder.join("git")).find(|program| program.is_file())
+}
+
+/// Configuration that every run gets. What stands here wins over what a database says; the user's and the system's files
+/// are not read at all.
+const CONFIGURATION: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.alternateRefsCommand=",
+    "core.bigFileThreshold=64m",
+    "credential.helper=",
+    "diff.external=",
+    "fetch.fsckObjects=true",
+    "fetch.recurseSubmodules=false",
+    "fetch.unpackLimit=1",
+    "fetch.writeCommitGraph=false",
+    "gc.auto=0",
+    "http.followRedirects=initial",
+    "http.sslVerify=true",
+    "http.lowSpeedLimit=10",
+    "http.lowSpeedTime=30",
+    "maintenance.auto=false",
+    "protocol.version=2",
+    "submodule.recurse=false",
+    "transfer.fsckObjects=true",
+];
+
+/// Flaws of old histories that do no harm: many known repositories have one of them, and git itself only warns.
+const FORGIVEN: &[&str] = &[
+    "badDate",
+    "badDateOverflow",
+    "badEmail",
+    "badFilemode",
+    "badTagName",
+    "badTimezone",
+    "gitattributesLarge",
+    "gitattributesLineLength",
+    "missingEmail",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "missingTaggerEntry",
+    "nulInCommit",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
+];
+
+/// What one run needs.
+pub(crate) struct Run<'a> {
+    pub(crate) options: &'a GitOptions,
+    /// The repository, for messages.
+    pub(crate) url: &'a Url,
+    /// The database.
+    pub(crate) folder: &'a Path,
+    /// `Some` for a fetch: then the network is there, and the database may be written.
+    pub(crate) transport: Option<Transport>,
+    /// More files that git may read.
+    pub(crate) read: Vec<PathBuf>,
+    /// More configuration.
+    pub(crate) configuration: Vec<String>,
+    /// More environment.
+    pub(crate) environment: Vec<(String, OsString)>,
+    pub(crate) stdin: Option<&'a File>,
+}
+
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) success: bool,
+    pub(crate) stderr: String,
+}
+
+impl Run<'_> {
+    /// Runs git and collects what it prints, which is bounded.
+    pub(crate) fn collect(&self, arguments: &[&str]) -> Result<(Ended, Vec<u8>), GitError> {
+        let mut stdout = Vec::new();
+        let ended = self.stream(arguments, Some(256 << 20), |bytes| {
+            stdout.extend_from_slice(bytes);
+            true
+        })?;
+        Ok((ended, stdout))
+    }
+
+    /// Runs git and hands over what it prints as it comes, until `output` says that it has enough.
+    pub(crate) fn stream(
+        &self,
+        arguments: &[&str],
+        output_bytes: Option<u64>,
+        mut output: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Ended, GitError> {
+        let process = self.process(arguments, output_bytes)?;
+        let failed =
+            |error: &dyn std::fmt::Display| self.error(GitErrorKind::Program, format!("cannot run git: {error}"));
+        let child = spawn(&process).map_err(|error| failed(&error))?;
+        let killer = child.killer().map_err(|error| failed(&error))?;
+        let mut stderr = Vec::new();
+        let exit = child
+            .wait_with(|stream, bytes| match stream {
+                Stream::Stdout if !output(bytes) => killer.kill(),
+                Stream::Stdout => {}
+                Stream::Stderr if stderr.len() < 64 << 10 => stderr.extend_from_slice(bytes),
+                Stream::Stderr => {}
+            })
+            .map_err(|error| failed(&error))?;
+        if let Some(limit) = exit.limit {
+            let what = match limit {
+                LimitHit::WallTime | LimitHit::CpuTime => "it takes too long",
+                LimitHit::Output => "it prints too much",
+                LimitHit::FileSize => "it is too large",
+            };
+            return Err(self.error(GitErrorKind::Refused, what.to_owned()));
+        }
+        Ok(Ended { success: exit.status.success(), stderr: String::from_utf8_lossy(&stderr).into_owned() })
+    }
+
+    pub(crate) fn error(&self, kind: GitErrorKind, message: String) -> GitError {
+        GitError { kind, url: self.url.to_string(), message }
+    }
+
+    fn process(&self, arguments: &[&str], output_bytes: Option<u64>) -> Result<Process, GitError> {
+        let Some(program) = &self.options.program else {
+            let message = "there is no `git` in the usual places or in PATH; install it to use git dependencies";
+            return Err(self.error(GitErrorKind::Program, message.to_owned()));
+        };
+        let mut process = Process::new(program);
+        process.level = self.options.level;
+        process.arguments = self.arguments(arguments);
+        process.environment = self.environment();
+        process.current_dir = PathBuf::from("/");
+        if let Some(file) = self.stdin {
+            process.stdin = Stdin::From(file.as_raw_fd());
+        }
+        process.read.clone_from(&self.read);
+        match self.transport {
+            None => process.read.push(self.folder.to_path_buf()),
+            Some(transport) => {
+                process.write.push(self.folder.to_path_buf());
+                process.read_if_present.extend(self.options.ca_bundle.clone());
+                if transport != Transport::File {
+                    process.network = Network::Host;
+                }
+                if transport == Transport::Ssh {
+                    process.read_if_present.extend(self.options.user_home.as_ref().map(|home| home.join(".ssh")));
+                    process.read_if_present.extend(self.options.ssh_agent.clone());
+                    process.read_if_present.push(PathBuf::from("/etc/ssh"));
+                }
+            }
+        }
+        process.limits = Limits {
+            wall_time: Some(Duration::from_secs(1800)),
+            memory_bytes: Some(4 << 30),
+            processes: Some(64),
+            file_size: Some(8 << 30),
+            output_bytes,
+            ..Limits::default()
+        };
+        Ok(process)
+    }
+
+    fn arguments(&self, arguments: &[&str]) -> Vec<OsString> {
+        let mut all: Vec<OsString> = Vec::new();
+        let mut git_dir = OsString::from("--git-dir=");
+        git_dir.push(self.folder);
+        all.push(git_dir);
+        all.push("--no-pager".into());
+        let forgiven = FORGIVEN.iter().map(|flaw| format!("fetch.fsck.{flaw}=ignore"));
+        let fixed = CONFIGURATION.iter().map(|&setting| setting.to_owned());
+        let certificates = self.options.ca_bundle.as_ref().map(|bundle| format!("http.sslCAInfo={}", bundle.display()));
+        let proxy = self.options.proxy.as_ref().map(|proxy| format!("http.proxy={proxy}"));
+        let settings = fixed.chain(forgiven).chain(certificates).chain(proxy).chain(self.configuration.iter().cloned());
+        for setting in settings {
+            all.extend(["-c".into(), setting.into()]);
+        }
+        all.extend(arguments.iter().map(OsString::from));
+        all
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let protocols = match self.transport {
+            None => "",
+            Some(Transport::Https) => "https",
+            Some(Transport::HttpLoopback) => "http",
+            Some(Transport::Ssh) => "ssh",
+            Some(Transport::File) => "file",
+        };
+        let fixed = [
+            ("PATH", "/usr/bin:/bin"),
+            ("HOME", "/nonexistent"),
+            ("LC_ALL", "C"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_SYSTEM", "/dev/null"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ATTR_NOSYSTEM", "1"),
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
+            ("GIT_NO_LAZY_FETCH", "1"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            ("GIT_PROTOCOL_FROM_USER", "0"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_ASKPASS", "/bin/false"),
+            ("SSH_ASKPASS", "/bin/false"),
+            ("GIT_ALLOW_PROTOCOL", protocols),
+        ];
+        let mut all: Vec<(OsString, OsString)> =
+            fixed.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        if self.transport == Some(Transport::Https) {
+            let proxies = self.options.proxy_environment.iter();
+            all.extend(proxies.map(|(name, value)| (name.into(), value.into())));
+        }
+        all.extend(self.environment.iter().map(|(name, value)| (name.into(), value.clone())));
+        all
+    }
+}
