@@ -330,6 +330,8 @@ fn tree() -> Command {
                 .num_args(1)
                 .help_heading(heading::PACKAGES),
         )
+        .arg(Arg::new("repeat-all").long("all").short('a').action(ArgAction::SetTrue).hide(true))
+        .args(["no-indent", "prefix-depth", "all-targets", "no-dev-dependencies"].map(|old| flag(old, "").hide(true)))
         .features()
         .platform(platform)
         .manifest_path()

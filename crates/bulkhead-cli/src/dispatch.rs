@@ -261,11 +261,7 @@ fn project_command(
             let metadata = bulkhead_ops::metadata::metadata(global, &options::metadata(arguments), &events)?;
             print(shell, &metadata)
         }
-        "tree" => {
-            let lines = bulkhead_ops::tree::tree(global, &options::tree(arguments)?, &events)?;
-            let lines: Vec<_> = lines.iter().map(|line| escaped_line(line)).collect();
-            if lines.is_empty() { Ok(()) } else { print(shell, &lines.join("\n")) }
-        }
+        "tree" => tree(arguments, global, shell, &events),
         "build" => build(Intent::Build, arguments, global, shell, &events),
         "check" => build(Intent::Check { test: false }, arguments, global, shell, &events),
         "run" => run_program(arguments, global, shell, &events),
@@ -287,6 +283,30 @@ fn project_command(
         }
         other => manifests::command(other, arguments, global, shell, &events)
             .unwrap_or_else(|| Err(Error::failure(format!("`{other}` is not available in this version")))),
+    }
+}
+
+/// Text that is printed at once.
+const CHUNK: usize = 64 << 10;
+
+/// A drawing can be longer than memory, so that it is printed piece by piece; whoever reads may stop.
+fn tree(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
+    let options = options::tree(arguments, shell)?;
+    let (mut text, mut failed) = (String::new(), None);
+    bulkhead_ops::tree::tree(global, &options, events, &mut |line| {
+        text.push_str(&escaped_line(line));
+        text.push('\n');
+        if text.len() >= CHUNK {
+            let part = std::mem::take(&mut text);
+            failed = shell.print(part.strip_suffix('\n').unwrap_or(&part)).err();
+        }
+        failed.is_none()
+    })?;
+    match failed {
+        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Some(error) => Err(Error::failure("failed to write to standard output").because(error)),
+        None if text.is_empty() => Ok(()),
+        None => print(shell, text.strip_suffix('\n').unwrap_or(&text)),
     }
 }
 

@@ -77,6 +77,19 @@ fn flag(matches: &ArgMatches, name: &str) -> bool {
     matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
 }
 
+const NOTHING_TO_INVERT: &str = "The `-i` flag requires a package name.
+
+The `-i` flag is used to inspect the reverse dependencies of a specific
+package. It will invert the tree and display the packages that depend on the
+given package.
+
+Note that in a workspace, by default it will only display the package's
+reverse dependencies inside the tree of the workspace member in the current
+directory. The --workspace flag can be used to extend it so that it will show
+the package's reverse dependencies across the entire workspace. The -p flag
+can be used to display the package's reverse dependencies only with the
+subtree of the package given to -p.";
+
 /// The values of an option that may come without one. Without one, it is a question that Cargo answers with the list of
 /// what could be named.
 fn named(matches: &ArgMatches, name: &str) -> Result<Vec<String>> {
@@ -89,7 +102,8 @@ fn named(matches: &ArgMatches, name: &str) -> Result<Vec<String>> {
         return Ok(values);
     }
     Err(Error::failure(match name {
-        "package" | "package2" | "invert" => format!(
+        "invert" => NOTHING_TO_INVERT.to_owned(),
+        "package" | "package2" => format!(
             "\"--{} <SPEC>\" requires a SPEC format value, which can be any package ID specifier in the dependency graph.",
             name.trim_end_matches('2')
         ),
@@ -307,23 +321,49 @@ pub(crate) fn metadata(matches: &ArgMatches) -> MetadataOptions {
     }
 }
 
-/// `tree`
-pub(crate) fn tree(matches: &ArgMatches) -> Result<TreeOptions> {
-    let duplicates = flag(matches, "duplicates");
-    Ok(TreeOptions {
+/// `tree`. Flags that Cargo had before are taken with a warning.
+pub(crate) fn tree(matches: &ArgMatches, shell: &Shell) -> Result<TreeOptions> {
+    let old = |name: &str, now: &str| {
+        let given = flag(matches, name);
+        if given {
+            shell.warning(&format!("the --{name} flag has {now}"));
+        }
+        given
+    };
+    let mut options = TreeOptions {
         packages: packages(matches)?,
         features: features(matches),
         platforms: named(matches, "target")?,
         edges: strings(matches, "edges"),
-        invert: strings(matches, "invert"),
+        invert: named(matches, "invert")?,
         prune: strings(matches, "prune"),
         depth: string(matches, "depth"),
         no_dedupe: flag(matches, "no-dedupe"),
-        duplicates,
+        duplicates: flag(matches, "duplicates"),
         ascii: string(matches, "charset").as_deref() == Some("ascii"),
         prefix: string(matches, "prefix").unwrap_or_else(|| "indent".to_owned()),
         format: string(matches, "format").unwrap_or_else(|| "{p}".to_owned()),
-    })
+    };
+    if flag(matches, "repeat-all") {
+        let message =
+            "the `cargo tree` --all flag has been changed to --no-dedupe, and may be removed in a future version";
+        shell.warning(message);
+        shell.help("if you are looking to display all workspace members, use the --workspace flag");
+        (options.no_dedupe, options.packages.workspace) = (true, true);
+    }
+    if old("no-indent", "been changed to --prefix=none") {
+        "none".clone_into(&mut options.prefix);
+    }
+    if old("prefix-depth", "been changed to --prefix=depth") {
+        "depth".clone_into(&mut options.prefix);
+    }
+    if old("all-targets", "been changed to --target=all") {
+        options.platforms = vec!["all".to_owned()];
+    }
+    if old("no-dev-dependencies", "changed to -e=no-dev") {
+        options.edges.push("no-dev".to_owned());
+    }
+    Ok(options)
 }
 
 /// `new` and `init`

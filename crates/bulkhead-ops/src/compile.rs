@@ -286,16 +286,21 @@ pub fn activated(
     let host =
         platform(&CompileKind::Host).ok_or_else(|| Error::failure("rustc said nothing about the host platform"))?;
     let options = FeatureOptions {
-        resolver: match project.workspace.resolver {
-            ResolverBehavior::V1 => FeatureResolver::One,
-            ResolverBehavior::V2 | ResolverBehavior::V3 => FeatureResolver::Two,
-        },
+        resolver: feature_resolver(project),
         host,
         targets: wanted.targets.iter().filter_map(platform).collect(),
         development: wanted.development,
         is_proc_macro,
     };
     features::activate(&locked.resolve, requested, &options).map_err(|error| Error::from(Diagnostic::from(error)))
+}
+
+/// How features are unified in this workspace.
+pub fn feature_resolver(project: &Project) -> FeatureResolver {
+    match project.workspace.resolver {
+        ResolverBehavior::V1 => FeatureResolver::One,
+        ResolverBehavior::V2 | ResolverBehavior::V3 => FeatureResolver::Two,
+    }
 }
 
 /// Whether tests, examples or benchmarks are built, which use the members' development dependencies.

@@ -23,4 +23,5 @@ mod resolving;
 mod shapes;
 mod snapshots;
 mod stage;
+mod trees;
 mod updating;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bulkhead_schema::ids::ShownSource;
-use bulkhead_schema::{DependencyKind, PackageId};
+use bulkhead_schema::{PackageId, Symbol};
+use bulkhead_workspace::Package;
 
-use super::graph::{Graph, Node, NodeIndex};
+use super::graph::{EdgeKind, Graph, NodeIndex, Subject};
 use crate::Error;
 use crate::error::Result;
 
@@ -66,7 +66,7 @@ enum Step {
     /// Go one level up.
     Out,
     /// All below a node is drawn.
-    Leave,
+    Leave(NodeIndex),
 }
 
 /// What is carried down the tree.
@@ -74,11 +74,14 @@ struct Pen<'a> {
     graph: &'a Graph<'a>,
     workspace: &'a BTreeSet<PackageId>,
     drawn: BTreeSet<NodeIndex>,
-    lines: Vec<String>,
     /// For each level above: whether more siblings follow.
     levels: Vec<bool>,
-    path: Vec<NodeIndex>,
+    path: BTreeSet<NodeIndex>,
+    paper: &'a mut Paper<'a>,
 }
+
+/// Takes line after line, as a drawing without deduplication can be longer than memory. Says whether it wants more.
+pub type Paper<'p> = dyn FnMut(&str) -> bool + 'p;
 
 impl Drawing {
     /// Understands `--format`.
@@ -88,65 +91,75 @@ impl Drawing {
     }
 
     /// One tree below each root, separated by empty lines.
-    pub(super) fn draw(&self, graph: &Graph<'_>, roots: &[NodeIndex], workspace: &BTreeSet<PackageId>) -> Vec<String> {
-        let (drawn, lines, levels, path) = Default::default();
-        let mut pen = Pen { graph, workspace, drawn, lines, levels, path };
+    pub(super) fn draw<'a>(
+        &self,
+        graph: &'a Graph<'a>,
+        roots: &[NodeIndex],
+        workspace: &'a BTreeSet<PackageId>,
+        paper: &'a mut Paper<'a>,
+    ) {
+        let (drawn, levels, path) = Default::default();
+        let mut pen = Pen { graph, workspace, drawn, levels, path, paper };
         for (position, root) in roots.iter().enumerate() {
-            if position > 0 {
-                pen.lines.push(String::new());
+            if (position > 0 && !(pen.paper)("")) || !self.node(*root, &mut pen) {
+                return;
             }
-            self.node(*root, &mut pen);
         }
-        pen.lines
     }
 
-    /// Draws a node and all below it. The steps to come stand on a stack of their own: a graph may be deeper than the
-    /// thread's stack.
-    fn node(&self, root: NodeIndex, pen: &mut Pen<'_>) {
+    /// Draws a node and all below it; says whether more is wanted. The steps to come stand on a stack of their own: a
+    /// graph may be deeper than the thread's stack.
+    fn node(&self, root: NodeIndex, pen: &mut Pen<'_>) -> bool {
         let mut steps = vec![Step::Node(root)];
         while let Some(step) = steps.pop() {
-            match step {
+            let more = match step {
                 Step::Node(index) => {
-                    if self.one(index, pen) {
-                        pen.path.push(index);
-                        steps.push(Step::Leave);
+                    let (more, below) = self.one(index, pen);
+                    if below {
+                        pen.path.insert(index);
+                        steps.push(Step::Leave(index));
                         steps.extend(self.below(index, pen).into_iter().rev());
                     }
+                    more
                 }
                 Step::Title(title) => {
                     let start: String = pen.levels.iter().map(|more| self.column(*more)).collect();
-                    pen.lines.push(format!("{start}{title}"));
+                    (pen.paper)(&format!("{start}{title}"))
                 }
-                Step::In(more) => pen.levels.push(more),
-                Step::Out => drop(pen.levels.pop()),
-                Step::Leave => drop(pen.path.pop()),
+                Step::In(more) => {
+                    pen.levels.push(more);
+                    true
+                }
+                Step::Out => pen.levels.pop().is_some(),
+                Step::Leave(index) => pen.path.remove(&index),
+            };
+            if !more {
+                return false;
             }
         }
+        true
     }
 
-    /// Draws the line of one node; says whether what it depends on follows.
-    fn one(&self, index: NodeIndex, pen: &mut Pen<'_>) -> bool {
-        let node = pen.graph.get(index);
+    /// Draws the line of one node; says whether more is wanted, and whether what it depends on follows.
+    fn one(&self, index: NodeIndex, pen: &mut Pen<'_>) -> (bool, bool) {
         // A cycle (through development dependencies) is cut even without deduplication.
         let again = pen.path.contains(&index) || (!pen.drawn.insert(index) && !self.no_dedupe);
         let mut line = self.line_start(&pen.levels);
-        line.push_str(&self.text(node));
-        if again && !node.edges.is_empty() {
+        line.push_str(&self.text(index, pen.graph));
+        if again && !pen.graph.get(index).edges.is_empty() {
             line.push_str(" (*)");
         }
-        pen.lines.push(line);
-        !again
+        ((pen.paper)(&line), !again)
     }
 
     fn below(&self, index: NodeIndex, pen: &Pen<'_>) -> Vec<Step> {
         let mut steps = Vec::new();
-        for kind in [DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development] {
+        for kind in [EdgeKind::Normal, EdgeKind::Build, EdgeKind::Development, EdgeKind::Feature] {
             let edges = pen.graph.get(index).edges.iter();
             let all: Vec<_> = edges.filter(|(edge, _)| *edge == kind).map(|(_, to)| *to).collect();
             let below: Vec<_> = all.iter().copied().filter(|to| self.shows(*to, pen)).collect();
-            // `--depth workspace` keeps the title of a section that it empties, as `cargo tree` does.
-            let titled = !below.is_empty() || (self.depth == Depth::Workspace && !all.is_empty());
-            if let (Some(title), Prefix::Indent, true) = (title(kind), self.prefix, titled) {
+            // `--depth` keeps the title of a section that it empties, as `cargo tree` does.
+            if let (Some(title), Prefix::Indent, false) = (title(kind), self.prefix, all.is_empty()) {
                 steps.push(Step::Title(title));
             }
             let last = below.len().saturating_sub(1);
@@ -161,7 +174,7 @@ impl Drawing {
         match self.depth {
             Depth::Unlimited => true,
             Depth::Levels(most) => pen.levels.len() < most,
-            Depth::Workspace => pen.workspace.contains(&pen.graph.get(to).package.id),
+            Depth::Workspace => pen.graph.package(to).is_none_or(|package| pen.workspace.contains(&package.id)),
         }
     }
 
@@ -182,73 +195,75 @@ impl Drawing {
         }
     }
 
-    fn text(&self, node: &Node<'_>) -> String {
-        let details = &node.package.details;
-        let piece = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Package => package_text(node),
-            Piece::License => details.license.clone().unwrap_or_default(),
-            Piece::Repository => details.repository.clone().unwrap_or_default(),
-            Piece::Features => {
-                let names: Vec<&str> = node.features.iter().map(|feature| feature.as_str()).collect();
-                names.join(",")
+    fn text(&self, index: NodeIndex, graph: &Graph<'_>) -> String {
+        let (package, features) = match &graph.get(index).subject {
+            Subject::Package { package, features, .. } => (*package, *features),
+            Subject::Feature { of, name, by_command_line } => {
+                let package = graph.package(*of).map(|package| package.id.name().as_str()).unwrap_or_default();
+                let mark = if *by_command_line { " (command-line)" } else { "" };
+                return format!("{package} feature \"{name}\"{mark}");
             }
-            Piece::Library => node.package.library().map(|target| target.crate_name()).unwrap_or_default(),
         };
-        self.format.iter().map(piece).collect()
+        self.format.iter().map(|piece| piece_text(piece, package, features)).collect()
     }
 }
 
-fn package_text(node: &Node<'_>) -> String {
-    let id = node.package.id;
-    let mut text = format!("{} v{}", id.name(), id.version());
-    if node.package.is_proc_macro() {
-        text.push_str(" (proc-macro)");
+fn piece_text(piece: &Piece, package: &Package, features: &BTreeSet<Symbol>) -> String {
+    match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Package => package_text(package),
+        Piece::License => package.details.license.clone().unwrap_or_default(),
+        Piece::Repository => package.details.repository.clone().unwrap_or_default(),
+        Piece::Features => features.iter().map(|feature| feature.as_str()).collect::<Vec<_>>().join(","),
+        Piece::Library => package.library().map(|target| target.crate_name()).unwrap_or_default(),
     }
-    match id.source().local_path() {
-        Some(path) => text.push_str(&format!(" ({})", path.display())),
-        None if id.source().is_crates_io() => {}
-        None if id.source().is_registry() => {
-            text.push_str(&format!(" (registry `{}`)", id.source().registry_name()));
-        }
-        None => text.push_str(&format!(" ({})", ShownSource(id.source()))),
-    }
-    text
 }
 
-fn title(kind: DependencyKind) -> Option<&'static str> {
+fn package_text(package: &Package) -> String {
+    let text = package.id.to_string();
+    let named = format!("{} v{}", package.id.name(), package.id.version());
+    match text.strip_prefix(&named) {
+        Some(source) if package.is_proc_macro() => format!("{named} (proc-macro){source}"),
+        _ => text,
+    }
+}
+
+fn title(kind: EdgeKind) -> Option<&'static str> {
     match kind {
-        DependencyKind::Normal => None,
-        DependencyKind::Build => Some("[build-dependencies]"),
-        DependencyKind::Development => Some("[dev-dependencies]"),
+        EdgeKind::Normal | EdgeKind::Feature => None,
+        EdgeKind::Build => Some("[build-dependencies]"),
+        EdgeKind::Development => Some("[dev-dependencies]"),
     }
 }
 
+/// Reads `--format`: `{p}` and the like stand for what is known of a package, `{{` and `}}` for braces.
 fn parse(format: &str) -> Result<Vec<Piece>> {
-    let mut pieces = Vec::new();
-    let mut rest = format;
-    while let Some((text, after)) = rest.split_once('{') {
-        if !text.is_empty() {
-            pieces.push(Piece::Text(text.to_owned()));
+    let invalid = |reason: String| Error::failure(format!("tree format `{format}` not valid")).because(reason);
+    let (mut pieces, mut text, mut rest) = (Vec::new(), String::new(), format);
+    while let Some(brace) = rest.find(['{', '}']) {
+        text.push_str(&rest[..brace]);
+        rest = &rest[brace..];
+        if let Some(after) = rest.strip_prefix("{{").or_else(|| rest.strip_prefix("}}")) {
+            text.push_str(&rest[..1]);
+            rest = after;
+            continue;
         }
-        let (word, after) = after.split_once('}').ok_or_else(|| {
-            Error::failure(format!("tree format `{format}` not valid")).because("a `{` is not closed")
-        })?;
+        let Some(inside) = rest.strip_prefix('{') else { return Err(invalid("unexpected '}'".to_owned())) };
+        let length = inside.find(|c: char| !c.is_alphanumeric()).unwrap_or(inside.len());
+        let (word, after) = inside.split_at(length);
+        let after = after.strip_prefix('}').ok_or_else(|| invalid("expected '}'".to_owned()))?;
+        pieces.push(Piece::Text(std::mem::take(&mut text)));
         pieces.push(match word {
-            "p" => Piece::Package,
-            "l" => Piece::License,
-            "r" => Piece::Repository,
-            "f" => Piece::Features,
+            "p" | "package" => Piece::Package,
+            "l" | "license" => Piece::License,
+            "r" | "repository" => Piece::Repository,
+            "f" | "features" => Piece::Features,
             "lib" => Piece::Library,
-            other => {
-                return Err(Error::failure(format!("tree format `{format}` not valid"))
-                    .because(format!("unsupported pattern `{other}`: use p, l, r, f or lib")));
-            }
+            other => return Err(invalid(format!("unsupported pattern `{other}`"))),
         });
         rest = after;
     }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest.to_owned()));
-    }
+    text.push_str(rest);
+    pieces.push(Piece::Text(text));
     Ok(pieces)
 }

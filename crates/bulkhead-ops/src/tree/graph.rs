@@ -1,19 +1,24 @@
-//! The graph to be drawn: packages with the features they have, and who leads to whom for what.
+//! The graph to be drawn: packages and features, and who leads to whom for what.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bulkhead_resolver::{ActivatedFeatures, FeaturesFor, Resolve};
+use bulkhead_resolver::{ActivatedFeatures, FeaturesFor, MemberFeatures, Resolve};
 use bulkhead_schema::platform::Cfg;
-use bulkhead_schema::{Dependency, DependencyKind, PackageId, Symbol};
+use bulkhead_schema::{Dependency, DependencyKind, FeatureValue, PackageId, Symbol};
+use bulkhead_unit_graph::CompileKind;
 use bulkhead_workspace::Package;
 
-/// Which kinds of dependency are drawn.
-#[derive(Debug, Clone, Copy, Default)]
+/// What is drawn.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Edges {
     pub(super) normal: bool,
     pub(super) build: bool,
     pub(super) development: bool,
+    /// Features as nodes of their own.
+    pub(super) features: bool,
+    /// Dependencies on procedural macros.
+    pub(super) macros: bool,
 }
 
 impl Edges {
@@ -26,91 +31,241 @@ impl Edges {
     }
 }
 
+/// For what a node leads to another. In the order in which they are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum EdgeKind {
+    Normal,
+    Build,
+    Development,
+    /// A feature leads to its package and to what it switches on.
+    Feature,
+}
+
+impl From<DependencyKind> for EdgeKind {
+    fn from(kind: DependencyKind) -> Self {
+        match kind {
+            DependencyKind::Normal => Self::Normal,
+            DependencyKind::Build => Self::Build,
+            DependencyKind::Development => Self::Development,
+        }
+    }
+}
+
 /// Position of a node in a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeIndex(usize);
 
-/// A package with one set of features: with resolver 2 a package may be there twice.
-pub(super) struct Node<'a> {
-    pub(super) package: &'a Package,
-    pub(super) features: &'a BTreeSet<Symbol>,
-    /// Sorted by kind, then package.
-    pub(super) edges: Vec<(DependencyKind, NodeIndex)>,
+/// What stands in a line.
+pub(super) enum Subject<'a> {
+    /// A package with one set of features, for one platform: it may be there several times.
+    Package { package: &'a Package, features: &'a BTreeSet<Symbol>, platform: CompileKind },
+    /// A feature that somebody asks for.
+    Feature { of: NodeIndex, name: Symbol, by_command_line: bool },
 }
 
-/// Packages and edges.
+/// A line and where it leads.
+pub(super) struct Node<'a> {
+    pub(super) subject: Subject<'a>,
+    /// Sorted as they are drawn.
+    pub(super) edges: Vec<(EdgeKind, NodeIndex)>,
+}
+
+/// Packages, features and edges.
 pub(super) struct Graph<'a> {
     nodes: Vec<Node<'a>>,
+    packages: BTreeMap<(PackageId, &'a BTreeSet<Symbol>, CompileKind), NodeIndex>,
+    features: BTreeMap<(NodeIndex, Symbol), NodeIndex>,
 }
+
+/// The platforms' names and properties.
+pub(super) type Platforms<'a> = BTreeMap<CompileKind, (&'a str, &'a [Cfg])>;
 
 /// What a [`Graph`] is built from.
-struct Input<'a, 'b> {
-    resolve: &'a Resolve,
-    features: &'a ActivatedFeatures,
-    packages: &'a BTreeMap<PackageId, Arc<Package>>,
-    edges: &'b Edges,
-    platforms: Option<&'b [(&'b str, &'b [Cfg])]>,
-    members: &'b [PackageId],
+pub(super) struct Input<'a, 'b> {
+    pub(super) resolve: &'a Resolve,
+    pub(super) features: &'a ActivatedFeatures,
+    pub(super) packages: &'a BTreeMap<PackageId, Arc<Package>>,
+    pub(super) edges: Edges,
+    /// The platforms that are compiled for.
+    pub(super) targets: &'b [CompileKind],
+    /// By these, dependencies are left out; `None` for none.
+    pub(super) platforms: Option<&'b Platforms<'b>>,
+    /// Where it begins, and what is asked of each.
+    pub(super) members: &'b [(PackageId, MemberFeatures)],
 }
 
-type Key<'a> = (PackageId, &'a BTreeSet<Symbol>);
+/// A package, and as what it is built.
+type Place = (PackageId, FeaturesFor, CompileKind);
+
+/// The packages that a package's dependencies lead to, by the name that its manifest gives them; whether the dependency
+/// is optional.
+type Named = BTreeMap<(NodeIndex, Symbol), BTreeSet<(NodeIndex, bool)>>;
 
 impl<'a> Graph<'a> {
-    /// What `members` lead to. `platforms` restricts dependencies to those that apply to one of them.
-    pub(super) fn build(
-        members: &[PackageId],
-        resolve: &'a Resolve,
-        features: &'a ActivatedFeatures,
-        packages: &'a BTreeMap<PackageId, Arc<Package>>,
-        edges: &Edges,
-        platforms: Option<&[(&str, &[Cfg])]>,
-    ) -> Self {
-        let input = Input { resolve, features, packages, edges, platforms, members };
-        let mut graph = Self { nodes: Vec::new() };
-        let mut known: BTreeMap<Key<'a>, NodeIndex> = BTreeMap::new();
-        let mut pending: Vec<(PackageId, FeaturesFor)> = members.iter().map(|id| (*id, FeaturesFor::Target)).collect();
-        let mut seen = BTreeSet::new();
-        let mut links = Vec::new();
-        while let Some(place) = pending.pop() {
-            if !seen.insert(place) {
-                continue;
-            }
-            let Some(from) = graph.node(place, &input, &mut known) else { continue };
-            for (kind, to) in input.dependencies(place) {
-                if let Some(index) = graph.node(to, &input, &mut known) {
-                    links.push((from, kind, index));
-                    pending.push(to);
-                }
+    /// What the members lead to.
+    pub(super) fn build(input: &Input<'a, '_>) -> Self {
+        let mut graph = Self { nodes: Vec::new(), packages: BTreeMap::new(), features: BTreeMap::new() };
+        let links = graph.visit(input);
+        let mut named = Named::new();
+        for (from, dependencies) in links {
+            for (declared, place) in dependencies {
+                let Some(to) = graph.find(input, place) else { continue };
+                named.entry((from, declared.name_in_manifest())).or_default().insert((to, declared.optional));
+                graph.link(from, declared, to, input.edges.features);
             }
         }
-        for (from, kind, to) in links {
-            graph.nodes[from.0].edges.push((kind, to));
+        if input.edges.features {
+            graph.ask(input, &named);
+            graph.expand(&named);
         }
         graph.sort();
         graph
     }
 
-    fn node(
-        &mut self,
-        place: (PackageId, FeaturesFor),
-        input: &Input<'a, '_>,
-        known: &mut BTreeMap<Key<'a>, NodeIndex>,
-    ) -> Option<NodeIndex> {
-        let (id, _) = place;
-        let features = input.features.features.get(&place)?;
-        let package = input.packages.get(&id)?;
-        let next = NodeIndex(self.nodes.len());
-        let index = *known.entry((id, features)).or_insert(next);
-        if index == next {
-            self.nodes.push(Node { package, features, edges: Vec::new() });
+    /// Adds the packages, in the order in which Cargo comes by them: features are drawn in that order.
+    fn visit(&mut self, input: &Input<'a, '_>) -> Vec<(NodeIndex, Vec<(&'a Dependency, Place)>)> {
+        let mut pending: Vec<Place> = Vec::new();
+        for (id, _) in input.members.iter().rev() {
+            pending.extend(input.targets.iter().rev().map(|kind| (*id, FeaturesFor::Target, *kind)));
         }
-        Some(index)
+        let mut links = Vec::new();
+        while let Some(place) = pending.pop() {
+            let Some((package, features)) = input.package(place) else { continue };
+            let key = (place.0, features, place.2);
+            if self.packages.contains_key(&key) {
+                continue;
+            }
+            let index = self.add(Subject::Package { package, features, platform: place.2 });
+            self.packages.insert(key, index);
+            let dependencies = input.dependencies(place);
+            pending.extend(dependencies.iter().rev().map(|(_, place)| *place));
+            links.push((index, dependencies));
+        }
+        links
+    }
+
+    fn add(&mut self, subject: Subject<'a>) -> NodeIndex {
+        self.nodes.push(Node { subject, edges: Vec::new() });
+        NodeIndex(self.nodes.len() - 1)
+    }
+
+    fn find(&self, input: &Input<'a, '_>, place: Place) -> Option<NodeIndex> {
+        let (_, features) = input.package(place)?;
+        self.packages.get(&(place.0, features, place.2)).copied()
+    }
+
+    fn link(&mut self, from: NodeIndex, declared: &Dependency, to: NodeIndex, by_features: bool) {
+        let kind = EdgeKind::from(declared.kind);
+        let default = declared.default_features.then(|| Symbol::new("default"));
+        let wanted: Vec<Symbol> = default.into_iter().chain(declared.features.iter().copied()).collect();
+        if !by_features || wanted.is_empty() {
+            self.edge(from, kind, to);
+            return;
+        }
+        for feature in wanted {
+            let feature = self.feature(to, feature);
+            self.edge(from, kind, feature);
+        }
+    }
+
+    fn edge(&mut self, from: NodeIndex, kind: EdgeKind, to: NodeIndex) {
+        self.nodes[from.0].edges.push((kind, to));
+    }
+
+    /// The node of a feature, which leads to its package.
+    fn feature(&mut self, of: NodeIndex, name: Symbol) -> NodeIndex {
+        if let Some(known) = self.features.get(&(of, name)) {
+            return *known;
+        }
+        let index = self.add(Subject::Feature { of, name, by_command_line: false });
+        self.edge(index, EdgeKind::Feature, of);
+        self.features.insert((of, name), index);
+        index
+    }
+
+    /// The features that the command line asks of the members.
+    fn ask(&mut self, input: &Input<'a, '_>, named: &Named) {
+        for (id, wanted) in input.members {
+            for kind in input.targets {
+                let Some(member) = self.find(input, (*id, FeaturesFor::Target, *kind)) else { continue };
+                let mut values: Vec<FeatureValue> = wanted.features.iter().copied().collect();
+                if wanted.all {
+                    let known = input.resolve.nodes.get(id).into_iter().flat_map(|node| node.summary.features.keys());
+                    values.extend(known.map(|name| FeatureValue::Feature(*name)));
+                }
+                if wanted.default {
+                    values.push(FeatureValue::Feature(Symbol::new("default")));
+                }
+                for value in values {
+                    for node in self.meant(member, value, named) {
+                        self.mark(node);
+                    }
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, feature: NodeIndex) {
+        if let Subject::Feature { by_command_line, .. } = &mut self.nodes[feature.0].subject {
+            *by_command_line = true;
+        }
+    }
+
+    /// The features that a value in a feature of `package` switches on.
+    fn meant(&mut self, package: NodeIndex, value: FeatureValue, named: &Named) -> Vec<NodeIndex> {
+        match value {
+            FeatureValue::Feature(name) => vec![self.feature(package, name)],
+            FeatureValue::Dependency(_) => Vec::new(),
+            FeatureValue::DependencyFeature { dependency, feature, weak } => {
+                let mut found = Vec::new();
+                for (to, optional) in named.get(&(package, dependency)).into_iter().flatten() {
+                    if *optional && !weak {
+                        found.push(self.feature(package, dependency));
+                    }
+                    found.push(self.feature(*to, feature));
+                }
+                found
+            }
+        }
+    }
+
+    /// Follows every feature that somebody asks for to those that it switches on.
+    fn expand(&mut self, named: &Named) {
+        let mut next = 0;
+        while let Some(node) = self.nodes.get(next) {
+            let from = NodeIndex(next);
+            next += 1;
+            let Subject::Feature { of, name, .. } = node.subject else { continue };
+            let Subject::Package { package, .. } = &self.nodes[of.0].subject else { continue };
+            let values = package.summary.features.get(&name).cloned().unwrap_or_default();
+            for value in values {
+                for to in self.meant(of, value, named) {
+                    self.edge(from, EdgeKind::Feature, to);
+                }
+            }
+        }
+    }
+
+    /// The nodes in the order in which they are drawn: packages before features, by name and version.
+    fn ranks(&self) -> Vec<usize> {
+        let key = |index: usize| match &self.nodes[index].subject {
+            Subject::Package { package, features, platform } => (Some((package.id, *features, *platform)), None),
+            Subject::Feature { of, name, .. } => (None, Some((*of, *name))),
+        };
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by_cached_key(|index| {
+            let (package, feature) = key(*index);
+            (package.is_none(), package, feature)
+        });
+        let mut ranks = vec![0; order.len()];
+        order.into_iter().enumerate().for_each(|(rank, index)| ranks[index] = rank);
+        ranks
     }
 
     fn sort(&mut self) {
-        let keys: Vec<_> = self.nodes.iter().map(|node| (node.package.id, node.features.clone())).collect();
+        let ranks = self.ranks();
         for node in &mut self.nodes {
-            node.edges.sort_by(|a, b| (order(a.0), &keys[a.1.0]).cmp(&(order(b.0), &keys[b.1.0])));
+            node.edges.sort_by_key(|(kind, to)| (*kind, ranks[to.0]));
             node.edges.dedup();
         }
     }
@@ -134,9 +289,18 @@ impl<'a> Graph<'a> {
         self.sort();
     }
 
-    /// Forgets edges to packages that `unwanted` names.
-    pub(super) fn prune(&mut self, unwanted: &dyn Fn(PackageId) -> bool) {
-        let gone: Vec<bool> = self.nodes.iter().map(|node| unwanted(node.package.id)).collect();
+    /// The package that a node is.
+    pub(super) fn package(&self, index: NodeIndex) -> Option<&'a Package> {
+        match &self.nodes[index.0].subject {
+            Subject::Package { package, .. } => Some(package),
+            Subject::Feature { .. } => None,
+        }
+    }
+
+    /// Forgets edges to the packages `unwanted`.
+    pub(super) fn prune(&mut self, unwanted: &BTreeSet<PackageId>) {
+        let gone = |index| self.package(NodeIndex(index)).is_some_and(|package| unwanted.contains(&package.id));
+        let gone: Vec<bool> = (0..self.nodes.len()).map(gone).collect();
         for node in &mut self.nodes {
             node.edges.retain(|(_, to)| !gone[to.0]);
         }
@@ -144,70 +308,70 @@ impl<'a> Graph<'a> {
 
     /// The nodes of some packages, in their order.
     pub(super) fn nodes_of(&self, packages: &BTreeSet<PackageId>) -> Vec<NodeIndex> {
-        let mut found: Vec<_> =
-            (0..self.nodes.len()).filter(|i| packages.contains(&self.nodes[*i].package.id)).collect();
-        found.sort_by_key(|i| (self.nodes[*i].package.id, self.nodes[*i].features.clone()));
-        found.into_iter().map(NodeIndex).collect()
-    }
-
-    /// Every package.
-    pub(super) fn packages(&self) -> impl Iterator<Item = PackageId> {
-        self.nodes.iter().map(|node| node.package.id).collect::<BTreeSet<_>>().into_iter()
+        // The map has them in that order.
+        self.packages.iter().filter(|((id, ..), _)| packages.contains(id)).map(|(_, index)| *index).collect()
     }
 
     /// Packages whose name occurs with several versions or sources, or that are built with several sets of features.
-    pub(super) fn duplicates(&self) -> Vec<PackageId> {
-        let mut by_name: BTreeMap<_, Vec<PackageId>> = BTreeMap::new();
-        for node in &self.nodes {
-            by_name.entry(node.package.id.name()).or_default().push(node.package.id);
+    pub(super) fn duplicates(&self) -> BTreeSet<PackageId> {
+        let mut by_name: BTreeMap<_, BTreeSet<(PackageId, &BTreeSet<Symbol>)>> = BTreeMap::new();
+        for (id, features, _) in self.packages.keys() {
+            by_name.entry(id.name()).or_default().insert((*id, features));
         }
-        by_name.into_values().filter(|ids| ids.len() > 1).flatten().collect()
+        by_name.into_values().filter(|found| found.len() > 1).flatten().map(|(id, _)| id).collect()
     }
 }
 
-/// Normal dependencies come first, then build, then development, as `cargo tree` lists them.
-fn order(kind: DependencyKind) -> u8 {
-    match kind {
-        DependencyKind::Normal => 0,
-        DependencyKind::Build => 1,
-        DependencyKind::Development => 2,
+impl<'a> Input<'a, '_> {
+    fn package(&self, (id, purpose, _): Place) -> Option<(&'a Package, &'a BTreeSet<Symbol>)> {
+        Some((self.packages.get(&id)?, self.features.features.get(&(id, purpose))?))
     }
-}
 
-impl Input<'_, '_> {
     /// Where a package's active dependencies lead.
-    fn dependencies(&self, (id, purpose): (PackageId, FeaturesFor)) -> Vec<(DependencyKind, (PackageId, FeaturesFor))> {
-        let Some(node) = self.resolve.nodes.get(&id) else { return Vec::new() };
+    fn dependencies(&self, place: Place) -> Vec<(&'a Dependency, Place)> {
+        let Some(node) = self.resolve.nodes.get(&place.0) else { return Vec::new() };
         let mut found = Vec::new();
         for edge in &node.dependencies {
-            for declared in edge.declared.iter().filter(|declared| self.is_active(id, purpose, declared)) {
-                let place = (edge.id, self.purpose_of(edge.id, purpose, declared.kind));
-                found.push((declared.kind, place));
+            let is_macro = self.packages.get(&edge.id).is_some_and(|package| package.is_proc_macro());
+            if is_macro && !self.edges.macros {
+                continue;
+            }
+            for declared in edge.declared.iter().filter(|declared| self.is_active(place, declared)) {
+                found.push((declared, self.place_of(edge.id, is_macro, place, declared.kind)));
             }
         }
         found
     }
 
-    fn is_active(&self, id: PackageId, purpose: FeaturesFor, dependency: &Dependency) -> bool {
+    fn is_active(&self, (id, purpose, kind): Place, dependency: &Dependency) -> bool {
         let optional = || {
             let active = self.features.dependencies.get(&(id, purpose));
             active.is_some_and(|names| names.contains(&dependency.name_in_manifest()))
         };
+        // A build script runs here, whatever it builds for.
+        let kind = if dependency.kind == DependencyKind::Build { CompileKind::Host } else { kind };
         let applies = || match (&dependency.platform, self.platforms) {
-            (Some(platform), Some(platforms)) => platforms.iter().any(|(triple, cfg)| platform.matches(triple, cfg)),
+            (Some(platform), Some(known)) => {
+                known.get(&kind).is_some_and(|(triple, cfg)| platform.matches(triple, cfg))
+            }
             _ => true,
         };
-        let member = dependency.kind != DependencyKind::Development || self.members.contains(&id);
-        self.edges.wants(dependency.kind) && member && applies() && (!dependency.optional || optional())
+        let of_member = || self.members.iter().any(|(member, _)| *member == id);
+        self.edges.wants(dependency.kind)
+            && (dependency.kind != DependencyKind::Development || of_member())
+            && applies()
+            && (!dependency.optional || optional())
     }
 
-    /// Build dependencies and proc macros, and what they need, are for the host if features are kept apart at all.
-    fn purpose_of(&self, to: PackageId, from: FeaturesFor, kind: DependencyKind) -> FeaturesFor {
-        let is_macro = self.packages.get(&to).is_some_and(|package| package.is_proc_macro());
-        let host = from == FeaturesFor::Host || kind == DependencyKind::Build || is_macro;
-        match host && self.features.features.contains_key(&(to, FeaturesFor::Host)) {
+    /// Build dependencies and proc macros, and what they need, are for the host, and have features of their own if
+    /// features are kept apart at all.
+    fn place_of(&self, to: PackageId, is_macro: bool, from: Place, kind: DependencyKind) -> Place {
+        let host = kind == DependencyKind::Build || is_macro;
+        let wants_host = host || from.1 == FeaturesFor::Host;
+        let purpose = match wants_host && self.features.features.contains_key(&(to, FeaturesFor::Host)) {
             true => FeaturesFor::Host,
             false => FeaturesFor::Target,
-        }
+        };
+        (to, purpose, if host { CompileKind::Host } else { from.2 })
     }
 }
