@@ -35,7 +35,7 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .subcommands(all().into_iter().chain(manifests::all()).map(|command| finish(command, program)))
 }
 
-fn all() -> [Command; 18] {
+fn all() -> [Command; 19] {
     [
         build(),
         check(),
@@ -43,6 +43,7 @@ fn all() -> [Command; 18] {
         completions(),
         explain(),
         fetch(),
+        vendor(),
         generate_lockfile(),
         help(),
         init(),
@@ -245,6 +246,24 @@ fn fetch() -> Command {
     Command::new("fetch")
         .about("Fetch dependencies of a package from the network")
         .platform("Fetch dependencies for the target triple")
+        .manifest_path()
+}
+
+fn vendor() -> Command {
+    let path = Arg::new("path").value_name("PATH").help("Where to vendor crates (`vendor` by default)");
+    let sync = Arg::new("tomls")
+        .value_name("TOML")
+        .long("sync")
+        .short('s')
+        .help("Additional `Cargo.toml` to sync and vendor")
+        .action(ArgAction::Append);
+    Command::new("vendor")
+        .about("Vendor all dependencies for a project locally")
+        .arg(flag("no-delete", "Don't delete older crates in the vendor directory"))
+        .arg(sync)
+        .arg(flag("respect-source-config", "Respect `[source]` config in `.cargo/config`"))
+        .arg(flag("versioned-dirs", "Always include version in subdir name"))
+        .arg(path)
         .manifest_path()
 }
 

@@ -15,7 +15,7 @@ use clap::ArgMatches;
 use clap::error::ErrorKind as ClapError;
 
 use crate::commands::command_line;
-use crate::escape::escaped_line;
+use crate::escape::{escaped, escaped_line};
 use crate::recall::Recall;
 use crate::render::Renderer;
 use crate::shell::{ColorChoice, Shell, Verbosity};
@@ -119,7 +119,7 @@ fn answer(error: &clap::Error, shell: &Shell) -> i32 {
         return i32::from(shell.print(text.trim_end()).is_err());
     }
     // The parser's own styles are not used: what the user typed is in the text and has to be escaped.
-    shell.line(crate::escape::escaped(rendered.to_string().trim_end()).as_ref());
+    shell.line(escaped(rendered.to_string().trim_end()).as_ref());
     1
 }
 
@@ -248,6 +248,10 @@ fn project_command(
     let events = |event| renderer.event(event);
     match name {
         "new" | "init" => bulkhead_ops::new::new(global, &options::new(arguments, name == "init")?, &events),
+        "vendor" => {
+            let configuration = bulkhead_ops::vendor::vendor(global, &options::vendor(arguments), &events)?;
+            configuration.iter().try_for_each(|text| print(shell, &escaped(text.trim_end())))
+        }
         "fetch" => bulkhead_ops::fetch::fetch(global, &options::platforms(arguments)?, &events),
         "generate-lockfile" => {
             bulkhead_ops::update::generate_lockfile(global, arguments.get_flag("ignore-rust-version"), &events)

@@ -9,6 +9,7 @@ use bulkhead_ops::options::{
     CleanOptions, CompileOptions, ExplainOptions, FeatureOptions, GlobalOptions, Intent, LockOptions, MessageFormat,
     MetadataOptions, NameFilter, NewOptions, PackageOptions, Place, TargetFilter, TreeOptions, UpdateOptions,
 };
+use bulkhead_ops::vendor::VendorOptions;
 use bulkhead_ops::{Error, ErrorKind};
 use clap::ArgMatches;
 
@@ -272,6 +273,17 @@ pub(crate) fn clean(matches: &ArgMatches) -> Result<CleanOptions> {
         doc: flag(matches, "doc"),
         dry_run: flag(matches, "dry-run"),
     })
+}
+
+/// `vendor`. Paths are as the user wrote them.
+pub(crate) fn vendor(matches: &ArgMatches) -> VendorOptions {
+    VendorOptions {
+        path: string(matches, "path").map_or_else(|| PathBuf::from("vendor"), PathBuf::from),
+        versioned_dirs: flag(matches, "versioned-dirs"),
+        no_delete: flag(matches, "no-delete"),
+        sync: strings(matches, "tomls").into_iter().map(PathBuf::from).collect(),
+        respect_source_config: flag(matches, "respect-source-config"),
+    }
 }
 
 /// `fetch --target`

@@ -112,6 +112,14 @@ impl Config {
         Self { root: BTreeMap::new(), environment, current_dir }
     }
 
+    /// The same without what files and `--config` say under `key`, one of the outermost ones.
+    #[must_use]
+    pub fn without(&self, key: &str) -> Self {
+        let mut config = self.clone();
+        config.root.remove(key);
+        config
+    }
+
     /// The folder in which the command runs.
     pub fn current_dir(&self) -> &Path {
         &self.current_dir

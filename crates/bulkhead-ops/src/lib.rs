@@ -49,6 +49,7 @@ pub mod tree;
 pub mod trust;
 pub mod trusted_files;
 pub mod update;
+pub mod vendor;
 pub mod verify;
 
 pub use error::{Error, ErrorKind};

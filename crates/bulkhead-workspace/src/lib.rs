@@ -11,7 +11,9 @@ pub mod edit;
 pub mod files;
 pub mod load;
 pub mod metadata;
+mod normalized;
 pub mod package;
+mod package_files;
 mod path;
 pub mod profile;
 pub mod target;
@@ -22,7 +24,9 @@ pub use load::{
     load_local, load_package, load_repository,
 };
 pub use metadata::{metadata_json, package_id_spec};
+pub use normalized::normalized_manifest;
 pub use package::{Package, PackageDetails};
+pub use package_files::package_files;
 pub use path::{normalize, relative};
 pub use profile::{DebugInfo, Lto, PanicStrategy, Profile, ProfileRequest, Profiles, Strip};
 pub use target::{CrateType, Edition, Target, TargetKind};

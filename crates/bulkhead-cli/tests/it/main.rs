@@ -25,3 +25,4 @@ mod snapshots;
 mod stage;
 mod trees;
 mod updating;
+mod vendoring;

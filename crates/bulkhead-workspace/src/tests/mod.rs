@@ -1,5 +1,6 @@
 //! Fixtures are one string: `//- /path` opens a file. What comes out is printed as text, to be compared.
 
+mod normalized;
 mod packages;
 mod profiles;
 mod repositories;

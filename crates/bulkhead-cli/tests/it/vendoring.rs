@@ -1,0 +1,192 @@
+//! `vendor`: the same folder, the same lines, whichever of the two programs wrote them.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use bulkhead_test_support::{CrateBuilder, Entry};
+
+use crate::stage::{Stage, Twins, WORKSPACE};
+
+/// Every file and link below `folder`: its content, and whether it may be executed.
+pub(crate) fn tree(folder: &Path) -> BTreeMap<String, (String, bool)> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![folder.to_owned()];
+    while let Some(path) = pending.pop() {
+        let Ok(entries) = std::fs::read_dir(&path) else { continue };
+        for entry in entries.map(Result::unwrap) {
+            let path = entry.path();
+            let kind = entry.file_type().unwrap();
+            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+            if kind.is_dir() {
+                found.insert(format!("{name}/"), Default::default());
+                pending.push(path);
+            } else {
+                let content = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
+                let executable = entry.metadata().unwrap().permissions().mode() & 0o111 != 0;
+                found.insert(name, (content, executable && !kind.is_symlink()));
+            }
+        }
+    }
+    found
+}
+
+impl Twins {
+    /// Both vendor with the same arguments, and have the same folder and say the same.
+    #[track_caller]
+    fn vendor(&self, arguments: &[&str]) {
+        let all: Vec<&str> =
+            ["vendor", "--respect-source-config"].into_iter().chain(arguments.iter().copied()).collect();
+        let (theirs, ours) = self.run(&all);
+        assert_eq!(self.bulkhead.neutral(&ours.stdout), self.cargo.neutral(&theirs.stdout), "{theirs}{ours}");
+        let lines = |stage: &Stage, text: &str| {
+            let text = stage.neutral(text);
+            // Where a package was copied from is each program's own business.
+            let line = |line: &str| match (line.rfind(" ([HOME]"), line.find(") to ")) {
+                (Some(from), Some(to)) => format!("{}{}", &line[..from], &line[to + 1..]),
+                _ => line.to_owned(),
+            };
+            let mut lines: Vec<String> = text.lines().map(line).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(lines(&self.bulkhead, &ours.stderr), lines(&self.cargo, &theirs.stderr), "{theirs}{ours}");
+        let both = ["vendor", "third/party"].map(|folder| {
+            let of = |stage: &Stage| tree(&stage.project.path(folder));
+            (of(&self.bulkhead), of(&self.cargo))
+        });
+        for (ours, theirs) in both {
+            assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+            for (path, content) in &ours {
+                assert_eq!(content, &theirs[path], "{path}");
+            }
+        }
+    }
+}
+
+/// [`WORKSPACE`] with another version of `plain`, and a package whose archive has everything in it.
+fn twins() -> Twins {
+    let twins = Twins::new(WORKSPACE);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.registry.publish(
+            CrateBuilder::new("full", "1.0.0+build.7")
+                .dependency("plain", "2")
+                .file(".gitignore", "x")
+                .file("src/.gitattributes", "x")
+                .file(".cargo-ok", "{}")
+                .file("src/.cargo-checksum.json", "{\"files\":{}}")
+                .file(".hidden/a", "x")
+                .file("src/lib.rs", "")
+                .file("a.orig", "x")
+                .file("b.rej", "x")
+                .file("Cargo.toml.orig", "x")
+                .file("sub/Cargo.toml", "[package]\nname = \"sub\"\nversion = \"1.0.0\"\n")
+                .file("target/x", "x")
+                .file("with space/ü.txt", "x"),
+        );
+        stage.project.edit("app/Cargo.toml", "derive-it = \"0.3\"", "derive-it = \"0.3\"\nfull = \"1\"");
+    }
+    twins
+}
+
+#[test]
+fn vendored_folders_are_cargos() {
+    let twins = twins();
+    twins.vendor(&[]);
+    // Again, over what is there, and over what does not belong there.
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.write("vendor/junk/file", "x");
+        stage.project.write("vendor/file", "x");
+        stage.project.write("vendor/.hidden", "x");
+        stage.project.write("vendor/test-tool/extra", "x");
+        stage.project.write("vendor/plain-1.1.0/extra", "x");
+    }
+    twins.vendor(&["--no-delete"]);
+    twins.vendor(&[]);
+    twins.vendor(&["--versioned-dirs", "third/party"]);
+    twins.vendor(&["--versioned-dirs", "third/party", "--offline", "--locked"]);
+    twins.vendor(&["-q"]);
+    twins.vendor(&["--frozen"]);
+}
+
+#[test]
+fn vendor_without_anything_to_vendor() {
+    let twins = Twins::new("//- /Cargo.toml\n[package]\nname = \"alone\"\nversion = \"0.1.0\"\n//- /src/lib.rs\n");
+    twins.vendor(&[]);
+    assert!(!twins.bulkhead.project.path("vendor").exists());
+    twins.same_output(&["vendor", "-q"]);
+    let twins = Twins::new(WORKSPACE);
+    let (_, ours) = twins.run(&["vendor", "--respect-source-config", "--locked"]);
+    assert!(ours.stderr.contains("--locked was passed"), "{ours}");
+}
+
+#[test]
+fn further_workspaces_are_synced() {
+    let twins = twins();
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.write("other/Cargo.toml", "[package]\nname = \"other\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\noptional-user = { version = \"0.1\", features = [\"with-plain\"] }\n[workspace]\n");
+        stage.project.write("other/src/lib.rs", "");
+    }
+    twins.vendor(&["-s", "other/Cargo.toml"]);
+    assert!(twins.bulkhead.project.path("vendor/optional-user").exists());
+    twins.vendor(&["--sync", "other/Cargo.toml", "--manifest-path", "app/Cargo.toml"]);
+}
+
+/// What one program vendored, the other builds from.
+#[test]
+fn each_reads_what_the_other_vendored() {
+    let twins = twins();
+    let (theirs, ours) = twins.run(&["vendor", "--respect-source-config"]);
+    twins.cargo.project.write(".cargo/config.toml", theirs.stdout);
+    twins.bulkhead.project.write(".cargo/config.toml", ours.stdout);
+    let (by_cargo, by_us) = (&twins.cargo, &twins.bulkhead);
+    by_cargo.bulkhead(&["trust"]).assert_success();
+    by_us.bulkhead(&["trust"]).assert_success();
+    let reads = by_cargo.bulkhead(&["run", "--frozen"]);
+    let read = by_us.cargo(&["run", "--frozen"]);
+    reads.assert_success();
+    read.assert_success();
+    assert_eq!(reads.stdout, read.stdout);
+    by_us.bulkhead(&["run", "--frozen"]).assert_success();
+    by_us.bulkhead(&["verify"]).assert_success();
+}
+
+#[test]
+fn a_hostile_archive_is_not_vendored() {
+    let twins = Twins::new(
+        "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\n[dependencies]\nhostile = \"1\"\n//- /src/lib.rs\n",
+    );
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        let link = Entry::symlink("hostile-1.0.0/src/out.rs", "/etc/hostname");
+        stage.registry.publish(CrateBuilder::new("hostile", "1.0.0").file("src/lib.rs", "").entry(link));
+    }
+    let ours = twins.bulkhead.bulkhead(&["vendor", "--respect-source-config"]);
+    ours.assert_code(104);
+    assert!(!twins.bulkhead.project.path("vendor").exists(), "{ours}");
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_not_emptied() {
+    // Cargo removes the workspace itself.
+    let stage = Stage::new(WORKSPACE);
+    let theirs = stage.cargo(&["vendor", "--respect-source-config", "."]);
+    assert!(!stage.project.path("Cargo.toml").exists(), "{theirs}");
+    // And what a link in the repository leads to.
+    let stage = Stage::new(WORKSPACE);
+    let precious = stage.project.outside().join("precious");
+    std::fs::create_dir(&precious).unwrap();
+    std::fs::write(precious.join("thesis.txt"), "x").unwrap();
+    symlink(&precious, stage.project.path("vendor")).unwrap();
+    let ours = stage.bulkhead(&["vendor", "--respect-source-config"]);
+    ours.assert_code(102);
+    assert!(precious.join("thesis.txt").exists(), "{ours}");
+    for folder in [".", "..", "app", "vendor/../.."] {
+        stage.bulkhead(&["vendor", "--respect-source-config", folder]).assert_code(102);
+    }
+    assert!(stage.project.path("app/src/main.rs").exists());
+    stage.cargo(&["vendor", "--respect-source-config"]).assert_success();
+    assert!(!precious.join("thesis.txt").exists());
+    // The benign twin: a folder elsewhere that the user names.
+    std::fs::remove_file(stage.project.path("vendor")).unwrap();
+    stage.bulkhead(&["vendor", "--respect-source-config", precious.to_str().unwrap()]).assert_success();
+}
