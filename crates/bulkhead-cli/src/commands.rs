@@ -6,6 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
 
 use crate::arguments::{COMMON, SharedArguments as _, Words, flag, global, heading, option, optional_option};
+use crate::registry_commands;
 
 /// The whole command line, for the program name `program` (`bulkhead` or `cargo`).
 pub(crate) fn command_line(program: &'static str) -> Command {
@@ -30,9 +31,10 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .arg(flag("list", "List installed commands"))
         .arg(option("explain", "CODE", "Provide a detailed explanation of a rustc error message"));
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
+    let commands = all().into_iter().chain(manifests::all()).chain(registry_commands::commands());
     global(command)
         .arg(directory.help("Change to DIRECTORY before doing anything"))
-        .subcommands(all().into_iter().chain(manifests::all()).map(|command| finish(command, program)))
+        .subcommands(commands.map(|command| finish(command, program)))
 }
 
 fn all() -> [Command; 19] {

@@ -19,7 +19,7 @@ use crate::escape::{escaped, escaped_line};
 use crate::recall::Recall;
 use crate::render::Renderer;
 use crate::shell::{ColorChoice, Shell, Verbosity};
-use crate::{interrupt, options, place, render, report, version};
+use crate::{interrupt, options, place, registry_commands, render, report, version};
 
 /// How often an alias may lead to another.
 const MAX_ALIASES: usize = 8;
@@ -276,6 +276,7 @@ fn project_command(
             }
             bulkhead_ops::run::test(global, &options, interrupt::watch()?.as_ref(), &events)
         }
+        "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
         "clean" => clean(arguments, global, shell, &events),
         "trust" => trust(arguments, global, shell, &events),
         "verify" => {

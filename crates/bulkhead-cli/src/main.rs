@@ -11,6 +11,7 @@ mod interrupt;
 mod options;
 mod place;
 mod recall;
+mod registry_commands;
 mod render;
 mod report;
 mod shell;

@@ -55,6 +55,8 @@ pub(crate) const NOTE: Style = AnsiColor::BrightCyan.on_default().bold();
 pub(crate) struct Shell {
     verbosity: Verbosity,
     color: bool,
+    /// Whether results are coloured.
+    result_color: bool,
     width: Option<usize>,
     /// Whether a progress line stands below the last line.
     progress: Mutex<Option<String>>,
@@ -71,8 +73,19 @@ impl Shell {
             ColorChoice::Never => false,
             ColorChoice::Auto => anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never,
         };
+        let result_color = match choice {
+            ColorChoice::Auto => anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never,
+            _ => color,
+        };
         let width = stderr.is_terminal().then(crate::terminal::width).flatten();
-        Self { verbosity, color, width, progress: Mutex::default(), transcript: Mutex::new(Some(Answer::default())) }
+        Self {
+            verbosity,
+            color,
+            result_color,
+            width,
+            progress: Mutex::default(),
+            transcript: Mutex::new(Some(Answer::default())),
+        }
     }
 
     /// How much is said.
@@ -113,6 +126,14 @@ impl Shell {
     pub(crate) fn note(&self, message: &str) {
         if self.verbosity != Verbosity::Quiet {
             self.labelled("note", NOTE, message);
+        }
+    }
+
+    /// `note: …` about a command that could be run next, not with `-q`.
+    pub(crate) fn note_about_command(&self, before: &str, command: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            let (label, command) = (self.paint(STATUS, "note"), self.paint(NOTE, command));
+            self.line(&format!("{label}: {} `{command}`", escaped_line(before)));
         }
     }
 
@@ -202,6 +223,12 @@ impl Shell {
         self.remember(Stream::Output, &[text, "\n"]);
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{text}")
+    }
+
+    /// `text` in `style` for a result, where results are coloured.
+    pub(crate) fn paint_result(&self, style: Style, text: &str) -> String {
+        let text = escaped_line(text);
+        if self.result_color { format!("{style}{text}{style:#}") } else { text.into_owned() }
     }
 
     /// `text` in `style` where colours are shown.

@@ -134,6 +134,8 @@ pub const KEYS: &[Key] = &[
     key("registries.*.secret-key-subject", String, IdentityAndNetwork),
     key("registries.*.credential-provider", Command, IdentityAndNetwork),
     key("registries.*.protocol", String, IdentityAndNetwork),
+    // Bulkhead's own: which other servers may see the token.
+    key("registries.*.token-origins", List, IdentityAndNetwork),
     key("registry.index", String, IdentityAndNetwork),
     key("registry.default", String, IdentityAndNetwork),
     checked("registry.global-min-publish-age", String, Harmless, Check::PublishAge),

@@ -209,11 +209,15 @@ impl Config {
         let table = |name: &str| self.item(name).and_then(Item::as_table).into_iter().flat_map(|table| table.values());
         let registries = table("registries").filter_map(|item| string_in(item, "index"));
         let sources = table("source").filter_map(|item| string_in(item, "registry"));
-        let variables = self
-            .environment
-            .iter()
-            .filter(|(name, _)| name.strip_prefix("CARGO_REGISTRIES_").is_some_and(|rest| rest.ends_with("_INDEX")));
-        registries.chain(sources).chain(variables.map(|(_, value)| value.as_str())).collect()
+        registries.chain(sources).chain(self.registry_variables().map(|(_, index)| index)).collect()
+    }
+
+    /// The registries that `CARGO_REGISTRIES_NAME_INDEX` define, as `(NAME, INDEX)`, the name in upper case.
+    pub fn registry_variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().filter_map(|(variable, index)| {
+            let name = variable.strip_prefix("CARGO_REGISTRIES_")?.strip_suffix("_INDEX")?;
+            Some((name, index.as_str()))
+        })
     }
 
     /// The registry `name`: `[registries.NAME]`; for `crates-io`, `[registry]` as well.

@@ -6,18 +6,25 @@ use std::time::Duration;
 use bulkhead_source::{Client, ClientOptions, Proxy};
 
 use crate::configuration::Configuration;
+use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::options::GlobalOptions;
 
 /// Set to `1`, it lets registries be read over plain HTTP from a literal loopback address: for tests and local mirrors.
 pub const ALLOW_HTTP_LOOPBACK: &str = "BULKHEAD_ALLOW_HTTP_LOOPBACK";
 
-/// The HTTP client. Nothing is connected before the first request.
+/// The HTTP client, with the user's tokens. Nothing is connected before the first request.
 pub fn client(global: &GlobalOptions, configuration: &Configuration) -> Result<Client> {
+    let tokens = Credentials::new(global, configuration).authorize();
+    Ok(Client::new(options(global, configuration)?).with_tokens(tokens))
+}
+
+/// How servers are reached.
+pub fn options(global: &GlobalOptions, configuration: &Configuration) -> Result<ClientOptions> {
     let (http, net) = (configuration.config.http()?, configuration.config.net()?);
     let defaults = ClientOptions::default();
     let place = &global.place;
-    Ok(Client::new(ClientOptions {
+    Ok(ClientOptions {
         offline: global.lock.offline || net.offline,
         user_agent: http.user_agent.unwrap_or(defaults.user_agent),
         proxy: http.proxy.map_or(Proxy::System, Proxy::Explicit),
@@ -28,5 +35,5 @@ pub fn client(global: &GlobalOptions, configuration: &Configuration) -> Result<C
         multiplexing: http.multiplexing.unwrap_or(true),
         allow_http_loopback: place.variable(ALLOW_HTTP_LOOPBACK) == Some("1"),
         ..defaults
-    }))
+    })
 }

@@ -91,7 +91,7 @@ fn report_ignored(ignored: &[IgnoredKey], events: &dyn Fn(Event)) {
 
 /// The folder that bounds the upward search: the repository, else the outermost folder with a manifest, as long as
 /// every folder on the way belongs to the user.
-fn project_root(disk: &Disk, current_dir: &Path) -> PathBuf {
+pub(crate) fn project_root(disk: &Disk, current_dir: &Path) -> PathBuf {
     let mut root = current_dir;
     for folder in current_dir.ancestors().take_while(|folder| disk.check_ownership(folder).is_ok()) {
         if disk.exists(&folder.join(".git")) {

@@ -161,7 +161,7 @@ fn download(
     for &id in ids {
         let checksum = digest_of(locked, id)?.to_string();
         match locked.sources.archive(id, &checksum)? {
-            Archive::Remote(url) => requests.push(DownloadRequest { id, url }),
+            Archive::Remote(request) => requests.push(request),
             Archive::Local { registry, bytes } => {
                 let message = format!("{} v{} (registry `{}`)", id.name(), id.version(), registry.display());
                 events(Event::Status { verb: "Unpacking", message });

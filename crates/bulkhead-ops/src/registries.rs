@@ -35,6 +35,30 @@ pub fn required(configuration: &Configuration, name: &str) -> Result<SourceId> {
     Ok(named(configuration, name).map_err(Error::failure)?.ok_or_else(unknown)?.called(name))
 }
 
+/// The registry that `--registry` or `--index` names, else `registry.default`, else the public one.
+///
+/// # Errors
+/// Nothing defines it, or the public one is replaced: then it has to be named, so that nobody is misled.
+pub fn chosen(configuration: &Configuration, name: Option<&str>, index: Option<&str>) -> Result<SourceId> {
+    if let Some(index) = index {
+        return SourceId::registry(index).map_err(|error| Error::failure(error.to_string()));
+    }
+    let default = configuration.config.string("registry.default")?;
+    let chosen = name.map(str::to_owned).or(default.map(|default| default.value));
+    if let Some(name) = chosen {
+        return required(configuration, &name);
+    }
+    let source = SourceId::crates_io();
+    if let Some(replacement) = configuration.config.sources()?.replacement(source)? {
+        return Err(Error::failure(format!(
+            "crates-io is replaced with non-remote-registry source registry `{}`;\ninclude `--registry crates-io` to \
+             use crates.io",
+            replacement.name
+        )));
+    }
+    Ok(source)
+}
+
 /// The registries of which manifests and configuration speak.
 pub fn known(project: &Project) -> BTreeSet<SourceId> {
     let workspace = &project.workspace;

@@ -12,7 +12,7 @@ use bulkhead_config::{Place, Replacement, SourceTable};
 use bulkhead_resolver::Registry;
 use bulkhead_schema::index::{IndexFile, VersionEntry};
 use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, SourceKind, Summary};
-use bulkhead_source::{Client, Fetched, LocalRegistry, SourceError, SparseIndex};
+use bulkhead_source::{Client, DownloadRequest, Fetched, LocalRegistry, SourceError, SparseIndex};
 use bulkhead_store::Store;
 use bulkhead_trust::Digest;
 use bulkhead_workspace::Package;
@@ -43,7 +43,7 @@ pub enum Need {
 /// How the packages of one source are found.
 enum Reader {
     /// Index files over HTTP, one per package.
-    Sparse(SparseIndex),
+    Sparse(Box<SparseIndex>),
     /// Index files and archives in a folder.
     Local(LocalRegistry),
     /// Unpacked packages in a folder.
@@ -68,8 +68,8 @@ impl Reader {
 
 /// Where an archive is.
 pub enum Archive {
-    /// At this address.
-    Remote(String),
+    /// To be asked for.
+    Remote(DownloadRequest),
     /// In a local registry.
     Local {
         /// The registry's folder.
@@ -190,10 +190,7 @@ impl<'a> Sources<'a> {
     pub fn archive(&mut self, id: PackageId, checksum: &str) -> Result<Archive> {
         let client = self.client;
         match self.reader(id.source())? {
-            Reader::Sparse(index) => {
-                let config = index.config(client).map_err(source_error)?;
-                Ok(Archive::Remote(SparseIndex::download_url(&config, id, checksum)))
-            }
+            Reader::Sparse(index) => Ok(Archive::Remote(index.download(client, id, checksum).map_err(source_error)?)),
             Reader::Local(registry) => {
                 Ok(Archive::Local { registry: registry.root().to_owned(), bytes: registry.archive(id) })
             }
@@ -255,7 +252,7 @@ impl<'a> Sources<'a> {
             SourceKind::Git(_) if source == place => return Ok(Reader::Git(None)),
             _ => return Err(unsupported(source)),
         };
-        index.map(Reader::Sparse).map_err(source_error)
+        index.map(|index| Reader::Sparse(Box::new(index))).map_err(source_error)
     }
 
     /// Loads what their sources have under the names in `wanted`. Returns how many were new.
@@ -429,7 +426,10 @@ impl Registry for Sources<'_> {
 /// A failed request, with what to do about it.
 pub fn source_error(error: SourceError) -> Error {
     use bulkhead_source::ErrorKind as SourceKind;
-    let SourceError { kind, url, message } = error;
+    let SourceError { kind, url, message, challenge: _ } = error;
+    if kind == SourceKind::Unauthorized {
+        return Error::failure(message).because(format!("asked by `{url}`"));
+    }
     let failure = match kind {
         SourceKind::Protocol | SourceKind::TooLarge | SourceKind::RefusedAddress => {
             Error::new(ErrorKind::Verification, format!("refused what `{url}` answered"))

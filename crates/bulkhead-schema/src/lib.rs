@@ -8,8 +8,10 @@
 //!
 //! Start with [`ids`], then [`manifest`].
 
+pub mod api;
 pub mod build_script;
 pub mod config;
+pub mod credential;
 pub mod dependency;
 pub mod diagnostic;
 pub mod edit_distance;

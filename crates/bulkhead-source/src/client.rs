@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bulkhead_schema::SourceId;
+use bulkhead_schema::credential::Secret;
 use url::Url;
 
 use crate::{ErrorKind, SourceError, url_rules};
@@ -71,9 +73,25 @@ pub enum Proxy {
     Explicit(String),
 }
 
+/// What opens a registry that answers only to those whom it knows.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// What it wants to see.
+    pub token: Secret,
+    /// Seconds since 1970 after which the token is of no use.
+    pub expires: Option<u64>,
+    /// Other servers that may see the token (`https://host[:port]`), because the user says that they are the registry's.
+    pub origins: Vec<String>,
+}
+
+/// Hands out the token for the registry with this index, told how the registry asked for it (see
+/// [`SourceError::challenge`]).
+pub type Authorize = dyn Fn(SourceId, &[String]) -> Result<Grant, SourceError> + Send + Sync;
+
 /// Connections to servers. Cheap to make: threads, TLS and certificates are set up at the first request.
 pub struct Client {
     options: ClientOptions,
+    authorize: Option<Box<Authorize>>,
     connected: OnceLock<Result<Connected, SourceError>>,
 }
 
@@ -109,7 +127,17 @@ impl Drop for Connected {
 impl Client {
     /// A client that will follow `options`.
     pub fn new(options: ClientOptions) -> Self {
-        Self { options, connected: OnceLock::new() }
+        Self { options, authorize: None, connected: OnceLock::new() }
+    }
+
+    /// The same, with somebody to ask for tokens.
+    #[must_use]
+    pub fn with_tokens(self, authorize: Box<Authorize>) -> Self {
+        Self { authorize: Some(authorize), ..self }
+    }
+
+    pub(crate) fn authorize(&self) -> Option<&Authorize> {
+        self.authorize.as_deref()
     }
 
     /// How it reaches servers.

@@ -10,15 +10,17 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::request::{Answer, Get, get};
-use crate::{Client, ClientOptions, ErrorKind, SourceError, url_rules};
+use crate::{Authorization, Client, ClientOptions, ErrorKind, SourceError, url_rules};
 
 /// One archive to fetch.
 #[derive(Debug, Clone)]
 pub struct DownloadRequest {
     /// Which package it should hold.
     pub id: PackageId,
-    /// Where it is, as [`crate::SparseIndex::download_url`] says.
+    /// Where it is, as [`crate::SparseIndex::download`] says.
     pub url: String,
+    /// Who asks.
+    pub authorization: Authorization,
 }
 
 /// How far downloads have come. Written while they run, to be read by whoever draws a progress bar.
@@ -116,7 +118,7 @@ async fn drive(
             let begun = Arc::new(Notify::new());
             let tell = Arc::clone(&begun);
             running.spawn(async move {
-                let result = archive(&http, &options, &request.url, &progress, &tell).await;
+                let result = archive(&http, &options, &request, &progress, &tell).await;
                 progress.finished.fetch_add(1, Ordering::Relaxed);
                 tell.notify_one();
                 (request.id, result)
@@ -145,21 +147,22 @@ async fn drive(
 async fn archive(
     http: &reqwest::Client,
     options: &ClientOptions,
-    url: &str,
+    wanted: &DownloadRequest,
     progress: &Progress,
     begun: &Notify,
 ) -> Result<Vec<u8>, SourceError> {
-    let parsed = url_rules::check(url, options.allow_http_loopback)?;
+    let parsed = url_rules::check(&wanted.url, options.allow_http_loopback)?;
     let request = Get {
         url: &parsed,
         validators: Validators::default(),
+        authorization: wanted.authorization.header(),
         compressed: false,
         limit: options.max_crate_size,
         deadline: DEADLINE,
         progress: Some(progress),
         begun: Some(begun),
     };
-    match get(http, options, request).await? {
+    match get(http, options, request).await.map_err(|error| wanted.authorization.explain(error))? {
         Answer::Body { bytes, .. } => Ok(bytes),
         Answer::NotFound | Answer::NotModified => Err(SourceError::new(
             ErrorKind::NotFound,

@@ -34,11 +34,13 @@ pub struct SourceError {
     pub url: String,
     /// What happened, one sentence without a full stop.
     pub message: String,
+    /// Where the server wants to know who asks: how, as `www-authenticate: VALUE`.
+    pub challenge: Vec<String>,
 }
 
 impl SourceError {
     pub(crate) fn new(kind: ErrorKind, url: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, url: url.into(), message: message.into() }
+        Self { kind, url: url.into(), message: message.into(), challenge: Vec::new() }
     }
 }
 

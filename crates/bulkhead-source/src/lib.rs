@@ -7,6 +7,7 @@
 //!
 //! Start with [`Client`] (one per process, the only place that speaks HTTP) and [`SparseIndex`].
 
+mod authorization;
 mod client;
 mod download;
 mod error;
@@ -16,7 +17,8 @@ mod request;
 mod sparse;
 mod url_rules;
 
-pub use client::{Client, ClientOptions, Proxy};
+pub use authorization::Authorization;
+pub use client::{Authorize, Client, ClientOptions, Grant, Proxy};
 pub use download::{DownloadRequest, Downloads, Progress};
 pub use error::{ErrorKind, SourceError};
 pub use local::LocalRegistry;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
-    LOCATION, RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use tokio::sync::Notify;
 use url::Url;
@@ -23,6 +23,8 @@ pub(crate) struct Get<'a> {
     pub(crate) url: &'a Url,
     /// Sent so that the server can answer "not modified".
     pub(crate) validators: Validators,
+    /// The token, where the server is one that may see it. It does not travel on to another server by a redirect.
+    pub(crate) authorization: Option<&'a HeaderValue>,
     /// Whether the answer may travel compressed.
     pub(crate) compressed: bool,
     /// Largest decoded body.
@@ -106,11 +108,8 @@ async fn attempt(http: &reqwest::Client, options: &ClientOptions, get: &Get<'_>)
             return Ok(Answer::NotFound);
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            return Err(Attempt::last(SourceError::new(
-                ErrorKind::Unauthorized,
-                url(),
-                format!("the server answered {status}"),
-            )));
+            let error = SourceError::new(ErrorKind::Unauthorized, url(), format!("the server answered {status}"));
+            return Err(Attempt::last(SourceError { challenge: challenge(response.headers()), ..error }));
         }
         _ if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
             return Err(Attempt::last(SourceError::new(
@@ -140,8 +139,17 @@ async fn attempt(http: &reqwest::Client, options: &ClientOptions, get: &Get<'_>)
     Ok(Answer::Body { bytes, validators })
 }
 
+/// What the server says about how to tell who asks: a few lines at most.
+fn challenge(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    values.filter(|value| value.len() <= 1000).take(4).map(|value| format!("www-authenticate: {value}")).collect()
+}
+
 fn headers(get: &Get<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    if let Some(authorization) = get.authorization {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
     let encoding = if get.compressed { "gzip" } else { "identity" };
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
     // Both came as header values; if one no longer is, asking without it is right.

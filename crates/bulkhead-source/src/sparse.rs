@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::index_cache::{self, IndexCache};
 use crate::request::{Answer, Get, get};
-use crate::{Client, ClientOptions, ErrorKind, SourceError, url_rules};
+use crate::{Authorization, Client, ClientOptions, DownloadRequest, ErrorKind, Grant, SourceError, url_rules};
 
 /// A registry's `config.json` (Cargo Book, "Registry Index", index configuration).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -51,6 +51,10 @@ pub struct SparseIndex {
     /// What this process has asked already: each name is asked once per run.
     fresh: Mutex<HashMap<PackageName, Option<Arc<IndexFile>>>>,
     config: Mutex<Option<RegistryConfig>>,
+    /// Whether it is known, without asking, to need no token.
+    answers_everybody: bool,
+    /// What opened it in this run.
+    grant: Mutex<Option<Grant>>,
 }
 
 /// Longest time for one index file.
@@ -59,10 +63,14 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// Largest `config.json`.
 const MAX_CONFIG: u64 = 64 << 10;
 
+/// Largest answer of the web API.
+const MAX_API: u64 = 4 << 20;
+
 impl SparseIndex {
     /// The public registry, cached below `cache_root`.
     pub fn crates_io(cache_root: &Path) -> Result<Self, SourceError> {
-        Self::at(SourceId::crates_io(), &format!("https://index.{CRATES_IO_DOMAIN}/"), cache_root, false)
+        let root = format!("https://index.{CRATES_IO_DOMAIN}/");
+        Ok(Self { answers_everybody: true, ..Self::at(SourceId::crates_io(), &root, cache_root, false)? })
     }
 
     /// The registry of `source`, whose index stands at `root` (canonical, ending in `/`), cached below `cache_root`.
@@ -76,7 +84,16 @@ impl SparseIndex {
         );
         let folder = cache_root.join(name);
         let cache = IndexCache::at(folder.join("packages"));
-        Ok(Self { source, root, folder, cache, fresh: Mutex::default(), config: Mutex::default() })
+        Ok(Self {
+            source,
+            root,
+            folder,
+            cache,
+            fresh: Mutex::default(),
+            config: Mutex::default(),
+            answers_everybody: false,
+            grant: Mutex::default(),
+        })
     }
 
     /// The registry.
@@ -155,8 +172,12 @@ impl SparseIndex {
         if ask.is_empty() {
             return Vec::new();
         }
-        let connected = match client.connected(self.root.as_str()) {
-            Ok(connected) => connected,
+        let ready = client.connected(self.root.as_str()).and_then(|connected| {
+            let authorization = self.authorization(client, &self.root)?;
+            Ok((connected, Arc::new(authorization)))
+        });
+        let (connected, authorization) = match ready {
+            Ok(ready) => ready,
             Err(error) => {
                 return ask
                     .into_iter()
@@ -175,7 +196,8 @@ impl SparseIndex {
             loop {
                 while running.len() < options.parallel_index.max(1) {
                     let Some((name, cached)) = waiting.next() else { break };
-                    let question = Question { name, source: self.source, url: self.url(name), cached };
+                    let authorization = Arc::clone(&authorization);
+                    let question = Question { name, source: self.source, url: self.url(name), cached, authorization };
                     let begun = Arc::new(Notify::new());
                     running.spawn(ask_one(connected.http.clone(), Arc::clone(&options), question, Arc::clone(&begun)));
                     if std::mem::take(&mut alone) {
@@ -206,19 +228,104 @@ impl SparseIndex {
             return Ok(known.clone());
         }
         let (url, path) = (format!("{}config.json", self.root), self.folder.join("config.json"));
-        let bytes = if client.options().offline {
+        let offline = client.options().offline;
+        let bytes = if offline {
             index_cache::read(&path, MAX_CONFIG)
                 .ok_or_else(|| SourceError::new(ErrorKind::Offline, &url, "not in the local cache"))?
         } else {
-            let bytes = fetch_config(client, &url)?;
-            // A cache that cannot be written costs the next run a request, no more.
-            drop(index_cache::write(&path, &bytes));
-            bytes
+            self.fetch_config(client, &url)?
         };
         let config: RegistryConfig = serde_json::from_slice(&bytes).map_err(|error| {
-            SourceError::new(ErrorKind::Protocol, &url, format!("not a registry configuration: {error}"))
+            // The parser's own words would quote what the server sent, which may be what it got.
+            let place = format!("line {}, column {}", error.line(), error.column());
+            SourceError::new(ErrorKind::Protocol, &url, format!("not a registry configuration ({place})"))
         })?;
+        if !offline {
+            // A cache that cannot be written costs the next run a request, no more.
+            drop(index_cache::write(&path, &bytes));
+        }
         Ok(lock(&self.config).insert(config).clone())
+    }
+
+    /// Takes `config.json` as it was in an earlier run, if there was one.
+    pub fn recall_config(&self) -> bool {
+        let bytes = index_cache::read(&self.folder.join("config.json"), MAX_CONFIG);
+        let known = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let recalled = known.is_some();
+        *lock(&self.config) = known;
+        recalled
+    }
+
+    /// `config.json` is asked first without a token; a registry that wants one says so (Cargo Book, "Registry Index").
+    fn fetch_config(&self, client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
+        let refused = match fetch_config(client, url, &Authorization::Public) {
+            Err(error) if error.kind == ErrorKind::Unauthorized && client.authorize().is_some() => error,
+            other => return other,
+        };
+        self.obtain(client, &refused.challenge)?;
+        let authorization = self.with_token(client, &self.root)?;
+        fetch_config(client, url, &authorization)
+    }
+
+    /// The registry as tokens know it: by the address of its index.
+    fn identity(&self) -> SourceId {
+        SourceId::parse(&format!("sparse+{}", self.root)).unwrap_or(self.source)
+    }
+
+    fn obtain(&self, client: &Client, challenge: &[String]) -> Result<Grant, SourceError> {
+        let nobody = || SourceError::new(ErrorKind::Unauthorized, self.root.as_str(), "it needs a token");
+        let grant = client.authorize().ok_or_else(nobody)?(self.identity(), challenge)?;
+        Ok(lock(&self.grant).insert(grant).clone())
+    }
+
+    /// The token that this run has, or a new one where it has none that is still of use.
+    fn with_token(&self, client: &Client, url: &Url) -> Result<Authorization, SourceError> {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+        let known = lock(&self.grant).clone().filter(|grant| grant.expires.is_none_or(|at| at > now));
+        let grant = known.map_or_else(|| self.obtain(client, &[]), Ok)?;
+        Authorization::for_request(&grant, self.identity(), &self.root, url)
+    }
+
+    /// How a request to `url` is made. Where nobody has tokens, there is none to send.
+    fn authorization(&self, client: &Client, url: &Url) -> Result<Authorization, SourceError> {
+        if self.answers_everybody || client.authorize().is_none() || !self.config(client)?.auth_required {
+            return Ok(Authorization::Public);
+        }
+        self.with_token(client, url)
+    }
+
+    /// What to ask for the archive of `id`.
+    ///
+    /// # Errors
+    /// The registry does not say where its archives are, or wants a token that nobody has.
+    pub fn download(&self, client: &Client, id: PackageId, checksum: &str) -> Result<DownloadRequest, SourceError> {
+        let url = Self::download_url(&self.config(client)?, id, checksum);
+        let parsed = url_rules::check(&url, client.options().allow_http_loopback)?;
+        Ok(DownloadRequest { id, url, authorization: self.authorization(client, &parsed)? })
+    }
+
+    /// The answer of the registry's web API to a GET of `path`, which begins with `/` (Cargo Book, "Web API"), and the
+    /// API's address.
+    ///
+    /// # Errors
+    /// The registry has no API, cannot be reached, or wants a token that nobody has.
+    pub fn api(&self, client: &Client, path: &str) -> Result<(String, Vec<u8>), SourceError> {
+        let Some(api) = self.config(client)?.api else {
+            let message = format!("the registry `{}` has no web API", self.source.registry_name());
+            return Err(SourceError::new(ErrorKind::NotFound, self.root.as_str(), message));
+        };
+        let api = api.trim_end_matches('/').to_owned();
+        let url = url_rules::check(&format!("{api}{path}"), client.options().allow_http_loopback)?;
+        let authorization = self.authorization(client, &url)?;
+        let connected = client.connected(url.as_str())?;
+        let request = Get { limit: MAX_API, ..plain_get(&url, &authorization) };
+        let answer = connected.handle.block_on(get(&connected.http, client.options(), request));
+        match answer.map_err(|error| authorization.explain(error))? {
+            Answer::Body { bytes, .. } => Ok((api, bytes)),
+            Answer::NotFound | Answer::NotModified => {
+                Err(SourceError::new(ErrorKind::NotFound, url.as_str(), "the registry does not answer this request"))
+            }
+        }
     }
 
     /// Where the archive of `id` is (Cargo Book, "Registry Index", the markers of `dl`).
@@ -253,20 +360,26 @@ fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn fetch_config(client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
-    let parsed = url_rules::check(url, client.options().allow_http_loopback)?;
-    let connected = client.connected(url)?;
-    connected.is_first_contact(&parsed);
-    let request = Get {
-        url: &parsed,
+fn plain_get<'a>(url: &'a Url, authorization: &'a Authorization) -> Get<'a> {
+    Get {
+        url,
         validators: Validators::default(),
+        authorization: authorization.header(),
         compressed: true,
         limit: MAX_CONFIG,
         deadline: DEADLINE,
         progress: None,
         begun: None,
-    };
-    match connected.handle.block_on(get(&connected.http, client.options(), request))? {
+    }
+}
+
+fn fetch_config(client: &Client, url: &str, authorization: &Authorization) -> Result<Vec<u8>, SourceError> {
+    let parsed = url_rules::check(url, client.options().allow_http_loopback)?;
+    let connected = client.connected(url)?;
+    connected.is_first_contact(&parsed);
+    let request = plain_get(&parsed, authorization);
+    let answer = connected.handle.block_on(get(&connected.http, client.options(), request));
+    match answer.map_err(|error| authorization.explain(error))? {
         Answer::Body { bytes, .. } => Ok(bytes),
         Answer::NotFound | Answer::NotModified => {
             Err(SourceError::new(ErrorKind::NotFound, url, "there is no registry at this address"))
@@ -305,6 +418,7 @@ struct Question {
     source: SourceId,
     url: String,
     cached: Option<IndexFile>,
+    authorization: Arc<Authorization>,
 }
 
 /// The answer, and whether it is one that the cache does not have.
@@ -329,19 +443,12 @@ async fn answer(
     vanished: &mut Vec<Version>,
     is_new: &mut bool,
 ) -> Result<Option<Arc<IndexFile>>, SourceError> {
-    let Question { name, source, url, cached } = question;
+    let Question { name, source, url, cached, authorization } = question;
     let parsed = url_rules::check(&url, options.allow_http_loopback)?;
     let validators = cached.as_ref().map(|index| index.validators().clone()).unwrap_or_default();
-    let request = Get {
-        url: &parsed,
-        validators,
-        compressed: true,
-        limit: MAX_INDEX_FILE as u64,
-        deadline: DEADLINE,
-        progress: None,
-        begun: Some(begun),
-    };
-    match get(http, options, request).await? {
+    let limit = MAX_INDEX_FILE as u64;
+    let request = Get { validators, begun: Some(begun), limit, ..plain_get(&parsed, &authorization) };
+    match get(http, options, request).await.map_err(|error| authorization.explain(error))? {
         Answer::NotModified => Ok(cached.map(Arc::new)),
         Answer::NotFound => {
             vanished.extend(cached.iter().flat_map(|old| old.versions()).map(|entry| entry.version.clone()));

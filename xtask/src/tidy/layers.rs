@@ -29,6 +29,7 @@ const LAYERS: &[Layer] = &[
     pure("bulkhead-unit-graph", &["bulkhead-workspace", "bulkhead-resolver"]),
     pure("bulkhead-policy", &["bulkhead-trust", "bulkhead-resolver"]),
     edge("bulkhead-source", &[]),
+    edge("bulkhead-credential", &[]),
     edge("bulkhead-store", &["bulkhead-trust"]),
     edge("bulkhead-sandbox", &[]),
     edge("bulkhead-git", &["bulkhead-sandbox", "bulkhead-trust"]),
@@ -40,6 +41,7 @@ const LAYERS: &[Layer] = &[
         "bulkhead-ops",
         &[
             "bulkhead-config",
+            "bulkhead-credential",
             "bulkhead-executor",
             "bulkhead-git",
             "bulkhead-policy",
@@ -73,6 +75,7 @@ const PURE_EXTERNAL: &[&str] = &[
     "toml_edit",
     "unicode-ident",
     "url",
+    "zeroize",
 ];
 
 /// What a pure crate's `clippy.toml` has to name, at least.

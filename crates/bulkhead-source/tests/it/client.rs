@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bulkhead_schema::{PackageId, PackageName, SourceId};
-use bulkhead_source::{Client, ClientOptions, DownloadRequest, ErrorKind, Progress, Proxy, SourceError};
+use bulkhead_source::{Authorization, Client, ClientOptions, DownloadRequest, ErrorKind, Progress, Proxy, SourceError};
 
 use crate::server::{Request, Server, reply};
 
@@ -26,7 +26,7 @@ fn id() -> PackageId {
 
 fn download(options: ClientOptions, url: &str) -> Result<Vec<u8>, SourceError> {
     let client = Client::new(options);
-    let request = DownloadRequest { id: id(), url: url.to_owned() };
+    let request = DownloadRequest { id: id(), url: url.to_owned(), authorization: Authorization::Public };
     let mut downloads = client.download(vec![request], &Arc::new(Progress::default()));
     let (found, result) = downloads.next().unwrap();
     assert_eq!(found, id());
@@ -183,6 +183,7 @@ fn many_downloads_arrive_and_can_be_dropped() {
         .map(|n| DownloadRequest {
             id: PackageId::new(id().name(), semver::Version::new(n, 0, 0), SourceId::crates_io()),
             url: server.url(&format!("{n}")),
+            authorization: Authorization::Public,
         })
         .collect();
     let progress = Arc::new(Progress::default());
