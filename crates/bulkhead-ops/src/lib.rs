@@ -7,6 +7,7 @@
 //! Start with [`build`], which is the straight line that most other commands share.
 
 pub mod add;
+mod append_map;
 pub mod build;
 pub mod clean;
 pub mod client;

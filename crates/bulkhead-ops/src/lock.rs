@@ -284,6 +284,10 @@ fn load_closure(
     sources: &mut Sources<'_>,
     events: &dyn Fn(Event),
 ) -> Result<()> {
+    if sources.is_offline() {
+        // From here on the cache is read as the resolver comes to a name: there is nothing to guess.
+        return sources.load(missing, Freshness::Current, Need::Required, events).map(drop);
+    }
     let mut wanted = missing.clone();
     if let Some(previous) = question.previous {
         let registries = previous.packages.keys().filter(|id| id.source().is_registry());

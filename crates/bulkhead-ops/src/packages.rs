@@ -32,8 +32,7 @@ pub fn load(
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<BTreeMap<PackageId, Arc<Package>>> {
-    let store = Store::open(&global.place.bulkhead_home)
-        .map_err(|diagnostic| Error { kind: ErrorKind::Verification, ..Error::from(diagnostic) })?;
+    let store = Store::open(&global.place.bulkhead_home).map_err(verification)?;
     let mut packages = BTreeMap::new();
     let mut stored = Vec::new();
     for &id in wanted {

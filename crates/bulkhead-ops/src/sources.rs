@@ -5,6 +5,7 @@
 //! a folder, whose packages have been read whole. Which of the two it is, [`Listing`] tells.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use bulkhead_store::Store;
 use bulkhead_trust::Digest;
 use bulkhead_workspace::Package;
 
+use crate::append_map::AppendMap;
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::git::{GitPackages, GitSources};
@@ -132,35 +134,66 @@ pub struct Sources<'a> {
     /// What configuration puts in the place of others.
     table: SourceTable,
     readers: BTreeMap<SourceId, Reader>,
-    listings: BTreeMap<(SourceId, PackageName), Listing>,
+    listings: AppendMap<(SourceId, PackageName), Known>,
     announced: BTreeSet<SourceId>,
     downloaded: Option<Downloaded>,
     /// The registries that may be asked.
-    known: BTreeSet<SourceId>,
+    named: BTreeSet<SourceId>,
     git: Option<GitSources>,
+    /// Whether the cache is read as the resolver asks for names, and not only for those that were loaded.
+    as_needed: bool,
+}
+
+/// What was read under one name.
+struct Known {
+    listing: Listing,
+    /// The versions that are on this machine, if these are preferred and there are any.
+    downloaded: Option<Vec<VersionEntry>>,
+}
+
+impl Known {
+    fn all_of(listing: Listing) -> Self {
+        Self { listing, downloaded: None }
+    }
 }
 
 /// What offline resolution prefers: versions that are on this machine.
 struct Downloaded {
     /// Digests of archives.
-    present: HashSet<Digest>,
+    present: HashSet<Digest, BuildHasherDefault<LeadingBytes>>,
     /// What the lockfile names counts as there: it must not be changed behind the user's back.
     kept: BTreeMap<(SourceId, PackageName), Vec<semver::Version>>,
-    /// The versions of each package that are there, where any is.
-    versions: BTreeMap<(SourceId, PackageName), Vec<VersionEntry>>,
+}
+
+/// A digest is as good as its own hash.
+#[derive(Default)]
+struct LeadingBytes(u64);
+
+impl Hasher for LeadingBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(self.0, |first| u64::from_le_bytes(*first));
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl<'a> Sources<'a> {
-    /// Nothing is read yet. `bulkhead_home` has the index cache and the store; of the registries, only those in `known`
+    /// Nothing is read yet. `bulkhead_home` has the index cache and the store; of the registries, only those in `named`
     /// will be asked.
-    pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable, known: BTreeSet<SourceId>) -> Self {
-        let (readers, listings, announced) = Default::default();
-        Self { client, bulkhead_home, table, readers, listings, announced, downloaded: None, known, git: None }
+    pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable, named: BTreeSet<SourceId>) -> Self {
+        let (readers, announced) = Default::default();
+        let listings = AppendMap::new();
+        let (downloaded, git, as_needed) = (None, None, false);
+        Self { client, bulkhead_home, table, readers, listings, announced, downloaded, named, git, as_needed }
     }
 
     /// Whether `source` may be asked: index entries may speak of registries that nobody named.
     pub fn may_ask(&self, source: SourceId) -> bool {
-        registries::is_named(source, &self.known)
+        registries::is_named(source, &self.named)
     }
 
     /// From now on, of the packages of which some version is in `store` or in `kept`, the others are passed over.
@@ -169,7 +202,7 @@ impl<'a> Sources<'a> {
         for id in kept {
             by_name.entry((id.source(), id.name())).or_default().push(id.version().clone());
         }
-        self.downloaded = Some(Downloaded { present: store.listing(), kept: by_name, versions: BTreeMap::new() });
+        self.downloaded = Some(Downloaded { present: store.listing().into_iter().collect(), kept: by_name });
     }
 
     /// From now on, git sources can be read too.
@@ -212,9 +245,14 @@ impl<'a> Sources<'a> {
         self.readers.keys().filter_map(replaced).collect()
     }
 
+    /// Whether nobody may be asked.
+    pub fn is_offline(&self) -> bool {
+        self.client.options().offline
+    }
+
     /// The package `id`, if it comes from a source whose packages stand in folders.
     pub fn unpacked(&self, id: PackageId) -> Option<&Arc<Package>> {
-        self.listings.get(&(id.source().without_commit(), id.name()))?.package(id.version())
+        self.listings.get(&(id.source().without_commit(), id.name()))?.listing.package(id.version())
     }
 
     fn reader(&mut self, source: SourceId) -> Result<&Reader> {
@@ -299,10 +337,10 @@ impl<'a> Sources<'a> {
         }
         let Some(Reader::Git(Some(packages))) = self.readers.get(&source) else { return Ok(0) };
         let mut new = 0;
-        let there = packages.names().filter(|name| !self.listings.contains_key(&(source, *name)));
+        let there = packages.names().filter(|name| self.listings.get(&(source, *name)).is_none());
         for name in there.chain(names.iter().copied()).collect::<BTreeSet<_>>() {
             let found = packages.named(name, events)?;
-            new += usize::from(self.listings.insert((source, name), found).is_none());
+            new += usize::from(self.listings.insert((source, name), Known::all_of(found)));
         }
         Ok(new)
     }
@@ -310,7 +348,7 @@ impl<'a> Sources<'a> {
     fn load_cached(&mut self, source: SourceId, names: &[PackageName]) -> Result<usize> {
         let mut new = 0;
         for &name in names {
-            if self.listings.contains_key(&(source, name)) {
+            if self.listings.get(&(source, name)).is_some() {
                 continue;
             }
             let found = match self.reader(source)? {
@@ -318,7 +356,7 @@ impl<'a> Sources<'a> {
                 reader => Some(reader.on_this_machine(name)?),
             };
             if let Some(listing) = found {
-                self.listings.insert((source, name), listing);
+                self.listings.insert((source, name), Known::all_of(listing));
                 new += 1;
             }
         }
@@ -336,6 +374,7 @@ impl<'a> Sources<'a> {
             return self.load_cached(source, names);
         }
         let client = self.client;
+        self.as_needed = client.options().offline;
         if !client.options().offline && self.announced.insert(source) {
             let registry = match self.table.replacement(source)? {
                 Some(Replacement { name, .. }) => format!("`{name}` index"),
@@ -364,10 +403,8 @@ impl<'a> Sources<'a> {
                 (Err(error), Need::Required) => return Err(source_error(error)),
                 (Err(_), Need::Likely) => continue,
             };
-            if let (Some(downloaded), Some(file)) = (&mut self.downloaded, &file) {
-                downloaded.note(source, answer.name, file);
-            }
-            new += usize::from(self.listings.insert((source, answer.name), Listing::index(file)).is_none());
+            let known = self.judged(source, answer.name, file);
+            new += usize::from(self.listings.insert((source, answer.name), known));
         }
         Ok(new)
     }
@@ -379,12 +416,30 @@ impl<'a> Sources<'a> {
 
     /// Forgets everything loaded, so that the next load decides freshness anew.
     pub fn forget(&mut self) {
-        self.listings.clear();
+        self.listings = AppendMap::new();
+    }
+
+    fn judged(&self, source: SourceId, name: PackageName, file: Option<Arc<IndexFile>>) -> Known {
+        let downloaded = self.downloaded.as_ref().zip(file.as_ref());
+        let downloaded = downloaded.and_then(|(downloaded, file)| downloaded.versions(source, name, file));
+        Known { listing: Listing::index(file), downloaded }
+    }
+
+    /// What was read under a name, or what can be read without asking anybody if that is what counts.
+    fn known(&self, source: SourceId, name: PackageName) -> Option<&Known> {
+        if let Some(known) = self.listings.get(&(source, name)) {
+            return Some(known);
+        }
+        let Some(Reader::Sparse(index)) = self.readers.get(&source).filter(|_| self.as_needed) else { return None };
+        let known = self.judged(source, name, Some(index.cached(name)?));
+        self.listings.insert((source, name), known);
+        self.listings.get(&(source, name))
     }
 }
 
 impl Downloaded {
-    fn note(&mut self, source: SourceId, name: PackageName, file: &IndexFile) {
+    /// The versions of a package that are on this machine, if there are any.
+    fn versions(&self, source: SourceId, name: PackageName, file: &IndexFile) -> Option<Vec<VersionEntry>> {
         let kept = self.kept.get(&(source, name)).map(Vec::as_slice).unwrap_or_default();
         let is_here = |(position, entry): &(usize, &VersionEntry)| {
             let digest = file.checksum(*position).map(Digest::from_bytes);
@@ -392,9 +447,7 @@ impl Downloaded {
         };
         let versions: Vec<_> =
             file.versions().iter().enumerate().filter(is_here).map(|(_, entry)| entry.clone()).collect();
-        if !versions.is_empty() {
-            self.versions.insert((source, name), versions);
-        }
+        (!versions.is_empty()).then_some(versions)
     }
 }
 
@@ -409,14 +462,13 @@ fn unsupported(source: SourceId) -> Error {
 
 impl Registry for Sources<'_> {
     fn versions(&self, source: SourceId, name: PackageName) -> Option<&[VersionEntry]> {
-        let listing = self.listings.get(&(source, name))?;
-        let downloaded = self.downloaded.as_ref().and_then(|downloaded| downloaded.versions.get(&(source, name)));
-        Some(downloaded.map_or_else(|| listing.versions(), Vec::as_slice))
+        let known = self.known(source, name)?;
+        Some(known.downloaded.as_ref().map_or_else(|| known.listing.versions(), Vec::as_slice))
     }
 
     fn summary(&self, id: PackageId) -> std::result::Result<Arc<Summary>, Diagnostic> {
         let absent = || Diagnostic::error("index-entry", format!("the index has no entry for {id}"));
-        match self.listings.get(&(id.source().without_commit(), id.name())).ok_or_else(absent)? {
+        match &self.known(id.source().without_commit(), id.name()).ok_or_else(absent)?.listing {
             Listing::Index(file) => file.summary(file.position(id.version()).ok_or_else(absent)?),
             listing => listing.package(id.version()).map(|package| Arc::clone(&package.summary)).ok_or_else(absent),
         }

@@ -94,7 +94,10 @@ fn relock(
     let toolchain = compile::platforms(global, &project, &[])?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest { rustc: Some(toolchain.release), ..request };
-    report(&lock::resolve(global, &project, &client, &request, events)?);
+    let locked = lock::resolve(global, &project, &client, &request, events)?;
+    report(&locked);
+    // The process ends here: to take tens of thousands of small things apart is of use to nobody.
+    std::mem::forget(locked);
     Ok(())
 }
 

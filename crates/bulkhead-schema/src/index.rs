@@ -65,13 +65,6 @@ struct Part {
     hash: u64,
 }
 
-/// Where in the block things of a version are: its details, and its SHA-256.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    part: Part,
-    checksum: u32,
-}
-
 /// The part of a block that was not read into memory: most of a large one is never looked at.
 pub trait Remainder: fmt::Debug + Send + Sync {
     /// Exactly `length` bytes from `offset` of the block; `None` if they cannot be had.
@@ -91,9 +84,13 @@ pub struct IndexFile {
     bytes: Vec<u8>,
     /// What `bytes` lacks.
     rest: Option<Box<dyn Remainder>>,
-    /// Ascending by version; parallel to `places`.
+    /// Ascending by version.
     versions: Vec<VersionEntry>,
-    places: Vec<Place>,
+    /// Parallel to `versions`: the place of each one's details in `parts`.
+    numbers: Vec<u32>,
+    parts: Vec<Part>,
+    /// Where in the block the SHA-256 values are, in the order of `versions`.
+    checksums: usize,
     /// The few that were asked for, by position.
     summaries: Mutex<Vec<(usize, Arc<Summary>)>>,
     rejected: Vec<RejectedVersion>,
@@ -181,8 +178,8 @@ impl IndexFile {
 
     /// The SHA-256 that the registry names for the archive of the version at `position`.
     pub fn checksum(&self, position: usize) -> Option<[u8; 32]> {
-        let start = self.places.get(position)?.checksum as usize;
-        self.bytes.get(start..)?.first_chunk().copied()
+        self.versions.get(position)?;
+        self.bytes.get(self.checksums..)?.as_chunks().0.get(position).copied()
     }
 
     /// The whole entry at `position` of [`IndexFile::versions`], decoded at the first call.
@@ -201,15 +198,16 @@ impl IndexFile {
     }
 
     fn decode(&self, position: usize) -> Result<Summary, Diagnostic> {
-        let (Some(entry), Some(place)) = (self.versions.get(position), self.places.get(position)) else {
+        let part = self.numbers.get(position).and_then(|&number| self.parts.get(number as usize));
+        let (Some(entry), Some(&part)) = (self.versions.get(position), part) else {
             return Err(Diagnostic::error("index-entry", format!("registry entry {}: no such position", self.name)));
         };
         let invalid = |reason: &str| {
             let (source, name, version) = (self.source, self.name, &entry.version);
             Diagnostic::error("index-entry", format!("registry {source}: entry {name} {version}: {reason}"))
         };
-        let part = self.part(place.part).filter(|bytes| checksum(bytes) == place.part.hash);
-        match part.and_then(|bytes| details::decode(&bytes, self.source)) {
+        let bytes = self.part(part).filter(|bytes| checksum(bytes) == part.hash);
+        match bytes.and_then(|bytes| details::decode(&bytes, self.source)) {
             Some(details::Decoded::Usable { dependencies, features, links }) => Ok(Summary {
                 id: PackageId::new(self.name, entry.version.clone(), self.source),
                 dependencies,

@@ -1,5 +1,6 @@
 //! `Cargo.lock`, versions 1 to 4: parsing, and printing the bytes that Cargo would write.
 
+mod canonical;
 mod parse;
 mod print;
 

@@ -22,9 +22,11 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bulkhead_schema::index::{IndexFile, Remainder, index_checksum};
+use bulkhead_schema::index::{IndexFile, MAX_INDEX_FILE, Remainder, index_checksum};
 use bulkhead_schema::{PackageName, SourceId};
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// The last digit changes with the format.
 const MAGIC: &[u8; 8] = b"BHCACHE1";
@@ -32,11 +34,15 @@ const SLOT: usize = 40;
 const HEADER: usize = 8 + 2 * SLOT;
 const ENTRY: usize = 24;
 
-/// Up to this size, in bytes, a block is read in one go; of larger ones the head, and details when they are wanted.
-const SMALL: u32 = 32 << 10;
+/// Up to this size, in bytes, a block is read in one go; of larger ones the head, and details when they are wanted: what
+/// is never looked at costs more to bring into memory than another call does.
+const SMALL: u32 = 4 << 10;
 
 /// How many useless bytes are put up with whatever the file's size.
 const FREE_WASTE: u64 = 4 << 20;
+
+/// Largest block that is read: what the largest answer becomes is smaller.
+const MAX_BLOCK: usize = 3 * MAX_INDEX_FILE;
 
 /// Largest directory that is read: a million names.
 const MAX_DIRECTORY: u64 = (ENTRY as u64) << 20;
@@ -242,8 +248,16 @@ fn open(path: &Path, access: OFlags) -> Result<File> {
 }
 
 fn read_at(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, offset).ok()?;
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = offset.checked_add(bytes.len() as u64)?;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => return None,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+    bytes.truncate(length);
     Some(bytes)
 }
 
@@ -273,7 +287,7 @@ fn directory(file: &File, slot: Slot, length: u64) -> Option<Vec<Entry>> {
     let entries: Vec<Entry> = entries.iter().map(Entry::from_bytes).collect();
     let is_whole = |entry: &Entry| {
         let end = entry.offset.checked_add(u64::from(entry.length));
-        entry.head <= entry.length && end.is_some_and(|end| end <= length)
+        entry.head <= entry.length && entry.length as usize <= MAX_BLOCK && end.is_some_and(|end| end <= length)
     };
     (entries.is_sorted_by(|a, b| a.key < b.key) && entries.iter().all(is_whole)).then_some(entries)
 }

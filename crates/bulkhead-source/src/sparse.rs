@@ -352,7 +352,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Local packages may have names that no registry can have: there is nothing to ask for.
 fn is_registry_name(name: PackageName) -> bool {
-    PackageName::registry(name.as_str()).is_ok()
+    PackageName::from_symbol(name.symbol()).is_ok()
 }
 
 /// FNV-1a: stable across versions of this program, which the names of cache folders have to be.

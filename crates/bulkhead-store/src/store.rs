@@ -1,6 +1,6 @@
 //! The store's folder, what goes in, and what comes out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,7 +133,7 @@ impl Store {
     }
 
     /// The digests of the archives that are here, as the names of folders tell. Compares nothing.
-    pub fn listing(&self) -> HashSet<Digest> {
+    pub fn listing(&self) -> Vec<Digest> {
         let names = folder::names_in(self.folder.as_fd()).unwrap_or_default();
         names.iter().filter_map(|name| Digest::parse(name.to_str()?).ok()).collect()
     }

@@ -1,11 +1,11 @@
 //! What a version asks for, given the features that are asked of it.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
 use bulkhead_schema::{Dependency, DependencyKind, FeatureValue, Summary, Symbol};
 
-use super::universe::default_feature;
+use super::universe::{FastMap, Mix, default_feature};
 use crate::MemberFeatures;
 
 /// Features asked of a version.
@@ -22,9 +22,9 @@ pub(super) enum Asked<'a> {
 pub(super) struct Demand {
     /// Features, in order of their discovery.
     pub(super) features: Vec<Symbol>,
-    seen: BTreeSet<Symbol>,
+    seen: HashSet<Symbol, BuildHasherDefault<Mix>>,
     /// By the dependency's name in the manifest: optional dependencies that are switched on, and features passed on.
-    pub(super) dependencies: BTreeMap<Symbol, BTreeSet<Symbol>>,
+    pub(super) dependencies: FastMap<Symbol, Vec<Symbol>>,
     /// Whether development dependencies are wanted.
     development: bool,
 }
@@ -80,7 +80,7 @@ pub(super) fn demand(summary: &Summary, asked: Asked<'_>) -> Result<Demand, BadF
                 if !weak && summary.dependencies.iter().any(optional) && summary.features.contains_key(&dependency) {
                     waiting.push(FeatureValue::Feature(dependency));
                 }
-                demand.dependencies.entry(dependency).or_default().insert(feature);
+                demand.dependencies.entry(dependency).or_default().push(feature);
             }
         }
     }

@@ -232,8 +232,9 @@ impl<'a> Universe<'a> {
             None => Arc::clone(known.local.get(place - known.published.len())?),
         };
         // A local package may be reached as a member, by path and as a patch: it is the same package.
-        let same = self.candidates.iter().position(|candidate| candidate.summary.id == summary.id);
-        let version = match same.filter(|_| !summary.id.source().is_registry()) {
+        let is_local = !summary.id.source().is_registry();
+        let mut known = self.candidates.iter().filter(|_| is_local);
+        let version = match known.position(|candidate| candidate.summary.id == summary.id) {
             Some(version) => number(version),
             None => self.add(summary),
         };

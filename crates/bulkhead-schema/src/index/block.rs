@@ -16,7 +16,7 @@ use semver::{BuildMetadata, Prerelease, Version};
 
 use super::details;
 use super::entry::Usable;
-use super::{IndexFile, Part, Place, RejectedVersion, Remainder, Validators, VersionEntry};
+use super::{IndexFile, Part, RejectedVersion, Remainder, Validators, VersionEntry};
 use crate::hash::checksum;
 use crate::{PackageName, SourceId};
 
@@ -147,6 +147,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn number(&mut self) -> Option<u64> {
+        // Nearly all are small.
+        if let Some((&byte @ ..0x80, rest)) = self.0.split_first() {
+            self.0 = rest;
+            return Some(u64::from(byte));
+        }
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -223,21 +228,17 @@ pub(super) fn read(
     let parts = parts(&mut head, head_length, length)?;
     let count = head.count(5)?;
     let mut versions = Vec::with_capacity(count);
-    let mut places = Vec::with_capacity(count);
+    let mut numbers = Vec::with_capacity(count);
     for _ in 0..count {
         versions.push(version(&mut head)?);
-        let part = *parts.get(usize::try_from(head.number()?).ok()?)?;
-        places.push(Place { part, checksum: 0 });
+        numbers.push(u32::try_from(head.number()?).ok().filter(|&number| (number as usize) < parts.len())?);
     }
     let checksums = head_length - head.0.len();
-    for (position, place) in places.iter_mut().enumerate() {
-        place.checksum = u32::try_from(checksums + position * 32).ok()?;
-    }
     if head.0.len() != count.checked_mul(32)? || !versions.is_sorted_by(|a, b| a.version < b.version) {
         return None;
     }
     let summaries = Default::default();
-    Some(IndexFile { name, source, validators, bytes, rest, versions, places, summaries, rejected })
+    Some(IndexFile { name, source, validators, bytes, rest, versions, numbers, parts, checksums, summaries, rejected })
 }
 
 /// Where the details are: one after the other behind the head, up to the end of the block.

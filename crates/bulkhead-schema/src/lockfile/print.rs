@@ -13,54 +13,78 @@ pub(super) const HEADER: [&str; 2] =
 /// The bytes that Cargo would write.
 impl Display for Lockfile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for line in HEADER.iter().copied().chain(self.comments.iter().map(String::as_str)) {
-            writeln!(f, "{line}")?;
-        }
-        let mut first = true;
-        if self.version >= 3 {
-            writeln!(f, "version = {}", self.version)?;
-            first = false;
-        }
-        let mut table = |f: &mut Formatter<'_>, heading: &str| {
-            let gap = if std::mem::take(&mut first) { "" } else { "\n" };
-            writeln!(f, "{gap}{heading}")
-        };
-        for package in &self.packages {
-            table(f, "[[package]]")?;
-            self.write_package(f, package)?;
-        }
-        for package in &self.unused_patches {
-            table(f, "[[patch.unused]]")?;
-            self.write_package(f, package)?;
-        }
-        let metadata = self.all_metadata();
-        if !metadata.is_empty() {
-            table(f, "[metadata]")?;
-            for (key, value) in metadata {
-                writeln!(f, "{} = {}", Key(&key), Text(&value))?;
-            }
-        }
-        Ok(())
+        // A string is written to without the detours that a formatter takes for each of thousands of short texts.
+        let mut out = String::with_capacity(256 + self.packages.len() * 320);
+        self.write(&mut out)?;
+        f.write_str(&out)
     }
 }
 
 impl Lockfile {
-    fn write_package(&self, f: &mut Formatter<'_>, package: &LockedPackage) -> fmt::Result {
-        writeln!(f, "name = {}\nversion = \"{}\"", Text(package.name.as_str()), package.version)?;
+    fn write(&self, out: &mut String) -> fmt::Result {
+        for line in HEADER.iter().copied().chain(self.comments.iter().map(String::as_str)) {
+            put(out, &[line, "\n"]);
+        }
+        let mut first = true;
+        if self.version >= 3 {
+            writeln!(out, "version = {}", self.version)?;
+            first = false;
+        }
+        let mut table = |out: &mut String, heading: &str| {
+            let gap = if std::mem::take(&mut first) { "" } else { "\n" };
+            put(out, &[gap, heading, "\n"]);
+        };
+        // Nearly all packages have the same.
+        let mut last_source = None;
+        for package in &self.packages {
+            table(out, "[[package]]");
+            self.write_package(out, package, &mut last_source)?;
+        }
+        for package in &self.unused_patches {
+            table(out, "[[patch.unused]]");
+            self.write_package(out, package, &mut last_source)?;
+        }
+        let metadata = self.all_metadata();
+        if !metadata.is_empty() {
+            table(out, "[metadata]");
+            for (key, value) in metadata {
+                writeln!(out, "{} = {}", Key(&key), Text(&value))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_package(
+        &self,
+        out: &mut String,
+        package: &LockedPackage,
+        last_source: &mut Option<(SourceId, String)>,
+    ) -> fmt::Result {
+        put_line(out, "name = ", package.name.as_str())?;
+        writeln!(out, "version = \"{}\"", package.version)?;
         if let Some(source) = package.source {
-            writeln!(f, "source = {}", Text(&Source(source, self.version).to_string()))?;
+            let (_, text) = match last_source.take().filter(|(last, _)| *last == source) {
+                Some(known) => last_source.insert(known),
+                None => last_source.insert((source, Source(source, self.version).to_string())),
+            };
+            put_line(out, "source = ", text)?;
         }
         if let Some(checksum) = package.checksum.as_ref().filter(|_| self.version >= 2) {
-            writeln!(f, "checksum = {}", Text(checksum))?;
+            put_line(out, "checksum = ", checksum)?;
         }
         if !package.dependencies.is_empty() {
-            writeln!(f, "dependencies = [")?;
+            out.push_str("dependencies = [\n");
             for dependency in &package.dependencies {
-                writeln!(f, " {},", Text(&self.dependency(dependency)))?;
+                out.push(' ');
+                match (&dependency.version, dependency.source) {
+                    (None, None) => put_text(out, dependency.name.as_str())?,
+                    _ => put_text(out, &self.dependency(dependency))?,
+                }
+                out.push_str(",\n");
             }
-            writeln!(f, "]")?;
+            out.push_str("]\n");
         } else if let Some(replace) = &package.replace {
-            writeln!(f, "replace = {}", Text(&self.dependency(replace)))?;
+            put_line(out, "replace = ", &self.dependency(replace))?;
         }
         Ok(())
     }
@@ -110,16 +134,32 @@ impl Display for Source {
     }
 }
 
+fn put(out: &mut String, parts: &[&str]) {
+    parts.iter().for_each(|part| out.push_str(part));
+}
+
+fn put_line(out: &mut String, key: &str, text: &str) -> fmt::Result {
+    out.push_str(key);
+    put_text(out, text)?;
+    out.push('\n');
+    Ok(())
+}
+
+fn put_text(out: &mut String, text: &str) -> fmt::Result {
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        put(out, &["\"", text, "\""]);
+        return Ok(());
+    }
+    write!(out, "{}", Text(text))
+}
+
 /// A TOML string.
 struct Text<'a>(&'a str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        if self.0.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-            f.write_str(self.0)?;
-            return f.write_char('"');
-        }
         for character in self.0.chars() {
             match character {
                 '"' => f.write_str("\\\"")?,

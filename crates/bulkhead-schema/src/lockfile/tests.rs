@@ -76,3 +76,45 @@ fn dependencies_have_three_forms() {
     let forms: Vec<_> = lockfile.packages[0].dependencies.iter().map(known).collect();
     assert_eq!(forms, [("a", false, false), ("b", true, false), ("c", true, true)]);
 }
+
+/// What Cargo writes is read line by line, everything else as TOML: both must say the same, and where.
+#[test]
+fn the_short_way_reads_what_the_long_way_reads() {
+    let index = "registry+https://github.com/rust-lang/crates.io-index";
+    let canonical = format!(
+        "{HEAD}# ours\nversion = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nsource = \"{index}\"\n\
+         checksum = \"{SHA}\"\n\n[[package]]\nname = \"x\"\nversion = \"0.1.0\"\ndependencies = [\n \"a\",\n]\n"
+    );
+    assert!(super::canonical::read(&canonical).is_some());
+    // A space at the end of a line is valid TOML, and not what Cargo writes.
+    let other = canonical.replace("name = \"a\"\n", "name = \"a\" \n");
+    assert!(super::canonical::read(&other).is_none());
+    let read = |text: &str| parse(Path::new("Cargo.lock"), text).unwrap();
+    assert_eq!(read(&canonical), read(&other));
+    for wrong in [
+        canonical.replace("\"1.0.0\"", "\"1.0\""),
+        canonical.replace("name = \"x\"", "name = \"-x\""),
+        canonical.replace(SHA, "abc"),
+        canonical.replace(" \"a\",", " \"a 1 2\","),
+        canonical.replace("version = 4", "version = 9"),
+    ] {
+        assert!(super::canonical::read(&wrong).is_some());
+        // Behind the last line, so that no position moves.
+        let long = format!("{wrong}# \n");
+        assert!(super::canonical::read(&long).is_none());
+        assert_eq!(error(&wrong), error(&long));
+    }
+    for other in [
+        "version = 4\nversion = 4\n",
+        "[[package]]\nname = \"a\"\nname = \"a\"\nversion = \"1.0.0\"\n",
+        "[[package]]\nname = \"a\"\n",
+        "[[package]]\nname = \"a\\n\"\nversion = \"1.0.0\"\n",
+        "[[package]]\nname = \"a\"b\"\nversion = \"1.0.0\"\n",
+        "[[package]]\r\nname = \"a\"\r\n",
+        "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\ndependencies = [\n \"b\",\n",
+        "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nunknown = \"b\"\n",
+        "[metadata]\n",
+    ] {
+        assert!(super::canonical::read(other).is_none(), "{other}");
+    }
+}
