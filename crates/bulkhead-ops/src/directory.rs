@@ -50,7 +50,8 @@ impl Directory {
         });
         let mut packages: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for found in found {
-            if let Some(found) = found? {
+            // A package without an archive's checksum comes from a repository, and one with it does not.
+            if let Some(found) = found?.filter(|found| !source.is_git() || found.list.package.is_none()) {
                 packages.entry(found.package.id.name()).or_default().push(found);
             }
         }

@@ -104,35 +104,47 @@ impl GitSources {
         Ok(Self { options, disk, pinned, previous: previous.collect(), precise, own, configuration })
     }
 
-    /// Reads `source`. Without `current`, only if the lockfile says at which commit; otherwise `None`.
+    /// The commit at which `source` stays, as the lockfile has it.
+    pub fn pinned(&self, source: SourceId) -> Option<ObjectId> {
+        self.pinned.get(&source).copied()
+    }
+
+    /// Reads at `place` what bears the name of `source`. Without `current`, only if the lockfile says at which commit;
+    /// otherwise `None`.
     ///
     /// # Errors
     /// The source is not allowed, cannot be fetched, has no such reference, or what is in it is refused.
-    pub fn read(&self, source: SourceId, current: bool, events: &dyn Fn(Event)) -> Result<Option<GitPackages>> {
-        let SourceKind::Git(reference) = source.kind() else { return Ok(None) };
-        let pinned = self.pinned.get(&source).copied();
+    pub fn read(
+        &self,
+        source: SourceId,
+        place: SourceId,
+        current: bool,
+        events: &dyn Fn(Event),
+    ) -> Result<Option<GitPackages>> {
+        let SourceKind::Git(reference) = place.kind() else { return Ok(None) };
+        let pinned = self.pinned(source);
         if pinned.is_none() && !current {
             return Ok(None);
         }
-        let url = parse_url(source.url()).map_err(|error| Error::failure(error.to_string()))?;
+        let url = parse_url(place.url()).map_err(|error| Error::failure(error.to_string()))?;
         let database = Database::open(&self.options, &url).map_err(git_error)?;
-        if database.transport() == Transport::File && !self.own.contains(&source) {
+        if database.transport() == Transport::File && source == place && !self.own.contains(&source) {
             return Err(local_repository(&url));
         }
         let store = Store::open(&self.options.home)?;
-        let here = |commit| stored(&store, source, commit, &self.disk, events);
+        let here = |commit| stored(&store, place, commit, &self.disk, events);
         let commit = match pinned {
             Some(commit) => {
                 if let Some(checkout) = here(commit)? {
                     return Ok(Some(self.packages(source, commit, &checkout)));
                 }
-                self.locked(&database, source, &reference, commit, events)?
+                self.locked(&database, place, &reference, commit, events)?
             }
-            None => self.fresh(&database, source, &reference, events)?,
+            None => self.fresh(&database, place, &reference, events)?,
         };
         let checkout = match here(commit)? {
             Some(checkout) => checkout,
-            None => self.check_out(&store, &database, source, &url, commit, events)?,
+            None => self.check_out(&store, &database, place, &url, commit, events)?,
         };
         Ok(Some(self.packages(source, commit, &checkout)))
     }

@@ -266,7 +266,9 @@ impl<'a> Sources<'a> {
     /// The one place that decides how a source is read.
     fn open(&self, source: SourceId) -> Result<Reader> {
         let failed = |error: Error| error.while_doing(format!("unable to update {}", name_of(source)));
-        match self.table.replacement(source)?.map(|replacement| replacement.place) {
+        let place = self.table.replacement(source)?.map(|replacement| replacement.place);
+        let source = if place.is_some() { self.locked(source).map_err(failed)? } else { source };
+        match place {
             Some(Place::Directory(folder)) => {
                 Directory::open(&folder, source, &self.bulkhead_home).map(Reader::Directory).map_err(failed)
             }
@@ -280,6 +282,24 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// A source as packages in a folder bear it: nothing in the folder says at which commit a repository was copied.
+    fn locked(&self, source: SourceId) -> Result<SourceId> {
+        if !source.is_git() {
+            return Ok(source);
+        }
+        let commit = self.git.as_ref().and_then(|git| git.pinned(source));
+        commit.map(|commit| source.with_commit(commit)).ok_or_else(|| {
+            let message = format!(
+                "the source {source} requires a lock file to be present first before it can be used against vendored \
+                 source code"
+            );
+            Error::failure(message).help(
+                "remove the source replacement configuration, generate a lock file, and then restore the source \
+                 replacement configuration to continue the build",
+            )
+        })
+    }
+
     /// Reads at `place` what bears the name of `source`.
     fn open_remote(&self, source: SourceId, place: SourceId) -> Result<Reader> {
         let loopback = self.client.options().allow_http_loopback;
@@ -287,7 +307,7 @@ impl<'a> Sources<'a> {
         let index = match place.kind() {
             _ if place.is_crates_io() && source == place => SparseIndex::crates_io(&cache),
             SourceKind::Registry | SourceKind::SparseRegistry => SparseIndex::at(source, place.url(), &cache, loopback),
-            SourceKind::Git(_) if source == place => return Ok(Reader::Git(None)),
+            SourceKind::Git(_) => return Ok(Reader::Git(None)),
             _ => return Err(unsupported(source)),
         };
         index.map(|index| Reader::Sparse(Box::new(index))).map_err(source_error)
@@ -332,7 +352,11 @@ impl<'a> Sources<'a> {
     ) -> Result<usize> {
         if matches!(self.reader(source)?, Reader::Git(None)) {
             let git = self.git.as_ref().ok_or_else(|| unsupported(source))?;
-            let packages = git.read(source, freshness == Freshness::Current, events)?;
+            let place = match self.table.replacement(source)?.map(|replacement| replacement.place) {
+                Some(Place::Remote(mirror)) => mirror,
+                _ => source,
+            };
+            let packages = git.read(source, place, freshness == Freshness::Current, events)?;
             self.readers.insert(source, Reader::Git(packages));
         }
         let Some(Reader::Git(Some(packages))) = self.readers.get(&source) else { return Ok(0) };

@@ -75,8 +75,8 @@ pub fn checkout_key(url: &str, commit: ObjectId) -> Digest {
     hasher.finish()
 }
 
-fn folder_name(commit: ObjectId) -> String {
-    commit.to_string().chars().take(12).collect()
+pub(crate) fn folder_name(commit: &str) -> String {
+    commit.chars().take(12).collect()
 }
 
 impl Store {
@@ -91,7 +91,7 @@ impl Store {
         commit: ObjectId,
         damaged: &dyn Fn(&crate::Finding),
     ) -> Result<Option<Checkout>, Diagnostic> {
-        match self.present_as(key, CHECKOUT, &commit.to_string(), &folder_name(commit))? {
+        match self.present_as(key, CHECKOUT, &commit.to_string(), &folder_name(&commit.to_string()))? {
             Present::Nothing => Ok(None),
             Present::Whole(tree) => Ok(Some(Checkout { root: tree.root, tree: tree.tree })),
             Present::Damaged(finding) => {
@@ -116,7 +116,7 @@ impl Store {
         let begun = || -> io::Result<(OwnedFd, TreeWriter)> {
             rustix::fs::mkdirat(&session.folder, &name, Mode::RWXU)?;
             let folder = open_folder(&session.folder, name.as_ref())?;
-            let writer = TreeWriter::new(&folder, &folder_name(commit))?;
+            let writer = TreeWriter::new(&folder, &folder_name(&commit.to_string()))?;
             Ok((folder, writer))
         };
         let (folder, writer) = begun().map_err(|error| failed("write into", &session.path.join(&name), error))?;
@@ -298,7 +298,7 @@ impl NewCheckout<'_> {
     /// # Errors
     /// `store-file`: the disk does not let us.
     pub fn finish(mut self) -> Result<Checkout, Diagnostic> {
-        let name = folder_name(self.commit);
+        let name = folder_name(&self.commit.to_string());
         let key = self.key.to_string();
         let root = self.store.path.join(&key).join(&name);
         let mut finished = || -> io::Result<Digest> {

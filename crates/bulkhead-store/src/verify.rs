@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bulkhead_trust::{Digest, Hasher};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use crate::checkout::CHECKOUT;
+use crate::checkout::{CHECKOUT, folder_name};
 use crate::folder::{names_in, open_folder};
 use crate::record::{MAX_RECORD, Record, State};
 use crate::store::{ARCHIVE, RECORD};
@@ -85,7 +85,7 @@ pub(crate) fn check_contents(folder: &OwnedFd, path: &Path, archive: Digest) -> 
         Err(error) => findings.push(finding(path.join(ARCHIVE), error.to_string())),
     }
     let name = if record.name == CHECKOUT {
-        record.version.to_string()
+        folder_name(&record.version)
     } else {
         format!("{}-{}", record.name, record.version)
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use bulkhead_test_support::{CrateBuilder, Entry};
+use bulkhead_test_support::{CrateBuilder, Entry, GitRepository};
 
 use crate::stage::{Stage, Twins, WORKSPACE};
 
@@ -32,9 +32,9 @@ pub(crate) fn tree(folder: &Path) -> BTreeMap<String, (String, bool)> {
 }
 
 impl Twins {
-    /// Both vendor with the same arguments, and have the same folder and say the same.
+    /// Both vendor with the same arguments, and have the same folder and say the same. Returns the configuration.
     #[track_caller]
-    fn vendor(&self, arguments: &[&str]) {
+    fn vendor(&self, arguments: &[&str]) -> String {
         let all: Vec<&str> =
             ["vendor", "--respect-source-config"].into_iter().chain(arguments.iter().copied()).collect();
         let (theirs, ours) = self.run(&all);
@@ -61,6 +61,7 @@ impl Twins {
                 assert_eq!(content, &theirs[path], "{path}");
             }
         }
+        ours.stdout
     }
 }
 
@@ -189,4 +190,137 @@ fn a_folder_that_holds_something_else_is_not_emptied() {
     // The benign twin: a folder elsewhere that the user names.
     std::fs::remove_file(stage.project.path("vendor")).unwrap();
     stage.bulkhead(&["vendor", "--respect-source-config", precious.to_str().unwrap()]).assert_success();
+}
+
+/// Packages of a repository that inherit, leave files out and need each other.
+const REPOSITORY: &str = r#"
+//- /Cargo.toml
+[workspace]
+members = ["apple", "pear"]
+resolver = "2"
+[workspace.package]
+version = "1.2.3"
+edition = "2021"
+readme = "README.md"
+license = "MIT"
+[workspace.dependencies]
+pear = { path = "pear", version = "0.4" }
+plain = "1"
+[workspace.lints.rust]
+unused = "warn"
+//- /README.md
+Fruit.
+//- /apple/Cargo.toml
+[package]
+name = "apple"
+version.workspace = true
+edition.workspace = true
+readme.workspace = true
+license.workspace = true
+exclude = ["*.log", "/notes"]
+[features]
+sour = ["plain/loud"]
+[dependencies]
+pear.workspace = true
+plain = { workspace = true, features = ["default"] }
+[dev-dependencies]
+quince = { path = "../orchard/quince" }
+[lints]
+workspace = true
+//- /apple/src/lib.rs
+pub fn taste() -> String { format!("apple and {} and {}", pear::taste(), plain::say()) }
+//- /apple/a.log
+x
+//- /apple/notes/x
+x
+//- /apple/.gitattributes
+x
+//- /apple/examples/eat.rs
+fn main() {}
+//- /apple/build.rs
+fn main() {}
+//- /pear/Cargo.toml
+[package]
+name = "pear"
+version = "0.4.0"
+edition = "2021"
+include = ["src"]
+//- /pear/src/lib.rs
+pub fn taste() -> String { "pear".to_owned() }
+//- /pear/notes
+x
+//- /orchard/quince/Cargo.toml
+[package]
+name = "quince"
+version = "0.1.0"
+//- /orchard/quince/src/lib.rs
+"#;
+
+#[test]
+fn packages_of_repositories_are_vendored_as_cargo_does() {
+    let repository = GitRepository::new("fruit", REPOSITORY);
+    let fixture = format!(
+        "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n\
+         apple = {{ git = \"{}\" }}\n//- /src/main.rs\nfn main() {{ println!(\"{{}}\", apple::taste()); }}\n",
+        repository.url()
+    );
+    let twins = Twins::new(&fixture);
+    let config = twins.vendor(&[]);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.write(".cargo/config.toml", &config);
+        stage.bulkhead(&["trust"]).assert_success();
+    }
+    // The repository is gone.
+    let gone = repository.root().with_extension("gone");
+    std::fs::rename(repository.root(), &gone).unwrap();
+    let fresh = twins.bulkhead.project.outside().join("fresh");
+    let command = |arguments: &[&str]| twins.bulkhead.command(arguments).env("BULKHEAD_HOME", &fresh).run();
+    command(&["trust"]).assert_success();
+    let ours = command(&["run", "--frozen"]);
+    assert_eq!(ours.stdout, "apple and pear and plain 1.1.0\n", "{ours}");
+    twins.cargo.cargo(&["run", "--frozen"]).assert_success();
+    for arguments in [&["tree"][..], &["metadata", "--format-version", "1", "--offline"], &["update", "plain"]] {
+        let (theirs, ours) = (twins.bulkhead.cargo(arguments), twins.bulkhead.bulkhead(arguments));
+        assert_eq!(ours.stdout, theirs.stdout, "{ours}");
+    }
+    twins.run(&["update"]);
+    twins.bulkhead.bulkhead(&["verify"]).assert_success();
+    // Without a lockfile nobody knows which commit was copied.
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        std::fs::remove_file(stage.project.path("Cargo.lock")).unwrap();
+    }
+    let (_, ours) = twins.run(&["check"]);
+    assert!(ours.stderr.contains("requires a lock file to be present first"), "{ours}");
+    std::fs::rename(gone, repository.root()).unwrap();
+}
+
+#[test]
+fn a_repository_can_be_read_from_a_mirror() {
+    let (repository, mirror) = (GitRepository::new("fruit", REPOSITORY), GitRepository::new("mirror", ""));
+    mirror.git(&["fetch", "-q", &repository.url(), "main:main", "-f", "-u"]);
+    let fixture = format!(
+        "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n\
+         pear = {{ git = \"{}\" }}\n//- /src/lib.rs\n",
+        repository.url()
+    );
+    let twins = Twins::new(&fixture);
+    twins.run(&["generate-lockfile"]);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.home.configure(&format!(
+            "[source.fruit]\ngit = \"{}\"\nreplace-with = \"mirror\"\n[source.mirror]\ngit = \"{}\"\n",
+            repository.url(),
+            mirror.url()
+        ));
+    }
+    let gone = repository.root().with_extension("gone");
+    std::fs::rename(repository.root(), &gone).unwrap();
+    // Cargo wants to know the commit from a lockfile.
+    let (theirs, ours) = twins.run(&["update"]);
+    for text in [&theirs.stderr, &ours.stderr] {
+        assert!(text.contains("requires a lock file to be present first"), "{text}");
+    }
+    std::fs::rename(&gone, repository.root()).unwrap();
+    let (_, ours) = twins.run(&["check"]);
+    ours.assert_success();
+    assert!(twins.bulkhead.project.read("Cargo.lock").contains(&repository.url()));
 }

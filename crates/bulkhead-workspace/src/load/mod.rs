@@ -168,7 +168,8 @@ pub fn load_local(files: &dyn Files, options: &LoadOptions<'_>) -> Result<Arc<Pa
     package.filter(|_| !has_errors(&loader.findings)).ok_or(loader.findings)
 }
 
-/// Loads one downloaded package, unpacked in the store.
+/// Loads one downloaded package, unpacked in the store or vendored. What a vendored package of a repository needs by `path`
+/// is a package of the same repository.
 ///
 /// `[workspace]`, `[patch]` and `[profile]` are not read, nothing is inherited, and every path must be relative and stay
 /// inside the package: a published crate must not make the build compile files of the machine.
@@ -187,6 +188,8 @@ pub fn load_package(
         let message = format!("`{}` is a virtual manifest, but a package was wanted", manifest_path.display());
         return Err(vec![Diagnostic::error("manifest-virtual", message)]);
     };
+    let root = manifest_path.parent().unwrap_or(manifest_path);
+    let standing = if source.is_git() { Standing::Repository { root, source } } else { Standing::Archive };
     let assembly = Assembly {
         files,
         manifest: &manifest,
@@ -194,7 +197,7 @@ pub fn load_package(
         source,
         inheritance: Inheritance { root: None },
         registry: &|_| Ok(None),
-        standing: Standing::Archive,
+        standing,
     };
     let package = assemble(&assembly, &mut findings);
     findings.retain(|finding| finding.level == Level::Error);
