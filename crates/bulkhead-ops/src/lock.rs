@@ -142,33 +142,43 @@ pub fn resolve<'a>(
     let resolve = solve(&question, &mut sources, request.current, &told, events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     patches::warn_of_unused(&resolve, &patches, events);
-    let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
-    let new = lock::updated(&resolve, on_disk.as_ref().map(|(text, lockfile)| (lockfile, text.as_str())), lowest);
     let is_member = |id| workspace.members.iter().any(|package| package.id == id);
     let rust = RustSupport { rustc: request.rustc.as_ref(), of_members: rust_version.is_some() };
     let before = previous.as_ref().filter(|_| !request.anew);
     let told = Patched::new(&sources, &patches);
     let mut changes = lock::changes(before, &resolve, &is_member, &told, rust, age.as_ref());
     let rust_version = rust_version.map(|version| preferences::as_written(&version, workspace));
-    let changed = new.is_some();
+    let changed = write_back(global, project, request, on_disk.as_ref(), &resolve)?;
     if !changed && !request.current {
         // The registry was not asked: who knows what is behind.
         changes.packages.clear();
     }
-    if let Some(text) = new {
-        global.place.disk.never_repeat();
-        refuse_if_locked(global, &path, on_disk.as_ref().map(|(_, lockfile)| lockfile), &resolve)?;
-        if request.write {
-            let old = on_disk.as_ref().map(|(old, _)| old.as_str()).unwrap_or_default();
-            disk::write_atomically(&path, with_line_endings(old, &text).as_bytes())?;
-        }
-    }
     Ok(Locked { resolve, sources, changes, previous, changed, rust_version, age })
 }
 
-/// A lockfile with Windows line ends keeps them.
-fn with_line_endings(old: &str, new: &str) -> String {
-    if old.contains("\r\n") { new.replace('\n', "\r\n") } else { new.to_owned() }
+/// Brings the lockfile up to what `resolve` says, if that is wanted. Says whether it is another text than before.
+///
+/// # Errors
+/// `--locked` forbids the change, or the file cannot be written.
+fn write_back(
+    global: &GlobalOptions,
+    project: &Project,
+    request: &LockRequest,
+    on_disk: Option<&(String, Lockfile)>,
+    resolve: &Resolve,
+) -> Result<bool> {
+    let workspace = &project.workspace;
+    let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
+    let old = on_disk.map(|(text, lockfile)| (lockfile, text.as_str()));
+    let Some(text) = lock::updated(resolve, old, lowest, request.anew) else { return Ok(false) };
+    let path = workspace.root.join("Cargo.lock");
+    global.place.disk.never_repeat();
+    if global.lock.locked {
+        refuse_change(global, &path, old.map(|(lockfile, _)| lockfile), resolve, &local_summaries(workspace))?;
+    } else if request.write {
+        disk::write_atomically(&path, text.as_bytes())?;
+    }
+    Ok(true)
 }
 
 /// What the workspace's lockfile says, if there is one.
@@ -311,8 +321,15 @@ fn load_closure(
     sources.load(missing, Freshness::Current, Need::Required, events).map(drop)
 }
 
-fn refuse_if_locked(global: &GlobalOptions, path: &Path, old: Option<&Lockfile>, resolve: &Resolve) -> Result<()> {
-    if !global.lock.locked {
+/// With `--locked`: a lockfile that means the same is left as it is, whatever its bytes.
+fn refuse_change(
+    global: &GlobalOptions,
+    path: &Path,
+    old: Option<&Lockfile>,
+    resolve: &Resolve,
+    locals: &[Arc<Summary>],
+) -> Result<()> {
+    if old.is_some_and(|old| lock::same_meaning(old, &lock::encode(resolve, old.version), locals)) {
         return Ok(());
     }
     let verb = if old.is_some() { "update" } else { "create" };

@@ -12,7 +12,7 @@ use crate::Resolve;
 pub use crate::changes::{Change, Changes, PackageChange, RustSupport, changes};
 
 /// A lockfile whose packages have been identified: what the resolver prefers and keeps.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Previous {
     /// Each package with what it depends on.
     pub packages: BTreeMap<PackageId, BTreeSet<PackageId>>,
@@ -165,11 +165,12 @@ pub fn default_version(lowest_rust_version: Option<&Version>) -> u8 {
 /// The text to be written for `resolve`; `None` if the existing file already says the same.
 ///
 /// An existing file keeps its format and its comments as long as it says the same; when it has to change, an older format
-/// is brought up to the default.
+/// is brought up to the default. `anew` writes the default format in any case; comments stay.
 pub fn updated(
     resolve: &Resolve,
     existing: Option<(&Lockfile, &str)>,
     lowest_rust_version: Option<&Version>,
+    anew: bool,
 ) -> Option<String> {
     let default = default_version(lowest_rust_version);
     let Some((old, text)) = existing else { return Some(encode(resolve, default).to_string()) };
@@ -178,11 +179,19 @@ pub fn updated(
         lockfile.comments.clone_from(&old.comments);
         lockfile.to_string()
     };
-    let same = in_format(old.version);
-    if same == text || (text.contains("\r\n") && same == text.replace("\r\n", "\n")) {
+    let same = in_format(if anew { default } else { old.version });
+    // Line ends are no matter.
+    if same.lines().eq(text.lines()) {
         return None;
     }
-    Some(if old.version < default { in_format(default) } else { same })
+    Some(if old.version < default && !anew { in_format(default) } else { same })
+}
+
+/// Whether two lockfiles mean the same to a workspace with the packages `local`: the order of entries is no matter, nor are
+/// entries without a source of packages that are not there.
+pub fn same_meaning(old: &Lockfile, new: &Lockfile, local: &[Arc<Summary>]) -> bool {
+    let meaning = |lockfile| Previous { version: 0, ..decode(lockfile, local) };
+    meaning(old) == meaning(new)
 }
 
 /// Where a new lockfile differs from an old one, for `--locked` errors: one line each, at most `limit`, and then how many

@@ -39,6 +39,10 @@ fn compare_one(generated: &GeneratedRegistry, sides: &Sides) -> (Verdict, bool) 
         (outcome, lockfile)
     });
     let found = cargo.code() == Some(0);
+    if bulkhead.code() == Some(0) && cargo.stderr.contains("error: failed to select a version") {
+        // About one in a thousand; that such graphs are graphs is shown by the resolver's own test against a SAT solver.
+        return (Verdict::Skipped("cargo gives up, though there is a graph (docs/differences.md)".to_owned()), found);
+    }
     if cargo.code() != bulkhead.code() {
         let tell = |name: &str, outcome: &Outcome| format!("{name}: {:?}\n{}\n", outcome.code(), outcome.stderr);
         let registry = format!("{generated:?}\n");

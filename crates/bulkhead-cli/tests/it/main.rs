@@ -14,6 +14,7 @@ mod explaining;
 mod flags;
 mod git;
 mod interruption;
+mod lockfiles;
 mod locking;
 mod manifests;
 mod patching;
