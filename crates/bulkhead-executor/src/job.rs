@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bulkhead_sandbox::Stream as Pipe;
+use bulkhead_sandbox::{SandboxError, Stream as Pipe};
 use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, CompileMode, Output, OutputKind, UnitIndex};
 use bulkhead_workspace::{CrateType, TargetKind};
 
 use crate::files::{self, failed};
+use crate::hold::Hold;
 use crate::messages::{self, Counts, Line, Lines};
 use crate::process::{self, Reach};
 use crate::record::{OutputStamp, Record};
@@ -19,40 +20,42 @@ use crate::{Event, Failure, FailureKind, Stream, dep_info, uplift};
 /// Largest file of stored messages that is replayed, and largest dep-info file.
 const MAX_TEXT: u64 = 256 << 20;
 
-/// Runs rustc or rustdoc for the unit at `index`. `on_metadata` is called once its `.rmeta` is complete.
-pub(crate) fn compile(build: &Build<'_>, index: UnitIndex, on_metadata: &mut dyn FnMut()) -> Result<(), Failure> {
+/// Runs rustc or rustdoc for the unit at `index`. `on_metadata` is called once its `.rmeta` is complete. With a hold, all is
+/// made ready, and the compiler starts when the hold is released.
+pub(crate) fn compile(
+    build: &Build<'_>,
+    index: UnitIndex,
+    hold: Option<&Hold>,
+    on_metadata: &mut dyn FnMut(),
+) -> Result<(), Failure> {
     let other = |diagnostic| Failure { unit: index, kind: FailureKind::Other(diagnostic), denied: false };
+    let sandbox = |error| Failure { unit: index, kind: FailureKind::Sandbox(Arc::new(error)), denied: false };
     let command = Arc::new(build.planner.command(index, &build.scripts()));
     let mut record = build.begin(index).map_err(other)?;
     let outputs = build.planner.outputs(index);
-    prepare_outputs(&outputs).map_err(other)?;
-    build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
-
+    make_folders(&outputs).map_err(other)?;
+    match hold {
+        None => {
+            forget(build, index, &outputs).map_err(other)?;
+            build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
+        }
+        Some(hold) => hold.announce(build, index, &command),
+    }
     let mut staged_command = Command::clone(&command);
     let staging = Staging::begin(build, index, &mut staged_command);
     let staging = staging.map_err(|error| other(failed("make a folder beside", &build.files(index).folder, &error)))?;
     let reach = reach(build, index, staging.as_ref());
+    let running = process::start(build, index, &staged_command, reach, hold.map(|hold| &hold.gate)).map_err(sandbox)?;
+    if let Some(hold) = hold {
+        // The compiler writes elsewhere: until now everything was as the build before had left it.
+        forget(build, index, &outputs).map_err(other)?;
+        record.started = hold.released().unwrap_or(record.started);
+    }
     let mut listener = Listener::new(build, index, &outputs, staging.as_ref(), on_metadata);
-    let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-    let ended = process::run(build, index, &staged_command, reach, |pipe, bytes| match pipe {
-        Pipe::Stdout => stdout.push(bytes, &mut |line| listener.text(Stream::Stdout, line)),
-        Pipe::Stderr => stderr.push(bytes, &mut |line| listener.line(line)),
-    });
-    stdout.finish(&mut |line| listener.text(Stream::Stdout, line));
-    stderr.finish(&mut |line| listener.line(line));
-    let (stored, counts) = (listener.stored, listener.counts);
-    let ended =
-        ended.map_err(|error| Failure { unit: index, kind: FailureKind::Sandbox(Arc::new(error)), denied: false })?;
+    let (ended, stored, counts) = listen(build, running, &mut listener);
+    let ended = ended.map_err(sandbox)?;
     if !ended.exit.status.success() {
-        let kind = FailureKind::Exit {
-            command,
-            status: ended.exit.status.to_std().to_string(),
-            limit: process::limit_text(&ended.exit),
-            output: (String::new(), String::new()),
-            errors: counts.errors,
-            warnings: counts.warnings - counts.duplicates,
-        };
-        return Err(Failure { unit: index, kind, denied: ended.denied });
+        return Err(exited(index, command, &ended, counts));
     }
     report_counts(build, index, counts);
     if let Some(staging) = staging {
@@ -64,6 +67,39 @@ pub(crate) fn compile(build: &Build<'_>, index: UnitIndex, on_metadata: &mut dyn
     settled.map_err(|diagnostic| Failure { denied: ended.denied, ..other(diagnostic) })?;
     build.set_record(index, record);
     publish(build, index, false).map_err(other)
+}
+
+/// Whether the unit can be made ready before what it waits for is there: its compiler must write into a folder of its own.
+pub(crate) fn can_be_held(build: &Build<'_>, index: UnitIndex) -> bool {
+    build.unit(index).mode != CompileMode::RunBuildScript && Staging::is_used(build, index)
+}
+
+/// Reads what the compiler says until it has ended.
+fn listen(
+    build: &Build<'_>,
+    running: process::Running<'_>,
+    listener: &mut Listener<'_, '_>,
+) -> (Result<process::Ended, SandboxError>, String, Counts) {
+    let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
+    let ended = running.wait(build, |pipe, bytes| match pipe {
+        Pipe::Stdout => stdout.push(bytes, &mut |line| listener.text(Stream::Stdout, line)),
+        Pipe::Stderr => stderr.push(bytes, &mut |line| listener.line(line)),
+    });
+    stdout.finish(&mut |line| listener.text(Stream::Stdout, line));
+    stderr.finish(&mut |line| listener.line(line));
+    (ended, std::mem::take(&mut listener.stored), std::mem::take(&mut listener.counts))
+}
+
+fn exited(index: UnitIndex, command: Arc<Command>, ended: &process::Ended, counts: Counts) -> Failure {
+    let kind = FailureKind::Exit {
+        command,
+        status: ended.exit.status.to_std().to_string(),
+        limit: process::limit_text(&ended.exit),
+        output: (String::new(), String::new()),
+        errors: counts.errors,
+        warnings: counts.warnings - counts.duplicates,
+    };
+    Failure { unit: index, kind, denied: ended.denied }
 }
 
 /// After success: looks at what rustc left and remembers it.
@@ -110,13 +146,18 @@ fn missing_output(path: &Path) -> Diagnostic {
         .help("a proc macro may have ended the compiler early; its package, or one it depends on, is to blame")
 }
 
-/// Makes the folders, and removes what an earlier build left: rustc must not write through a hard link into an artifact
+fn make_folders(outputs: &[Output]) -> Result<(), Diagnostic> {
+    for folder in outputs.iter().filter_map(|output| output.path.parent()) {
+        std::fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))?;
+    }
+    Ok(())
+}
+
+/// Forgets the unit, and removes what an earlier build of it left: rustc must not write through a hard link into an artifact
 /// that users hold, and a compiler that was ended early must not pass with old files.
-fn prepare_outputs(outputs: &[Output]) -> Result<(), Diagnostic> {
+fn forget(build: &Build<'_>, index: UnitIndex, outputs: &[Output]) -> Result<(), Diagnostic> {
+    build.invalidate(index)?;
     for output in outputs {
-        if let Some(folder) = output.path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))?;
-        }
         files::remove(&output.path).map_err(|error| failed("remove", &output.path, &error))?;
     }
     Ok(())

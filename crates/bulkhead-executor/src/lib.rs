@@ -10,6 +10,7 @@ mod dep_info;
 pub mod event;
 mod files;
 mod freshness;
+mod hold;
 mod inputs;
 mod job;
 mod lock;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bulkhead_sandbox::{Denial, DenialKind, Exit, Network, Process, SandboxError, Stream, Target};
+use bulkhead_sandbox::{Child, Denial, DenialKind, Exit, Gate, Network, Process, SandboxError, Stream, Target};
 use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, UnitIndex};
 
@@ -67,37 +68,53 @@ pub(crate) struct Ended {
     pub(crate) denied: bool,
 }
 
-/// Runs `command` for the unit at `index` and hands over its output as it comes.
-pub(crate) fn run(
+/// A process of a unit that executes its program.
+pub(crate) struct Running<'a> {
+    child: Child,
+    index: UnitIndex,
+    command: &'a Command,
+}
+
+/// Starts `command` for the unit at `index`. With a gate, it returns when that opens.
+pub(crate) fn start<'a>(
     build: &Build<'_>,
     index: UnitIndex,
-    command: &Command,
+    command: &'a Command,
     reach: Reach,
-    on_output: impl FnMut(Stream, &[u8]),
-) -> Result<Ended, SandboxError> {
+    gate: Option<&Arc<Gate>>,
+) -> Result<Running<'a>, SandboxError> {
     for folder in &reach.write {
         std::fs::create_dir_all(folder).map_err(|source| SandboxError::Setup {
             step: format!("making the folder {}", folder.display()),
             source,
         })?;
     }
-    let process = describe(build, index, command, reach);
+    let mut process = describe(build, index, command, reach);
+    process.gate = gate.cloned();
     let child = bulkhead_sandbox::spawn(&process)?;
     build.set_killer(index, Some(child.killer()?));
     if build.options.stop.load(Ordering::Relaxed) {
         child.kill();
     }
-    let exit = child.wait_with(on_output);
-    build.set_killer(index, None);
-    let mut exit = exit?;
-    let mut denials = std::mem::take(&mut exit.denials);
-    let descriptors = &build.jobserver.descriptors;
-    denials.retain(|denial| !is_library_search(command, denial) && !is_about_descriptor(denial, descriptors));
-    let denied = !denials.is_empty();
-    if denied {
-        build.emit(Event::Denied { unit: index, denials });
+    Ok(Running { child, index, command })
+}
+
+impl Running<'_> {
+    /// Waits for the end and hands over the output as it comes.
+    pub(crate) fn wait(self, build: &Build<'_>, on_output: impl FnMut(Stream, &[u8])) -> Result<Ended, SandboxError> {
+        let Self { child, index, command } = self;
+        let exit = child.wait_with(on_output);
+        build.set_killer(index, None);
+        let mut exit = exit?;
+        let mut denials = std::mem::take(&mut exit.denials);
+        let descriptors = &build.jobserver.descriptors;
+        denials.retain(|denial| !is_library_search(command, denial) && !is_about_descriptor(denial, descriptors));
+        let denied = !denials.is_empty();
+        if denied {
+            build.emit(Event::Denied { unit: index, denials });
+        }
+        Ok(Ended { exit, denied })
     }
-    Ok(Ended { exit, denied })
 }
 
 /// Whether a denial is only the dynamic loader walking through the library path that Cargo's rules put into the

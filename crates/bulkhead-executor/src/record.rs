@@ -92,6 +92,9 @@ impl Record {
     }
 }
 
+/// What Cargo writes into the file whose time counts.
+const TIMESTAMP: &[u8] = b"This file has an mtime of when this was started.";
+
 /// Files of one unit in its fingerprint folder.
 #[derive(Debug, Clone)]
 pub(crate) struct RecordFiles {
@@ -116,12 +119,27 @@ impl RecordFiles {
         }
     }
 
-    /// Forgets the unit and notes the time, before its process starts: whatever happens to it, it does not look fresh.
-    pub(crate) fn invalidate(&self) -> io::Result<Stamp> {
+    /// Notes the time before the unit's process starts.
+    pub(crate) fn begin(&self) -> io::Result<Stamp> {
         std::fs::create_dir_all(&self.folder)?;
-        files::remove(&self.record)?;
-        files::remove(&self.messages)?;
-        files::write(&self.timestamp, b"This file has an mtime of when this was started.")?;
+        files::write(&self.timestamp, TIMESTAMP)?;
         Ok(files::stamp(&self.timestamp.metadata()?))
+    }
+
+    /// Notes the time again, when a process that stood ready starts. Zero if that fails.
+    pub(crate) fn touch(&self) -> Stamp {
+        let touch = || -> io::Result<Stamp> {
+            let file = std::fs::File::options().write(true).open(&self.timestamp)?;
+            // A write, and not a time of ours: sources bear the file system's own.
+            std::os::unix::fs::FileExt::write_all_at(&file, &TIMESTAMP[..1], 0)?;
+            Ok(files::stamp(&file.metadata()?))
+        };
+        touch().unwrap_or(0)
+    }
+
+    /// Forgets the unit: whatever happens to its process, it does not look fresh.
+    pub(crate) fn invalidate(&self) -> io::Result<()> {
+        files::remove(&self.record)?;
+        files::remove(&self.messages)
     }
 }

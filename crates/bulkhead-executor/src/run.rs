@@ -167,6 +167,12 @@ impl<'a> Build<'a> {
         locked(&self.killers).values().for_each(Killer::kill);
     }
 
+    /// Forgets what is remembered of an earlier build of `index`.
+    pub(crate) fn invalidate(&self, index: UnitIndex) -> Result<(), Diagnostic> {
+        let files = self.files(index);
+        files.invalidate().map_err(|error| crate::files::failed("prepare", &files.folder, &error))
+    }
+
     /// The value of a variable that a process of `unit` sees and that the planner did not set.
     pub(crate) fn variable(&self, unit: &Unit, name: &str) -> Option<String> {
         let general = self.options.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
@@ -179,7 +185,7 @@ impl<'a> Build<'a> {
     /// A record with what is known before the process of `index` starts.
     pub(crate) fn begin(&self, index: UnitIndex) -> Result<Record, Diagnostic> {
         let files = self.files(index);
-        let started = files.invalidate().map_err(|error| crate::files::failed("prepare", &files.folder, &error))?;
+        let started = files.begin().map_err(|error| crate::files::failed("prepare", &files.folder, &error))?;
         let unit = self.unit(index);
         let builds = unit.dependencies.iter().map(|dependency| match is_tracked(unit, self.unit(dependency.unit)) {
             true => self.builds[dependency.unit.0 as usize],

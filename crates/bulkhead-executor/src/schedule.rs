@@ -14,11 +14,15 @@ use bulkhead_unit_graph::{CompileMode, Unit, UnitGraph, UnitIndex};
 use bulkhead_workspace::{CrateType, TargetKind};
 use jobserver::{Acquired, HelperThread};
 
+use crate::hold::Hold;
 use crate::run::Build;
 use crate::{BuildError, Event, Failure, FailureKind, job, script};
 
 /// How often a wish to stop is noticed.
 const STOP_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Most units that are made ready before their time.
+const MOST_HELD: usize = 4;
 
 /// Builds the units of `dirty`. All others are fresh.
 pub(crate) fn run(build: &Build<'_>, dirty: &BTreeSet<UnitIndex>) -> Result<(), BuildError> {
@@ -35,9 +39,9 @@ pub(crate) fn run(build: &Build<'_>, dirty: &BTreeSet<UnitIndex>) -> Result<(), 
         BuildError::Fatal(Diagnostic::error("jobserver", format!("failed to start the jobserver's thread: {error}")))
     })?;
     std::thread::scope(|scope| {
-        let start = |index: UnitIndex| {
+        let start = |index: UnitIndex, hold: Option<Arc<Hold>>| {
             let sender = sender.clone();
-            scope.spawn(move || work(build, index, &sender));
+            scope.spawn(move || work(build, index, hold.as_deref(), &sender));
         };
         Scheduler::new(build, dirty).run(&start, &helper, &receiver)
     })
@@ -53,10 +57,10 @@ enum News {
     Ended(UnitIndex, Result<(), Box<Failure>>),
 }
 
-fn work(build: &Build<'_>, index: UnitIndex, sender: &Sender<News>) {
+fn work(build: &Build<'_>, index: UnitIndex, hold: Option<&Hold>, sender: &Sender<News>) {
     let job = || match build.unit(index).mode {
         CompileMode::RunBuildScript => script::run(build, index),
-        _ => job::compile(build, index, &mut || drop(sender.send(News::Metadata(index)))),
+        _ => job::compile(build, index, hold, &mut || drop(sender.send(News::Metadata(index)))),
     };
     // The scheduler waits for every unit that it started: not even a bug may keep one from reporting.
     let result = catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| {
@@ -65,6 +69,13 @@ fn work(build: &Build<'_>, index: UnitIndex, sender: &Sender<News>) {
     });
     // The scheduler outlives all threads of its scope.
     let _ = sender.send(News::Ended(index, result.map_err(Box::new)));
+}
+
+/// Starts the thread of a unit.
+type Start<'a> = dyn Fn(UnitIndex, Option<Arc<Hold>>) + 'a;
+
+fn is_script(build: &Build<'_>, index: UnitIndex) -> bool {
+    build.unit(index).mode == CompileMode::RunBuildScript
 }
 
 /// What a unit waits for.
@@ -86,6 +97,8 @@ struct Scheduler<'a, 'b> {
     ready: BTreeSet<(Reverse<u32>, UnitIndex)>,
     priorities: Vec<u32>,
     running: BTreeSet<UnitIndex>,
+    /// Units that wait for one thing alone, and whose processes stand ready.
+    held: BTreeMap<UnitIndex, Arc<Hold>>,
     tokens: Vec<Acquired>,
     requested: usize,
     done: usize,
@@ -112,6 +125,7 @@ impl<'a, 'b> Scheduler<'a, 'b> {
             ready,
             priorities,
             running: BTreeSet::new(),
+            held: BTreeMap::new(),
             tokens: Vec::new(),
             requested: 0,
             done: build.graph.units.len() - dirty.len(),
@@ -120,14 +134,10 @@ impl<'a, 'b> Scheduler<'a, 'b> {
         }
     }
 
-    fn run(
-        mut self,
-        start: &dyn Fn(UnitIndex),
-        helper: &HelperThread,
-        news: &Receiver<News>,
-    ) -> Result<(), BuildError> {
+    fn run(mut self, start: &Start<'_>, helper: &HelperThread, news: &Receiver<News>) -> Result<(), BuildError> {
         loop {
             self.start_ready(start, helper);
+            self.hold_next(start);
             if self.running.is_empty() {
                 break;
             }
@@ -139,8 +149,10 @@ impl<'a, 'b> Scheduler<'a, 'b> {
             if self.build.options.stop.load(Ordering::Relaxed) {
                 self.interrupted = true;
                 self.build.kill_all();
+                self.let_go(|_| true);
             }
         }
+        self.let_go(|_| true);
         match (self.interrupted, self.failures.is_empty()) {
             (true, _) => Err(BuildError::Interrupted),
             (false, true) => Ok(()),
@@ -148,7 +160,7 @@ impl<'a, 'b> Scheduler<'a, 'b> {
         }
     }
 
-    fn start_ready(&mut self, start: &dyn Fn(UnitIndex), helper: &HelperThread) {
+    fn start_ready(&mut self, start: &Start<'_>, helper: &HelperThread) {
         if self.interrupted || (!self.failures.is_empty() && !self.build.options.keep_going) {
             self.ready.clear();
         }
@@ -156,7 +168,10 @@ impl<'a, 'b> Scheduler<'a, 'b> {
         while !self.ready.is_empty() && self.running.len() < most && self.running.len() <= self.tokens.len() {
             if let Some((_, index)) = self.ready.pop_first() {
                 self.running.insert(index);
-                start(index);
+                match self.held.remove(&index) {
+                    Some(hold) => hold.release(self.build, index),
+                    None => start(index, None),
+                }
             }
         }
         // One process runs on the token that every build has from the start.
@@ -165,6 +180,43 @@ impl<'a, 'b> Scheduler<'a, 'b> {
         while self.requested < wanted {
             self.requested += 1;
             helper.request_token();
+        }
+    }
+
+    /// Makes units ready that can start as soon as one unit that runs has come so far: to be confined takes a process longer
+    /// than to be told that it may begin.
+    fn hold_next(&mut self, start: &Start<'_>) {
+        if self.interrupted || !self.failures.is_empty() {
+            return;
+        }
+        let most = self.build.options.jobs.clamp(1, MOST_HELD);
+        while self.held.len() < most {
+            let runs = |need: &Need| match need {
+                Need::Metadata(unit) | Need::Whole(unit) => {
+                    self.running.contains(unit) && !is_script(self.build, *unit)
+                }
+            };
+            let waiting = self.running.iter().flat_map(|&unit| [Need::Metadata(unit), Need::Whole(unit)]);
+            let candidates = waiting.filter_map(|need| self.waiting.get(&need)).flatten().copied();
+            let free = candidates.filter(|index| {
+                let needs = self.needs.get(index);
+                let alone = needs.is_some_and(|needs| needs.len() == 1 && needs.iter().all(runs));
+                alone && !self.held.contains_key(index) && job::can_be_held(self.build, *index)
+            });
+            let Some(next) = free.max_by_key(|index| (self.priorities[index.0 as usize], Reverse(*index))) else {
+                return;
+            };
+            // Where there are no descriptors left, units start when their time comes.
+            let Ok(hold) = Hold::new().map(Arc::new) else { return };
+            self.held.insert(next, Arc::clone(&hold));
+            start(next, Some(hold));
+        }
+    }
+
+    /// Ends processes that stand ready.
+    fn let_go(&mut self, which: impl Fn(UnitIndex) -> bool) {
+        for (_, hold) in self.held.extract_if(.., |index, _| which(*index)) {
+            hold.gate.cancel();
         }
     }
 
@@ -179,6 +231,8 @@ impl<'a, 'b> Scheduler<'a, 'b> {
                 self.satisfy(Need::Metadata(index));
                 self.build.emit(Event::MetadataReady { unit: index });
             }
+            // What stood ready and is not wanted any more has neither run nor failed.
+            News::Ended(index, _) if !self.running.contains(&index) => drop(self.held.remove(&index)),
             News::Ended(index, result) => self.end(index, result),
         }
     }
@@ -197,9 +251,17 @@ impl<'a, 'b> Scheduler<'a, 'b> {
             Err(failure) => {
                 let failure: Arc<Failure> = Arc::new(*failure);
                 self.failures.push(Arc::clone(&failure));
+                // What waits for it will never start; what waits for others still may.
+                let waiting = self.waiting_for(index);
+                self.let_go(|held| waiting.contains(&held));
                 self.build.emit(Event::Failed { failure, running: self.running.len() });
             }
         }
+    }
+
+    fn waiting_for(&self, index: UnitIndex) -> BTreeSet<UnitIndex> {
+        let needs = [Need::Metadata(index), Need::Whole(index)];
+        needs.iter().filter_map(|need| self.waiting.get(need)).flatten().copied().collect()
     }
 
     fn satisfy(&mut self, need: Need) {

@@ -26,15 +26,19 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     let folder = build.planner.script_folder(index);
     let out_dir = folder.join("out");
     let mut record = build.begin(index).map_err(other)?;
+    build.invalidate(index).map_err(other)?;
     make_out_dir(&out_dir).map_err(other)?;
     let command = Arc::new(build.planner.command(index, &build.scripts()));
     build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
 
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let reach = Reach { read: vec![command.program.clone()], write: vec![out_dir.clone()] };
-    let ended = process::run(build, index, &command, reach, |pipe, bytes| match pipe {
-        Pipe::Stdout => stdout.extend_from_slice(bytes),
-        Pipe::Stderr => stderr.extend_from_slice(bytes),
+    let running = process::start(build, index, &command, reach, None);
+    let ended = running.and_then(|running| {
+        running.wait(build, |pipe, bytes| match pipe {
+            Pipe::Stdout => stdout.extend_from_slice(bytes),
+            Pipe::Stderr => stderr.extend_from_slice(bytes),
+        })
     });
     let ended =
         ended.map_err(|error| Failure { unit: index, kind: FailureKind::Sandbox(Arc::new(error)), denied: false })?;

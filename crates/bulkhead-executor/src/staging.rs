@@ -33,12 +33,11 @@ impl Staging {
     /// shared by all crates, and debug information that is found by its path.
     pub(crate) fn begin(build: &Build<'_>, index: UnitIndex, command: &mut Command) -> io::Result<Option<Self>> {
         let unit = build.unit(index);
-        let unpacked = unit.profile.split_debuginfo.is_some_and(|kind| kind.as_str() == "unpacked");
         let position = command.arguments.iter().position(|argument| argument == "--out-dir");
         let Some(out_dir) = position.and_then(|position| command.arguments.get_mut(position + 1)) else {
             return Ok(None);
         };
-        if unpacked || matches!(unit.mode, CompileMode::Doc | CompileMode::Doctest) {
+        if !Self::is_used(build, index) {
             return Ok(None);
         }
         let fingerprint_folder = build.planner.fingerprint_folder(index);
@@ -52,6 +51,13 @@ impl Staging {
         let own = unit_name.rsplit_once('-').map_or(String::new(), |(_, hash)| format!("-{hash}"));
         let destination = PathBuf::from(std::mem::replace(out_dir, folder.display().to_string()));
         Ok(Some(Self { folder, destination, own }))
+    }
+
+    /// Whether the compiler of the unit can write into a folder of its own.
+    pub(crate) fn is_used(build: &Build<'_>, index: UnitIndex) -> bool {
+        let unit = build.unit(index);
+        let unpacked = unit.profile.split_debuginfo.is_some_and(|kind| kind.as_str() == "unpacked");
+        !unpacked && !matches!(unit.mode, CompileMode::Doc | CompileMode::Doctest)
     }
 
     /// What the process may write: the staging folder instead of the one that other units share.

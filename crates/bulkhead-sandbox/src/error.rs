@@ -32,6 +32,8 @@ pub enum SandboxError {
         /// What the system answered.
         source: io::Error,
     },
+    /// Its [`Gate`](crate::Gate) was closed for good. The program was not started.
+    Cancelled,
     /// The child could not be waited for, or its output not be read.
     Wait(io::Error),
 }
@@ -46,6 +48,7 @@ impl fmt::Display for SandboxError {
             }
             SandboxError::Setup { step, source } => write!(formatter, "cannot confine the process: {step}: {source}"),
             SandboxError::Execute { program, source } => write!(formatter, "cannot execute {program:?}: {source}"),
+            SandboxError::Cancelled => formatter.write_str("the process is not wanted any more"),
             SandboxError::Wait(source) => write!(formatter, "cannot wait for the process: {source}"),
         }
     }
@@ -54,7 +57,7 @@ impl fmt::Display for SandboxError {
 impl std::error::Error for SandboxError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            SandboxError::Unsupported(_) | SandboxError::Invalid(_) => None,
+            SandboxError::Unsupported(_) | SandboxError::Invalid(_) | SandboxError::Cancelled => None,
             SandboxError::Path { source, .. }
             | SandboxError::Setup { source, .. }
             | SandboxError::Execute { source, .. }

@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::error::SandboxError;
+use crate::platform;
 
 /// One process to run, confined. [`Process::new`] gives the tightest description; a caller then adds what is needed.
 #[derive(Clone, Debug)]
@@ -40,6 +44,35 @@ pub struct Process {
     pub stdout: Stdout,
     /// How strong the confinement has to be.
     pub level: Level,
+    /// If set, the process is confined at once and executes the program when the gate opens. [`spawn`](crate::spawn) returns
+    /// only then.
+    pub gate: Option<Arc<Gate>>,
+}
+
+/// Keeps a process that is otherwise ready from executing its program: what is to come next can be prepared while it
+/// still waits for something. The process waits confined, without any of the program's code.
+#[derive(Debug)]
+pub struct Gate(pub(crate) platform::Gate);
+
+impl Gate {
+    /// A closed gate.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub fn new() -> Result<Gate, SandboxError> {
+        let fault = |source| SandboxError::Setup { step: "making a gate".into(), source };
+        platform::Gate::new().map(Gate).map_err(fault)
+    }
+
+    /// Lets the process execute its program, now or as soon as it is ready.
+    pub fn open(&self) {
+        self.0.open();
+    }
+
+    /// Ends the process, if the gate has not been opened.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
 }
 
 impl Process {
@@ -62,6 +95,7 @@ impl Process {
             stdin: Stdin::Null,
             stdout: Stdout::Piped,
             level: Level::Full,
+            gate: None,
         }
     }
 }

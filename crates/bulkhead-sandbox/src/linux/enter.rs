@@ -11,6 +11,7 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 
+use super::gate::OPEN;
 use super::handover::Handover;
 use super::landlock::Ruleset;
 use super::namespaces::Maps;
@@ -44,6 +45,10 @@ pub(super) struct Entry {
     pub(super) stdout: i32,
     pub(super) stderr: i32,
     pub(super) inherit: Vec<i32>,
+    /// What the program waits for before it executes; -1 if it need not.
+    pub(super) gate: i32,
+    /// All descriptors above 2 that are still needed, ascending.
+    pub(super) keep: Vec<i32>,
     /// The pipe to which process 1 writes the wait status, and its other end.
     pub(super) status: (i32, i32),
     pub(super) init: i32,
@@ -84,6 +89,8 @@ pub(super) enum Stage {
     Seccomp,
     Descriptors,
     Start,
+    /// The gate stayed closed.
+    Gate,
     Directory,
     Execute,
     Init,
@@ -113,6 +120,7 @@ pub(super) extern "C" fn usher(entry: *mut c_void) -> c_int {
 
 fn start_first(entry: &mut Entry) -> Result<(), Failure> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Stage::Join)?;
+    close_others(&entry.keep).at(Stage::Descriptors)?;
     if let Some((user, network)) = entry.join {
         // SAFETY: numbers only.
         check(unsafe { libc::setns(user, libc::CLONE_NEWUSER) }.into()).at(Stage::Join)?;
@@ -145,6 +153,7 @@ pub(super) extern "C" fn first(entry: *mut c_void) -> c_int {
 
 fn confine(entry: &mut Entry) -> Result<(), Failure> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Stage::Session)?;
+    close_others(&entry.keep).at(Stage::Descriptors)?;
     if entry.namespaces != 0 {
         entry.maps.write(entry.join.is_none()).at(Stage::Maps)?;
         build_view(entry)?;
@@ -181,6 +190,22 @@ fn parent_is_alive((read, write): (i32, i32)) -> Result<(), Errno> {
     // SAFETY: one valid struct.
     check(unsafe { libc::poll(&raw mut poll, 1, 0) }.into())?;
     if poll.revents & libc::POLLERR != 0 { Err(Errno(libc::ESRCH)) } else { Ok(()) }
+}
+
+/// Closes what this process inherited and does not need: it may wait long before it executes, and the ends of other
+/// children's pipes must not stay open so long.
+fn close_others(keep: &[i32]) -> Result<(), Errno> {
+    let mut first = 3_u32;
+    let ends = keep.iter().map(|&fd| fd.unsigned_abs()).chain([u32::MAX]);
+    for end in ends {
+        if end > first {
+            let last = if end == u32::MAX { end } else { end - 1 };
+            // SAFETY: numbers only.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) })?;
+        }
+        first = end.saturating_add(1).max(first);
+    }
+    Ok(())
 }
 
 fn build_view(entry: &Entry) -> Result<(), Failure> {
@@ -332,9 +357,9 @@ extern "C" fn program(entry: *mut c_void) -> c_int {
     unsafe { libc::_exit(1) }
 }
 
-/// Arranges the descriptors and executes. Returns only what went wrong.
+/// Arranges the descriptors, waits for the gate, and executes. Returns only what went wrong.
 fn execute(entry: &Entry) -> Failure {
-    match arrange(entry) {
+    match arrange(entry).and_then(|()| wait_for_gate(entry.gate)) {
         Ok(()) => {
             // SAFETY: null-terminated arrays of NUL-terminated strings; returns only on failure.
             let result = check(
@@ -344,6 +369,22 @@ fn execute(entry: &Entry) -> Failure {
             Failure { stage: Stage::Execute, errno: result.err().map_or(0, |errno| errno.0) }
         }
         Err(failure) => failure,
+    }
+}
+
+fn wait_for_gate(gate: i32) -> Result<(), Failure> {
+    if gate < 0 {
+        return Ok(());
+    }
+    let mut value = 0_u64;
+    loop {
+        // SAFETY: eight bytes, as an event descriptor gives them.
+        match check(unsafe { libc::read(gate, (&raw mut value).cast(), 8) } as libc::c_long) {
+            Ok(8) if value == OPEN => return Ok(()),
+            Ok(_) => return Err(Failure { stage: Stage::Gate, errno: libc::ECANCELED }),
+            Err(Errno(libc::EINTR)) => {}
+            Err(errno) => return Err(errno).at(Stage::Gate),
+        }
     }
 }
 

@@ -47,6 +47,11 @@ impl Handover {
         &raw const self.parts.message as u64
     }
 
+    /// What the child sends through.
+    pub(super) fn descriptor(&self) -> i32 {
+        self.child.as_raw_fd()
+    }
+
     /// Sends the descriptor. Runs in the child.
     pub(super) fn send(&mut self, descriptor: i32) -> Result<(), Errno> {
         let parts = &mut *self.parts;

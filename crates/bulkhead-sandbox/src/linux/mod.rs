@@ -5,6 +5,7 @@
 //! answers and records what seccomp notifies of.
 
 mod enter;
+mod gate;
 mod handover;
 mod init;
 mod landlock;
@@ -17,6 +18,7 @@ mod syscall;
 mod view;
 mod wait;
 
+pub(crate) use gate::Gate;
 pub use spawn::spawn;
 pub use support::support;
 pub(crate) use wait::{Child, Killer};

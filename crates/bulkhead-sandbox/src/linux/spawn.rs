@@ -42,8 +42,8 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
     let strings = Strings::of(process)?;
     let pipes = Pipes::open(process)?;
     let (mut entry, shown) = entry(process, abi, view, &strings, &pipes)?;
-    let deadline = process.limits.wall_time.and_then(|limit| Instant::now().checked_add(limit));
     start(&mut entry).map_err(|failure| explain(failure, process, &entry))?;
+    let deadline = process.limits.wall_time.and_then(|limit| Instant::now().checked_add(limit));
     let answer = &entry.answer;
     // SAFETY: numbers only. The process is not waited for before its number is turned into a descriptor here.
     let pidfd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, answer.process, 0) })
@@ -184,6 +184,20 @@ fn entry(
     let writer = |ends: &Option<(OwnedFd, OwnedFd)>, inherited: i32| {
         ends.as_ref().map_or(inherited, |(_, write)| write.as_raw_fd())
     };
+    let stdin = match process.stdin {
+        Stdin::Null => pipes.null.as_raw_fd(),
+        Stdin::Inherit => 0,
+        Stdin::From(descriptor) => descriptor,
+    };
+    let (stdout, stderr) = (writer(&pipes.stdout, 1), writer(&pipes.stderr, 2));
+    let status = (pipes.status.0.as_raw_fd(), pipes.status.1.as_raw_fd());
+    let gate = process.gate.as_ref().map_or(-1, |gate| gate.0.descriptor());
+    let mut keep = vec![stdin, stdout, stderr, status.0, status.1, init.as_raw_fd(), gate];
+    keep.extend(join.into_iter().flat_map(|(user, network)| [user, network]));
+    keep.extend(handover.as_ref().map(Handover::descriptor));
+    keep.extend(&process.inherit);
+    keep.retain(|&fd| fd > 2);
+    keep.sort_unstable();
     let entry = Entry {
         join,
         namespaces,
@@ -199,15 +213,13 @@ fn entry(
         program,
         arguments: pointers(&strings.arguments),
         environment: pointers(&strings.environment),
-        stdin: match process.stdin {
-            Stdin::Null => pipes.null.as_raw_fd(),
-            Stdin::Inherit => 0,
-            Stdin::From(descriptor) => descriptor,
-        },
-        stdout: writer(&pipes.stdout, 1),
-        stderr: writer(&pipes.stderr, 2),
+        stdin,
+        stdout,
+        stderr,
         inherit: process.inherit.clone(),
-        status: (pipes.status.0.as_raw_fd(), pipes.status.1.as_raw_fd()),
+        gate,
+        keep,
+        status,
         init: init.as_raw_fd(),
         stacks: [Stack::new(), Stack::new()],
         answer: Answer::default(),
@@ -352,6 +364,7 @@ fn explain(failure: Failure, process: &Process, entry: &Entry) -> SandboxError {
         Stage::Landlock => setup("restricting by Landlock", source),
         Stage::Seccomp => setup("installing the system call filter", source),
         Stage::Descriptors => setup("arranging the descriptors", source),
+        Stage::Gate => SandboxError::Cancelled,
         Stage::Start => setup("starting the program's process", source),
         Stage::Init => setup("executing init", source),
     }

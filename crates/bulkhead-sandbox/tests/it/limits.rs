@@ -1,8 +1,9 @@
 //! Limits, and how an end is reported.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_sandbox::{LimitHit, SandboxError, Status, spawn, support};
+use bulkhead_sandbox::{Gate, Level, LimitHit, SandboxError, Status, spawn, support};
 
 use crate::{Place, at_both_levels, confined, has, text};
 
@@ -124,4 +125,47 @@ fn many_threads_start_processes_at_once() {
     // Nothing stays open: each run used some ten descriptors.
     let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
     assert!(open < 200, "{open} descriptors are open");
+}
+
+#[test]
+fn a_closed_gate_keeps_a_ready_process_from_its_program() {
+    for level in [Level::Full, Level::LandlockOnly] {
+        let place = Place::new();
+        let gate = Arc::new(Gate::new().unwrap());
+        let mut process = place.shell("echo ran > $OUT/mark; echo done");
+        process.level = level;
+        process.gate = Some(Arc::clone(&gate));
+        let mark = place.path("out/mark");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| spawn(&process).unwrap().wait_with_output().unwrap());
+            // Another child that starts and ends meanwhile has its pipes to itself.
+            let other = place.shell("echo other");
+            let start = Instant::now();
+            assert_eq!(text(&confined(&other).stdout), "other\n");
+            assert!(start.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(!mark.exists());
+            gate.open();
+            assert_eq!(text(&waiting.join().unwrap().stdout), "done\n");
+        });
+        assert!(mark.exists());
+    }
+}
+
+#[test]
+fn a_process_whose_gate_never_opens_never_runs() {
+    for level in [Level::Full, Level::LandlockOnly] {
+        let place = Place::new();
+        let gate = Arc::new(Gate::new().unwrap());
+        let mut process = place.shell("echo ran > $OUT/mark");
+        process.level = level;
+        process.gate = Some(Arc::clone(&gate));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| spawn(&process));
+            std::thread::sleep(Duration::from_millis(30));
+            gate.cancel();
+            assert!(matches!(waiting.join().unwrap(), Err(SandboxError::Cancelled)));
+        });
+        assert!(!place.path("out/mark").exists());
+    }
 }
