@@ -17,6 +17,7 @@ use crate::client::client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{CompileOptions, GlobalOptions, Intent};
+use crate::packages::Purpose;
 use crate::project::{self, Project};
 use crate::{Error, Event, disk, packages, probe, select, status, toolchain};
 
@@ -65,6 +66,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         selected: &selected,
         toolchain: &toolchain,
         targets: requested_platforms(&platforms),
+        purpose: Purpose::Build,
     };
     let (features, packages) = activate(global, &project, &mut locked, &client, &wanted, events)?;
     let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
@@ -215,6 +217,8 @@ pub struct Wanted<'a> {
     pub toolchain: &'a Toolchain,
     /// The platforms; none for all there are.
     pub targets: Vec<CompileKind>,
+    /// Whether the packages are to be compiled.
+    pub purpose: Purpose,
 }
 
 /// Activates features and loads the packages that are active.
@@ -250,7 +254,7 @@ pub fn activate(
         if missing.is_empty() {
             return Ok((activated, packages));
         }
-        packages.extend(packages::load(global, project, locked, &missing, client, events)?);
+        packages.extend(packages::load(global, project, locked, &missing, wanted.purpose, client, events)?);
     }
 }
 

@@ -1,5 +1,6 @@
 //! `metadata --format-version 1`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,21 +10,20 @@ use bulkhead_resolver::{Member, Outcome, Request, Resolve, features};
 use bulkhead_schema::platform::{Cfg, Platform};
 use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageId, Symbol};
 use bulkhead_unit_graph::{CompileKind, Toolchain};
-use bulkhead_workspace::Package;
-use bulkhead_workspace::metadata::{PackageJson, metadata_json, package_id_spec};
+use bulkhead_workspace::metadata::{metadata_json, package_id_spec};
 use serde::Serialize;
 
 use crate::client::client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{FeatureOptions, GlobalOptions, MetadataOptions};
+use crate::packages::Described;
 use crate::project::{self, Project};
 use crate::{Error, Event, compile, packages, status};
 
-/// The answer, with Cargo's keys in Cargo's order.
+/// The answer after `packages`, with Cargo's keys in Cargo's order.
 #[derive(Serialize)]
-struct Answer<'a> {
-    packages: Vec<PackageJson<'a>>,
+struct Rest<'a> {
     workspace_members: Vec<String>,
     workspace_default_members: Vec<String>,
     resolve: Option<Graph<'a>>,
@@ -42,16 +42,16 @@ struct Graph<'a> {
 
 #[derive(Serialize)]
 struct Node<'a> {
-    id: String,
-    dependencies: Vec<String>,
-    deps: Vec<Link>,
+    id: &'a str,
+    dependencies: Vec<&'a str>,
+    deps: Vec<Link<'a>>,
     features: &'a BTreeSet<Symbol>,
 }
 
 #[derive(Serialize)]
-struct Link {
+struct Link<'a> {
     name: String,
-    pkg: String,
+    pkg: &'a str,
     dep_kinds: Vec<Kind>,
 }
 
@@ -74,16 +74,21 @@ pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn
     };
     let workspace = &project.workspace;
     let spec = |id: &PackageId| package_id_spec(*id);
-    let packages = match &resolved {
-        Some((packages, _)) => packages.values().map(|package| metadata_json(package)).collect(),
-        None => workspace.members.iter().map(|package| metadata_json(package)).collect(),
+    let packages: Vec<Cow<'_, str>> = match &resolved {
+        Some((packages, _)) => packages.values().map(|package| package.json.as_str().into()).collect(),
+        None => {
+            let members = workspace.members.iter();
+            let written = members.map(|package| serde_json::to_string(&metadata_json(package)).map(Cow::from));
+            written.collect::<std::result::Result<_, _>>().map_err(not_text)?
+        }
     };
-    let answer = Answer {
-        packages,
+    let nodes = resolved.iter().flat_map(|(_, resolve)| resolve.nodes.keys());
+    let specs: Specs = nodes.map(|id| (*id, package_id_spec(*id))).collect();
+    let rest = Rest {
         workspace_members: workspace.members.iter().map(|package| spec(&package.id)).collect(),
         workspace_default_members: workspace.default_members.iter().map(spec).collect(),
         resolve: resolved.as_ref().map(|(packages, resolve)| Graph {
-            nodes: resolve.nodes.iter().map(|(id, found)| node(*id, found, packages)).collect(),
+            nodes: resolve.nodes.iter().map(|(id, found)| node(*id, found, packages, &specs)).collect(),
             root: workspace.current.map(package_id_spec),
         }),
         target_directory: &target_dir,
@@ -93,10 +98,18 @@ pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn
         metadata: &workspace.metadata,
     };
     global.place.disk.may_repeat();
-    serde_json::to_string(&answer).map_err(|error| Error::failure("a path is not UTF-8").because(error))
+    let rest = serde_json::to_string(&rest).map_err(not_text)?;
+    // What is known of packages is JSON already, and by far the most of it.
+    Ok(format!("{{\"packages\":[{}],{}", packages.join(","), rest.trim_start_matches('{')))
 }
 
-type Packages = BTreeMap<PackageId, Arc<Package>>;
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn not_text(error: serde_json::Error) -> Error {
+    Error::failure("a path is not UTF-8").because(error)
+}
+
+type Packages = BTreeMap<PackageId, Described>;
+type Specs = BTreeMap<PackageId, String>;
 
 fn resolved(
     global: &GlobalOptions,
@@ -114,7 +127,7 @@ fn resolved(
         retain_platforms(project, &mut resolve, &toolchain);
     }
     let wanted: BTreeSet<PackageId> = resolve.nodes.keys().copied().collect();
-    let packages = packages::load(global, project, &mut locked, &wanted, &client, events)?;
+    let packages = packages::describe(global, project, &mut locked, &wanted, &client, events)?;
     Ok((packages, resolve))
 }
 
@@ -178,7 +191,8 @@ fn applies(platform: &Platform, triple: &str, cfg: &[Cfg]) -> bool {
     platform.matches(triple, cfg)
 }
 
-fn node<'a>(id: PackageId, node: &'a bulkhead_resolver::Node, packages: &Packages) -> Node<'a> {
+fn node<'a>(id: PackageId, node: &'a bulkhead_resolver::Node, packages: &Packages, specs: &'a Specs) -> Node<'a> {
+    let spec = |id: PackageId| specs.get(&id).map_or("", String::as_str);
     let mut deps = Vec::new();
     for edge in &node.dependencies {
         // One entry per name by which the package is used.
@@ -186,20 +200,19 @@ fn node<'a>(id: PackageId, node: &'a bulkhead_resolver::Node, packages: &Package
         for declared in &edge.declared {
             by_name.entry(extern_name(declared, packages.get(&edge.id))).or_default().push(declared);
         }
-        let pkg = || package_id_spec(edge.id);
-        deps.extend(by_name.into_iter().map(|(name, declared)| Link { name, pkg: pkg(), dep_kinds: kinds(&declared) }));
+        let pkg = spec(edge.id);
+        deps.extend(by_name.into_iter().map(|(name, declared)| Link { name, pkg, dep_kinds: kinds(&declared) }));
     }
-    let dependencies = node.dependencies.iter().map(|edge| package_id_spec(edge.id)).collect();
-    Node { id: package_id_spec(id), dependencies, deps, features: &node.features }
+    let dependencies = node.dependencies.iter().map(|edge| spec(edge.id)).collect();
+    Node { id: spec(id), dependencies, deps, features: &node.features }
 }
 
 /// The name under which Rust code uses the dependency: its new name, or that of the library. Empty without a library.
-fn extern_name(dependency: &Dependency, package: Option<&Arc<Package>>) -> String {
-    let library = package.and_then(|package| package.library());
-    match (dependency.rename, library) {
+fn extern_name(dependency: &Dependency, package: Option<&Described>) -> String {
+    match (dependency.rename, package.and_then(|package| package.library.as_ref())) {
         (_, None) => String::new(),
         (Some(rename), _) => rename.replace('-', "_"),
-        (None, Some(target)) => target.crate_name(),
+        (None, Some(library)) => library.clone(),
     }
 }
 

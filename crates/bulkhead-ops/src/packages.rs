@@ -1,6 +1,7 @@
 //! The packages of a graph on disk: downloaded, verified, unpacked, read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +9,7 @@ use bulkhead_schema::PackageId;
 use bulkhead_source::{Client, DownloadRequest, Progress, SourceError};
 use bulkhead_store::{PackageTree, Store};
 use bulkhead_trust::{Digest, Expected, verify_archive};
-use bulkhead_workspace::{Package, load_package};
+use bulkhead_workspace::{Package, compact, load_package, metadata_json};
 
 use crate::error::Result;
 use crate::lock::Locked;
@@ -17,6 +18,15 @@ use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Archive, source_error};
 use crate::{Error, ErrorKind, Event};
+
+/// What packages are wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be compiled: every file of a tree is compared with its record.
+    Build,
+    /// To be told about: it is enough that the tree is the one that was verified before, since nothing of it is read.
+    Look,
+}
 
 /// Brings the registry packages among `wanted` onto this machine and reads the manifests of all of them.
 ///
@@ -29,83 +39,138 @@ pub fn load(
     project: &Project,
     locked: &mut Locked<'_>,
     wanted: &BTreeSet<PackageId>,
+    purpose: Purpose,
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<BTreeMap<PackageId, Arc<Package>>> {
+    let recall = |notes: &Notes<'_>, id, root: &Path| notes.package(id, root).map(Arc::new);
+    all(global, project, locked, wanted, purpose, client, events, &recall, &Arc::clone)
+}
+
+/// A package as `metadata` shows it.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The element of `packages`.
+    pub json: String,
+    /// The name of its library, as Rust code writes it.
+    pub library: Option<String>,
+}
+
+impl Described {
+    fn of(package: &Arc<Package>) -> Self {
+        let json = serde_json::to_string(&metadata_json(package)).unwrap_or_default();
+        Self { json, library: package.library().map(|target| target.crate_name()) }
+    }
+}
+
+/// The same packages as `metadata` shows them.
+///
+/// # Errors
+/// As for [`load`].
+pub fn describe(
+    global: &GlobalOptions,
+    project: &Project,
+    locked: &mut Locked<'_>,
+    wanted: &BTreeSet<PackageId>,
+    client: &Client,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<BTreeMap<PackageId, Described>> {
+    let recall = |notes: &Notes<'_>, _, root: &Path| notes.described(root);
+    all(global, project, locked, wanted, Purpose::Look, client, events, &recall, &Described::of)
+}
+
+/// How an answer about a package is made from notes, if they have it.
+type Recall<'a, T> = &'a (dyn Fn(&Notes<'_>, PackageId, &Path) -> Option<T> + Sync);
+
+/// How it is made from the package.
+type Tell<'a, T> = &'a (dyn Fn(&Arc<Package>) -> T + Sync);
+
+#[expect(clippy::too_many_arguments, reason = "the two public functions above are one in all but their answers")]
+fn all<T: Send>(
+    global: &GlobalOptions,
+    project: &Project,
+    locked: &mut Locked<'_>,
+    wanted: &BTreeSet<PackageId>,
+    purpose: Purpose,
+    client: &Client,
+    events: &(dyn Fn(Event) + Sync),
+    recall: Recall<'_, T>,
+    tell: Tell<'_, T>,
+) -> Result<BTreeMap<PackageId, T>> {
     let store = Store::open(&global.place.bulkhead_home).map_err(verification)?;
+    let disk = &global.place.disk;
     let mut packages = BTreeMap::new();
     let mut stored = Vec::new();
     for &id in wanted {
         if let Some(package) = project.workspace.package(id) {
-            packages.insert(id, Arc::clone(package));
+            packages.insert(id, tell(package));
         } else if let Some(package) = locked.sources.unpacked(id) {
             match locked.sources.repository(id) {
-                Some(repository) => witness(&global.place.disk, &repository.root),
+                Some(repository) => witness(disk, &repository.root),
                 // Its folder is not addressed by its content.
-                None => global.place.disk.never_repeat(),
+                None => disk.never_repeat(),
             }
             if id.source().is_registry() {
                 // Whoever wrote the folder left out what its files are to be compared with.
                 digest_of(locked, id)?;
             }
-            packages.insert(id, Arc::clone(package));
+            packages.insert(id, tell(package));
         } else {
             stored.push((id, digest_of(locked, id)?));
         }
     }
+    let shelf =
+        Shelf { store: &store, writer: writer(global), purpose, offline: client.options().offline, disk, events };
     let mut absent = Vec::new();
-    for ((id, _), found) in
-        stored.iter().zip(look_up(&store, &stored, client.options().offline, &global.place.disk, events))
-    {
+    for ((id, _), found) in stored.iter().zip(look_up(&shelf, &stored, recall, tell)) {
         match found? {
-            Some(package) => {
-                witness(&global.place.disk, &package.root);
-                packages.insert(*id, package);
-            }
+            Some(answer) => drop(packages.insert(*id, answer)),
             None => absent.push(*id),
         }
     }
     if !absent.is_empty() {
-        global.place.disk.never_repeat();
+        disk.never_repeat();
         let downloaded = download(&store, locked, &absent, client, events)?;
-        packages.extend(downloaded.into_iter().map(|package| (package.id, package)));
+        packages.extend(downloaded.iter().map(|package| (package.id, tell(package))));
     }
     Ok(packages)
 }
 
 /// Notes what shows whether a tree of the store was changed.
-fn witness(disk: &Disk, root: &std::path::Path) {
+fn witness(disk: &Disk, root: &Path) {
     PackageTree::witnesses(root).iter().for_each(|path| disk.note(path, true));
+}
+
+/// What stands for this program in notes: another version may read manifests otherwise.
+fn writer(global: &GlobalOptions) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(metadata) = global.place.disk.metadata(&global.place.program) else { return 0 };
+    let identity = [metadata.ino(), metadata.len(), metadata.ctime().cast_unsigned(), metadata.ctime_nsec() as u64];
+    let digest = Digest::of(&identity.map(u64::to_le_bytes).concat());
+    digest.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Where packages are looked up, and how.
+struct Shelf<'a> {
+    store: &'a Store,
+    writer: u64,
+    purpose: Purpose,
+    offline: bool,
+    disk: &'a Disk,
+    events: &'a (dyn Fn(Event) + Sync),
 }
 
 /// Fewest packages that are worth a thread of their own.
 const SHARE: usize = 24;
 
-/// Verifies and reads the packages that are in the store, in the order of `wanted`. `None`: it has to be downloaded.
-fn look_up(
-    store: &Store,
+/// Finds the packages that are in the store, in the order of `wanted`. `None`: it has to be downloaded.
+fn look_up<T: Send>(
+    shelf: &Shelf<'_>,
     wanted: &[(PackageId, Digest)],
-    offline: bool,
-    disk: &Disk,
-    events: &(dyn Fn(Event) + Sync),
-) -> Vec<Result<Option<Arc<Package>>>> {
-    let one = |&(id, digest): &(PackageId, Digest)| match store.get(id, digest) {
-        Ok(Some(tree)) => {
-            if let Some(finding) = &tree.healed {
-                disk.never_repeat();
-                let (path, problem) = (finding.path.display(), &finding.problem);
-                events(Event::Warning(format!("{path}: {problem}; `{id}` was unpacked again from its archive")));
-            }
-            read(&tree).map(Some)
-        }
-        Ok(None) => Ok(None),
-        // A tree that was changed is replaced by a fresh one, and the user hears of it.
-        Err(damage) if damage.code == "store-damaged" && !offline => {
-            events(Event::Warning(format!("{damage}; it is downloaded and unpacked again")));
-            Ok(None)
-        }
-        Err(damage) => Err(verification(damage)),
-    };
+    recall: Recall<'_, T>,
+    tell: Tell<'_, T>,
+) -> Vec<Result<Option<T>>> {
+    let one = |&(id, digest): &(PackageId, Digest)| find(shelf, id, digest, recall, tell);
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(wanted.len() / SHARE).max(1);
     let mut shares = wanted.chunks(wanted.len().div_ceil(workers).max(1));
     let own = shares.next().unwrap_or_default();
@@ -120,6 +185,52 @@ fn look_up(
     })
 }
 
+/// Looks one package up: in its notes if they will do, else by verifying its tree and reading its manifest.
+fn find<T>(
+    shelf: &Shelf<'_>,
+    id: PackageId,
+    digest: Digest,
+    recall: Recall<'_, T>,
+    tell: Tell<'_, T>,
+) -> Result<Option<T>> {
+    let recalled = || {
+        let (root, bytes) = shelf.store.notes(id, digest, shelf.writer)?;
+        let answer = recall(&Notes::read(&bytes, id)?, id, &root)?;
+        witness(shelf.disk, &root);
+        Some(answer)
+    };
+    if shelf.purpose == Purpose::Look
+        && let Some(answer) = recalled()
+    {
+        return Ok(Some(answer));
+    }
+    let tree = match shelf.store.get(id, digest) {
+        Ok(Some(tree)) => tree,
+        Ok(None) => return Ok(None),
+        // A tree that was changed is replaced by a fresh one, and the user hears of it.
+        Err(damage) if damage.code == "store-damaged" && !shelf.offline => {
+            (shelf.events)(Event::Warning(format!("{damage}; it is downloaded and unpacked again")));
+            return Ok(None);
+        }
+        Err(damage) => return Err(verification(damage)),
+    };
+    if let Some(finding) = &tree.healed {
+        shelf.disk.never_repeat();
+        let (path, problem) = (finding.path.display(), &finding.problem);
+        (shelf.events)(Event::Warning(format!("{path}: {problem}; `{id}` was unpacked again from its archive")));
+    } else if shelf.purpose == Purpose::Build
+        && let Some(answer) = recalled()
+    {
+        return Ok(Some(answer));
+    }
+    let package = read(&tree)?;
+    if let Some(notes) = Notes::write(&package) {
+        shelf.store.note(&tree, shelf.writer, &notes);
+    }
+    witness(shelf.disk, &tree.root);
+    Ok(Some(tell(&package)))
+}
+
 /// The package in a verified tree, which must be the one that it is said to be.
 fn read(tree: &PackageTree) -> Result<Arc<Package>> {
     let package =
@@ -131,6 +242,51 @@ fn read(tree: &PackageTree) -> Result<Arc<Package>> {
         return Err(Error::new(ErrorKind::Verification, message));
     }
     Ok(package)
+}
+
+/// What is kept of a package beside its tree: four texts with their lengths before them, and the package in few bytes.
+struct Notes<'a> {
+    /// Where the tree was. The JSON has it in its paths.
+    root: &'a str,
+    json: &'a str,
+    /// Empty where there is none.
+    library: &'a str,
+    compact: &'a [u8],
+}
+
+impl<'a> Notes<'a> {
+    fn write(package: &Arc<Package>) -> Option<Vec<u8>> {
+        let Described { json, library } = Described::of(package);
+        let mut bytes = Vec::new();
+        let source = package.id.source().to_string();
+        for text in [&source, package.root.to_str()?, &json, library.as_deref().unwrap_or_default()] {
+            bytes.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        bytes.extend_from_slice(&compact::encode(package)?);
+        Some(bytes)
+    }
+
+    /// `None` if they are about a package of another source, which may have the same archive.
+    fn read(mut bytes: &'a [u8], id: PackageId) -> Option<Self> {
+        let mut text = || {
+            let (length, rest) = bytes.split_first_chunk::<4>()?;
+            let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            bytes = rest;
+            std::str::from_utf8(text).ok()
+        };
+        let (source, root, json, library) = (text()?, text()?, text()?, text()?);
+        (source == id.source().to_string()).then_some(Self { root, json, library, compact: bytes })
+    }
+
+    fn package(&self, id: PackageId, root: &Path) -> Option<Package> {
+        compact::decode(self.compact, root, id.source()).filter(|package| package.id == id)
+    }
+
+    fn described(&self, root: &Path) -> Option<Described> {
+        let library = Some(self.library.to_owned()).filter(|name| !name.is_empty());
+        (Path::new(self.root) == root).then(|| Described { json: self.json.to_owned(), library })
+    }
 }
 
 fn verification(diagnostic: bulkhead_schema::Diagnostic) -> Error {

@@ -16,6 +16,7 @@ use crate::client::client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
 use crate::options::{GlobalOptions, PackageOptions, TreeOptions};
+use crate::packages::Purpose;
 use crate::project::Project;
 use crate::{Error, ErrorKind, Event, compile, project, select, specs, status};
 
@@ -54,6 +55,7 @@ pub fn tree(
         selected: &choice.selected,
         toolchain: &toolchain,
         targets: targets.clone(),
+        purpose: Purpose::Look,
     };
     let (features, packages) = compile::activate(global, &project, &mut locked, &client, &wanted, events)?;
     let platforms: Platforms<'_> =

@@ -15,6 +15,7 @@ pub mod archive;
 mod checkout;
 mod folder;
 mod names;
+mod notes;
 mod record;
 mod store;
 mod vendored;

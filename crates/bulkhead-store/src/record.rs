@@ -176,7 +176,12 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     };
     put_text(out, &entry.path);
     out.push(kind);
-    let State { size, modified, changed, inode, mode } = entry.state;
+    put_state(out, &entry.state);
+    out.extend_from_slice(&content);
+}
+
+pub(crate) fn put_state(out: &mut Vec<u8>, state: &State) {
+    let State { size, modified, changed, inode, mode } = state;
     out.extend_from_slice(&size.to_le_bytes());
     for (seconds, nanoseconds) in [modified, changed] {
         out.extend_from_slice(&seconds.to_le_bytes());
@@ -184,14 +189,23 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     }
     out.extend_from_slice(&inode.to_le_bytes());
     out.extend_from_slice(&mode.to_le_bytes());
-    out.extend_from_slice(&content);
 }
 
 /// What remains to be read.
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn state(&mut self) -> Option<State> {
+        Some(State {
+            size: u64::from_le_bytes(self.array()?),
+            modified: self.time()?,
+            changed: self.time()?,
+            inode: u64::from_le_bytes(self.array()?),
+            mode: u32::from_le_bytes(self.array()?),
+        })
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*taken)
@@ -211,13 +225,7 @@ impl<'a> Reader<'a> {
     fn entry(&mut self) -> Option<Entry<'a>> {
         let path = self.text()?.into();
         let [kind] = self.array()?;
-        let state = State {
-            size: u64::from_le_bytes(self.array()?),
-            modified: self.time()?,
-            changed: self.time()?,
-            inode: u64::from_le_bytes(self.array()?),
-            mode: u32::from_le_bytes(self.array()?),
-        };
+        let state = self.state()?;
         let content = Digest::from_bytes(self.array()?);
         let kind = match kind {
             0 => Kind::Folder,

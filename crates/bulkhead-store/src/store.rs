@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::archive::{self, Failure, Limits};
 use crate::folder::{self, Session, failed, open_folder, remove_tree};
+use crate::notes;
 use crate::record::Record;
 use crate::verify::{Finding, check_contents, check_states, parse_record, read_file, read_record};
 use crate::write::{TreeWriter, new_file};
@@ -116,6 +117,22 @@ impl Store {
             Present::Nothing => Ok(None),
             Present::Whole(tree) => Ok(Some(tree)),
             Present::Damaged(finding) => self.heal(id, archive, finding).map(Some),
+        }
+    }
+
+    /// What [`note`](Store::note) kept of a package, and the folder of its tree, if record, manifest and folder are still
+    /// those that were verified then. The other files are not looked at: nothing may be built from this alone.
+    pub fn notes(&self, id: PackageId, archive: Digest, writer: u64) -> Option<(PathBuf, Vec<u8>)> {
+        let folder = notes::package_folder(&self.folder, archive)?;
+        let notes = notes::read(&folder, id, archive, writer)?;
+        Some((self.path.join(archive.to_string()).join(archive::top_folder(id)), notes))
+    }
+
+    /// Keeps what was worked out from a package that was verified just now. `writer` stands for the program that did so:
+    /// another one does not get to see it. Notes that cannot be written cost time, nothing else.
+    pub fn note(&self, tree: &PackageTree, writer: u64, notes: &[u8]) {
+        if let Some(folder) = notes::package_folder(&self.folder, tree.archive) {
+            let _ = notes::write(&folder, tree.id, tree.archive, writer, notes);
         }
     }
 

@@ -101,18 +101,8 @@ impl Writer {
 }
 
 fn put_package(out: &mut Writer, package: &Package) -> Option<()> {
-    let Package {
-        id,
-        manifest_path,
-        root,
-        edition,
-        targets,
-        summary,
-        default_run,
-        lint_flags,
-        check_cfg,
-        details,
-    } = package;
+    let Package { id, manifest_path, root, edition, targets, summary, default_run, lint_flags, check_cfg, details } =
+        package;
     if *manifest_path != root.join("Cargo.toml") {
         return None;
     }
@@ -215,9 +205,7 @@ fn put_details(out: &mut Writer, details: &PackageDetails) -> Option<()> {
     for list in [authors, keywords, categories, exclude, include] {
         out.strings(list);
     }
-    for text in
-        [description, homepage, documentation, readme, repository, license, license_file, rust_version, links]
-    {
+    for text in [description, homepage, documentation, readme, repository, license, license_file, rust_version, links] {
         out.optional(text.as_deref());
     }
     out.flag(publish.is_some());
@@ -393,8 +381,7 @@ fn details(reader: &mut Reader<'_>) -> Option<PackageDetails> {
     let [description, homepage, documentation, readme, repository, license, license_file, rust_version, links] = texts;
     let is_published = reader.flag()?;
     let registries = reader.strings()?;
-    let [metadata, hints] =
-        [(); 2].map(|()| reader.optional(|reader| serde_json::from_str(reader.text()?).ok()));
+    let [metadata, hints] = [(); 2].map(|()| reader.optional(|reader| serde_json::from_str(reader.text()?).ok()));
     let features = reader.list(|reader| Some((reader.symbol()?, reader.strings()?)))?;
     Some(PackageDetails {
         authors: authors?,

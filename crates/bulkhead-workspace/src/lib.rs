@@ -7,6 +7,7 @@
 //!
 //! Start with [`load()`], then [`Package`] and [`Target`].
 
+pub mod compact;
 pub mod edit;
 pub mod files;
 pub mod load;

@@ -168,12 +168,11 @@ fn entry(
             namespaces |= libc::CLONE_NEWNET;
         }
     }
-    let init = init::executable()
-        .map_err(|source| SandboxError::Setup { step: "making an executable memory file for init".into(), source })?;
+    let fault = |source| SandboxError::Setup { step: "making an executable memory file for init".into(), source };
+    let init = init::executable().map_err(fault)?;
     let program = strings.program.clone();
-    let handover = process.observe.then(Handover::new).transpose();
-    let handover =
-        handover.map_err(|source| SandboxError::Setup { step: "making a socket for notices".into(), source })?;
+    let fault = |source| SandboxError::Setup { step: "making a socket for notices".into(), source };
+    let handover = process.observe.then(Handover::new).transpose().map_err(fault)?;
     let filter = seccomp::compile(seccomp::Options {
         level: process.level,
         network: process.network,
@@ -192,12 +191,9 @@ fn entry(
     let (stdout, stderr) = (writer(&pipes.stdout, 1), writer(&pipes.stderr, 2));
     let status = (pipes.status.0.as_raw_fd(), pipes.status.1.as_raw_fd());
     let gate = process.gate.as_ref().map_or(-1, |gate| gate.0.descriptor());
-    let mut keep = vec![stdin, stdout, stderr, status.0, status.1, init.as_raw_fd(), gate];
-    keep.extend(join.into_iter().flat_map(|(user, network)| [user, network]));
-    keep.extend(handover.as_ref().map(Handover::descriptor));
-    keep.extend(&process.inherit);
-    keep.retain(|&fd| fd > 2);
-    keep.sort_unstable();
+    let own = [stdin, stdout, stderr, status.0, status.1, init.as_raw_fd(), gate].into_iter();
+    let joined = join.into_iter().flat_map(|(user, network)| [user, network]);
+    let keep = above_the_first(own.chain(joined).chain(handover.as_ref().map(Handover::descriptor)), &process.inherit);
     let entry = Entry {
         join,
         namespaces,
@@ -225,6 +221,13 @@ fn entry(
         answer: Answer::default(),
     };
     Ok((entry, view.shown))
+}
+
+/// The descriptors above those of standard input and output, ascending.
+fn above_the_first(own: impl Iterator<Item = i32>, inherited: &[i32]) -> Vec<i32> {
+    let mut descriptors: Vec<i32> = own.chain(inherited.iter().copied()).filter(|&descriptor| descriptor > 2).collect();
+    descriptors.sort_unstable();
+    descriptors
 }
 
 /// The highest process number in the child's pid namespace. Numbers below 300 are not used a second time. `None` before

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use expect_test::expect;
 
 use super::{Tree, check, check_downloaded, downloaded, load_fixture};
@@ -439,4 +441,73 @@ fn the_order_of_a_listing_does_not_matter() {
     let tree = Tree::parse(&format!("//- /p/Cargo.toml\n{TREE}"));
     let names: Vec<_> = tree.list("/p/src/bin".as_ref()).into_iter().map(|(name, _)| name).collect();
     assert!(!names.is_sorted(), "the fixture's listing must be unsorted for the other tests to show it");
+}
+
+#[test]
+fn a_package_stays_what_it_is_in_few_bytes() {
+    let manifest = r#"
+[package]
+name = "whole"
+version = "1.2.3-rc.1+build"
+edition = "2021"
+rust-version = "1.70"
+authors = ["A <a@example.org>"]
+description = "said \"so\""
+license = "MIT"
+repository = "https://example.org"
+keywords = ["k"]
+categories = ["c"]
+links = "native"
+publish = ["here"]
+default-run = "tool"
+include = ["src"]
+exclude = ["docs"]
+[package.metadata.docs]
+all = true
+[lib]
+crate-type = ["rlib", "cdylib"]
+[[bin]]
+name = "tool"
+path = "tool.rs"
+required-features = ["extra"]
+[[example]]
+name = "show"
+path = "show.rs"
+doc = true
+[dependencies]
+one = { version = "1", optional = true, default-features = false, features = ["a", "b"] }
+renamed = { package = "two", version = ">=1, <3" }
+[target.'cfg(all(unix, not(target_os = "macos")))'.dependencies]
+three = "0.1"
+[dev-dependencies]
+four = "*"
+[build-dependencies]
+five = "=5.0.1"
+[features]
+default = ["extra"]
+extra = ["dep:one", "renamed/x", "one?/y"]
+[lints.rust]
+unsafe_code = "forbid"
+unexpected_cfgs = { level = "warn", check-cfg = ["cfg(fuzzing)"] }
+"#;
+    let files = Tree::parse(&format!(
+        "//- /p/Cargo.toml\n{manifest}\n//- /p/src/lib.rs\n//- /p/tool.rs\n//- /p/show.rs\n//- /p/build.rs\n//- /p/README.md\n"
+    ));
+    let source = bulkhead_schema::SourceId::crates_io();
+    let package = crate::load_package(&files, Path::new("/p/Cargo.toml"), source).unwrap();
+    let bytes = crate::compact::encode(&package).unwrap();
+    assert_eq!(crate::compact::decode(&bytes, Path::new("/p"), source).as_ref(), Some(&*package));
+    let moved = crate::compact::decode(&bytes, Path::new("/elsewhere"), source).unwrap();
+    assert_eq!(moved.library().unwrap().path, Path::new("/elsewhere/src/lib.rs"));
+    // Bytes of any other origin give another package or none, and never more than they can hold.
+    for length in 0..bytes.len() {
+        assert_eq!(crate::compact::decode(&bytes[..length], Path::new("/p"), source), None, "{length} bytes");
+    }
+    for position in 0..bytes.len() {
+        for value in [0, 1, 0x7f, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[position] = value;
+            let _ = crate::compact::decode(&damaged, Path::new("/p"), source);
+        }
+    }
 }
