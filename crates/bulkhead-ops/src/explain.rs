@@ -15,6 +15,7 @@ use crate::compile::{self, Wanted};
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{ExplainOptions, GlobalOptions};
+use crate::packages::Purpose;
 use crate::project::Project;
 use crate::sources::{Freshness, Need};
 use crate::{Error, Event, preferences, project, select, status};
@@ -50,6 +51,7 @@ pub fn explain(
         selected: &selected,
         toolchain: &toolchain,
         targets: compile::requested_platforms(&compile::platforms_of(&toolchain)),
+        purpose: Purpose::Look,
     };
     let requested = compile::requested(&wanted)?;
     // Whether a package is a proc macro only tells for whom it is built, which makes no difference to these answers.

@@ -103,7 +103,6 @@ pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn
     Ok(format!("{{\"packages\":[{}],{}", packages.join(","), rest.trim_start_matches('{')))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
 fn not_text(error: serde_json::Error) -> Error {
     Error::failure("a path is not UTF-8").because(error)
 }

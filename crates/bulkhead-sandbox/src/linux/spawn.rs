@@ -155,19 +155,7 @@ fn entry(
     pipes: &Pipes,
 ) -> Result<(Entry, view::Shown), SandboxError> {
     let full = process.level == Level::Full;
-    let mut namespaces = 0;
-    let mut join = None;
-    if full {
-        namespaces =
-            libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        if process.network == Network::None && abi >= support::ABI_WITH_SCOPES {
-            let shared = namespaces::shared().map_err(support::namespaces_refused)?;
-            join = Some((shared.user.as_raw_fd(), shared.network.as_raw_fd()));
-        } else if process.network == Network::None {
-            // Without Landlock's scopes an abstract socket would reach other children: each has its own namespace then.
-            namespaces |= libc::CLONE_NEWNET;
-        }
-    }
+    let (namespaces, join) = namespaces_of(process, abi)?;
     let fault = |source| SandboxError::Setup { step: "making an executable memory file for init".into(), source };
     let init = init::executable().map_err(fault)?;
     let program = strings.program.clone();
@@ -221,6 +209,21 @@ fn entry(
         answer: Answer::default(),
     };
     Ok((entry, view.shown))
+}
+
+/// The namespaces to make, and the shared ones to join first.
+fn namespaces_of(process: &Process, abi: u32) -> Result<(c_int, Option<(i32, i32)>), SandboxError> {
+    if process.level != Level::Full {
+        return Ok((0, None));
+    }
+    let own = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    if process.network == Network::None && abi >= support::ABI_WITH_SCOPES {
+        let shared = namespaces::shared().map_err(support::namespaces_refused)?;
+        return Ok((own, Some((shared.user.as_raw_fd(), shared.network.as_raw_fd()))));
+    }
+    // Without Landlock's scopes an abstract socket would reach other children: each has its own namespace then.
+    let network = if process.network == Network::None { libc::CLONE_NEWNET } else { 0 };
+    Ok((own | network, None))
 }
 
 /// The descriptors above those of standard input and output, ascending.
