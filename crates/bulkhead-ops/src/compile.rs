@@ -254,7 +254,7 @@ pub fn activate(
         if missing.is_empty() {
             return Ok((activated, packages));
         }
-        packages.extend(packages::load(global, project, locked, &missing, wanted.purpose, client, events)?);
+        packages.extend(packages::load_for(wanted.purpose, global, project, locked, &missing, client, events)?);
     }
 }
 

@@ -4,7 +4,6 @@ use crate::client::client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
 use crate::options::GlobalOptions;
-use crate::packages::Purpose;
 use crate::project;
 use crate::{Event, compile, packages, status};
 
@@ -24,6 +23,6 @@ pub fn fetch(global: &GlobalOptions, platforms: &[String], events: &(dyn Fn(Even
         true => locked.resolve.nodes.keys().copied().collect(),
         false => compile::needed(&members, &locked, &toolchain),
     };
-    packages::load(global, &project, &mut locked, &wanted, Purpose::Build, &client, events)?;
+    packages::load(global, &project, &mut locked, &wanted, &client, events)?;
     Ok(())
 }

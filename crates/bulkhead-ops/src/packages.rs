@@ -39,7 +39,22 @@ pub fn load(
     project: &Project,
     locked: &mut Locked<'_>,
     wanted: &BTreeSet<PackageId>,
+    client: &Client,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<BTreeMap<PackageId, Arc<Package>>> {
+    load_for(Purpose::Build, global, project, locked, wanted, client, events)
+}
+
+/// The same, for a purpose that may be less than to compile them.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_for(
     purpose: Purpose,
+    global: &GlobalOptions,
+    project: &Project,
+    locked: &mut Locked<'_>,
+    wanted: &BTreeSet<PackageId>,
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<BTreeMap<PackageId, Arc<Package>>> {
