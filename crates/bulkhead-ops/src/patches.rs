@@ -238,6 +238,10 @@ impl Registry for Patched<'_> {
         }
     }
 
+    fn downloaded(&self, source: SourceId, name: PackageName) -> Option<&[bool]> {
+        if self.versions.contains_key(&(source, name)) { None } else { self.sources.downloaded(source, name) }
+    }
+
     fn summary(&self, id: PackageId) -> std::result::Result<Arc<Summary>, Diagnostic> {
         self.sources.summary(id)
     }

@@ -147,8 +147,8 @@ pub struct Sources<'a> {
 /// What was read under one name.
 struct Known {
     listing: Listing,
-    /// The versions that are on this machine, if these are preferred and there are any.
-    downloaded: Option<Vec<VersionEntry>>,
+    /// Which versions are on this machine, if these are preferred and there are any.
+    downloaded: Option<Vec<bool>>,
 }
 
 impl Known {
@@ -196,7 +196,7 @@ impl<'a> Sources<'a> {
         registries::is_named(source, &self.named)
     }
 
-    /// From now on, of the packages of which some version is in `store` or in `kept`, the others are passed over.
+    /// From now on, where a requirement is met by versions that are in `store` or in `kept`, others are passed over.
     pub fn prefer_downloaded(&mut self, store: &Store, kept: impl Iterator<Item = PackageId>) {
         let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for id in kept {
@@ -462,16 +462,15 @@ impl<'a> Sources<'a> {
 }
 
 impl Downloaded {
-    /// The versions of a package that are on this machine, if there are any.
-    fn versions(&self, source: SourceId, name: PackageName, file: &IndexFile) -> Option<Vec<VersionEntry>> {
+    /// Which versions of a package are on this machine, if any is.
+    fn versions(&self, source: SourceId, name: PackageName, file: &IndexFile) -> Option<Vec<bool>> {
         let kept = self.kept.get(&(source, name)).map(Vec::as_slice).unwrap_or_default();
-        let is_here = |(position, entry): &(usize, &VersionEntry)| {
-            let digest = file.checksum(*position).map(Digest::from_bytes);
+        let is_here = |(position, entry): (usize, &VersionEntry)| {
+            let digest = file.checksum(position).map(Digest::from_bytes);
             kept.contains(&entry.version) || digest.is_some_and(|digest| self.present.contains(&digest))
         };
-        let versions: Vec<_> =
-            file.versions().iter().enumerate().filter(is_here).map(|(_, entry)| entry.clone()).collect();
-        (!versions.is_empty()).then_some(versions)
+        let here: Vec<bool> = file.versions().iter().enumerate().map(is_here).collect();
+        here.contains(&true).then_some(here)
     }
 }
 
@@ -486,8 +485,11 @@ fn unsupported(source: SourceId) -> Error {
 
 impl Registry for Sources<'_> {
     fn versions(&self, source: SourceId, name: PackageName) -> Option<&[VersionEntry]> {
-        let known = self.known(source, name)?;
-        Some(known.downloaded.as_ref().map_or_else(|| known.listing.versions(), Vec::as_slice))
+        Some(self.known(source, name)?.listing.versions())
+    }
+
+    fn downloaded(&self, source: SourceId, name: PackageName) -> Option<&[bool]> {
+        self.known(source, name)?.downloaded.as_deref()
     }
 
     fn summary(&self, id: PackageId) -> std::result::Result<Arc<Summary>, Diagnostic> {

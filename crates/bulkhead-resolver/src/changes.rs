@@ -1,5 +1,6 @@
 //! What a new resolution changes, for status lines.
 
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -165,7 +166,15 @@ struct Notes<'a> {
 
 impl Notes<'_> {
     fn on(&self, change: Change, id: PackageId) -> PackageChange {
-        let published = self.registry.versions(id.source().without_commit(), id.name()).unwrap_or_default();
+        let (source, name) = (id.source().without_commit(), id.name());
+        let all = self.registry.versions(source, name).unwrap_or_default();
+        let published = match self.registry.downloaded(source, name) {
+            Some(here) => {
+                Cow::Owned(all.iter().zip(here).filter(|it| *it.1).map(|it| it.0.clone()).collect::<Vec<_>>())
+            }
+            None => Cow::Borrowed(all),
+        };
+        let published = &*published;
         let own = published.binary_search_by(|entry| entry.version.cmp(id.version())).ok();
         let own = own.and_then(|place| published.get(place));
         if let Some(needed) = own.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone())

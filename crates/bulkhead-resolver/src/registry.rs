@@ -13,6 +13,12 @@ pub trait Registry {
     /// has not been loaded yet; an empty slice if the package does not exist.
     fn versions(&self, source: SourceId, name: PackageName) -> Option<&[VersionEntry]>;
 
+    /// Which of those versions are on this machine, in their order, if they are preferred: where a requirement is met by
+    /// some of them, only these are candidates. `None` if it makes no difference, or none is here.
+    fn downloaded(&self, _source: SourceId, _name: PackageName) -> Option<&[bool]> {
+        None
+    }
+
     /// The whole entry of one of those versions.
     ///
     /// # Errors

@@ -260,6 +260,25 @@ fn offline_takes_what_was_downloaded_before_what_is_newer() {
 }
 
 #[test]
+fn offline_what_was_not_downloaded_is_taken_where_nothing_else_will_do() {
+    let twins = Twins::new(
+        &WORKSPACE
+            .replace("version = \"1.0\"", "version = \"=1.0.0\"")
+            .replace("version = \"1\" }", "version = \"=1.0.0\" }"),
+    );
+    twins.run(&["fetch"]);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.edit("Cargo.toml", "=1.0.0", "2");
+        stage.project.edit("app/Cargo.toml", "=1.0.0", "1");
+        std::fs::remove_file(stage.project.path("Cargo.lock")).unwrap();
+    }
+    twins.run(&["generate-lockfile", "--offline"]);
+    let lockfile = twins.bulkhead.project.read("Cargo.lock");
+    assert!(lockfile.contains("name = \"plain\"\nversion = \"2.0.0\""), "{lockfile}");
+    assert!(lockfile.contains("name = \"plain\"\nversion = \"1.0.0\""), "{lockfile}");
+}
+
+#[test]
 fn environment_variables_of_configuration_act() {
     let stage = Stage::new(WORKSPACE);
     let built = stage.command(&["build", "-p", "library"]).env("CARGO_TARGET_DIR", "by-variable").run();

@@ -75,6 +75,8 @@ struct Package<'a> {
     source: SourceId,
     name: PackageName,
     published: &'a [VersionEntry],
+    /// Which of these are on this machine, if they are preferred.
+    downloaded: Option<&'a [bool]>,
     /// Local packages and patches, which come after the published ones in the numbering of positions.
     local: Vec<Arc<Summary>>,
     /// The number of the version at each position that was looked at.
@@ -314,7 +316,8 @@ impl<'a> Universe<'a> {
         let mut local = self.local.get(&(source, name)).cloned().unwrap_or_default();
         local.extend(self.patches.get(&(source, name)).into_iter().flatten().cloned());
         let numbers = vec![None; published.len() + local.len()];
-        self.packages.push(Package { source, name, published, local, numbers });
+        let downloaded = self.registry.downloaded(source, name).filter(|here| here.len() == published.len());
+        self.packages.push(Package { source, name, published, downloaded, local, numbers });
         let index = number(self.packages.len() - 1);
         self.package_numbers.insert((source, name), Some(index));
         Some(index)
@@ -368,6 +371,10 @@ impl<'a> Universe<'a> {
             })
             .map(|(position, _)| number(position))
             .collect();
+        let is_here = |position: &u32| package.downloaded.is_some_and(|here| here[*position as usize]);
+        if published.iter().any(is_here) {
+            published.retain(is_here);
+        }
         if self.order == VersionOrder::Maximum {
             published.reverse();
         }
