@@ -85,6 +85,16 @@ impl Side {
         &self.program
     }
 
+    /// The same program with homes of its own, which hold nothing but what is done with them.
+    pub(crate) fn at_home_in(&self, name: &str) -> Result<Side, String> {
+        let side = Side { name: self.name, program: self.program.clone(), homes: self.homes.join("apart").join(name) };
+        for home in [side.cargo_home(), side.homes.join("home")] {
+            std::fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+        }
+        adopt_user_configuration(&side.cargo_home())?;
+        Ok(side)
+    }
+
     pub(crate) fn run(&self, folder: &Path, arguments: &[&str]) -> Outcome {
         self.invocation(folder, arguments).run()
     }

@@ -88,6 +88,8 @@ impl Row {
     pub(super) fn warm_up(self, side: &Side, stage: &Stage) -> Result<(), String> {
         match self {
             Row::On(operation, workload) => {
+                // Offline, both prefer what was downloaded: what another application needs must not be in the way.
+                let side = &side.at_home_in(workload.name())?;
                 stage.write_application(side, workload)?;
                 match operation {
                     // Downloads take long and change nothing about which versions are chosen, if both have none.
@@ -107,6 +109,7 @@ impl Row {
     pub(super) fn prepare(self, side: &Side, stage: &Stage) -> Result<Command, String> {
         match self {
             Row::On(operation, workload) => {
+                let side = &side.at_home_in(workload.name())?;
                 let project = stage.application(side, workload);
                 match operation {
                     Operation::Lock => {
