@@ -32,6 +32,8 @@ pub enum Wanted<'a> {
     Everything,
     /// This commit, even if no branch or tag leads to it.
     Commit(ObjectId),
+    /// What `HEAD` is now, without any history.
+    Tip,
 }
 
 /// The database of one repository, below `BULKHEAD_HOME/git/`.
@@ -49,12 +51,25 @@ impl<'a> Database<'a> {
     /// # Errors
     /// [`GitErrorKind::Transport`]: nothing protects the way to it.
     pub fn open(options: &'a GitOptions, url: &Url) -> Result<Self, GitError> {
+        Self::named(options, url, "")
+    }
+
+    /// The database of a registry's index, of which only the newest state is kept. Apart from the others, since in a
+    /// database without history no question about history has an answer.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_index(options: &'a GitOptions, url: &Url) -> Result<Self, GitError> {
+        Self::named(options, url, "index of ")
+    }
+
+    fn named(options: &'a GitOptions, url: &Url, what: &str) -> Result<Self, GitError> {
         let refused = |message| GitError { kind: GitErrorKind::Transport, url: url.to_string(), message };
         let transport = Transport::of(url).map_err(refused)?;
         if transport == Transport::HttpLoopback && !options.allow_http_loopback {
             return Err(refused("git repositories are not read over plain `http`".to_owned()));
         }
-        let name = Digest::of(canonical_url(url).as_bytes()).to_string();
+        let name = Digest::of(format!("{what}{}", canonical_url(url)).as_bytes()).to_string();
         Ok(Self { options, url: url.clone(), transport, folder: options.home.join(GIT).join(name) })
     }
 
@@ -77,6 +92,9 @@ impl<'a> Database<'a> {
         arguments.extend(["--no-auto-maintenance", "--quiet"]);
         if matches!(wanted, Wanted::Everything) || refspecs.len() > 1 {
             arguments.push("--prune");
+        }
+        if matches!(wanted, Wanted::Tip) {
+            arguments.push("--depth=1");
         }
         // Git itself reads a password in a URL, and shows it to nobody.
         arguments.extend(["--", self.url.as_str()]);
@@ -226,18 +244,13 @@ impl<'a> Database<'a> {
         objects::stream(&self.run(), commit, |reader: &mut BufReader<_>| read(reader))
     }
 
-    /// The file at `path` in the tree of `commit`, of at most `limit` bytes; `None` if there is none.
+    /// The files at `paths` in the tree of `commit`, each of at most `limit` bytes, in that order; `None` where there is
+    /// none. No path may hold a line end.
     ///
     /// # Errors
     /// A git that cannot be run, or a file that is larger.
-    pub fn file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Vec<u8>>, GitError> {
-        let mut content = Vec::new();
-        let object = format!("{commit}:{path}");
-        let ended = self.run().stream(&["cat-file", "blob", &object], Some(limit), |bytes| {
-            content.extend_from_slice(bytes);
-            true
-        })?;
-        Ok(ended.success.then_some(content))
+    pub fn files(&self, commit: ObjectId, paths: &[String], limit: u64) -> Result<Vec<Option<Vec<u8>>>, GitError> {
+        objects::files(&self.run(), commit, paths, limit)
     }
 
     /// The commit to which `name` (an id, or the full name of a reference of ours) peels.
@@ -332,6 +345,7 @@ fn refspecs(wanted: Wanted<'_>) -> Vec<String> {
     let all = || ALL.iter().map(|&spec| spec.to_owned()).collect();
     match wanted {
         Wanted::Everything => all(),
+        Wanted::Tip => vec![format!("+HEAD:{}", own_name(&GitReference::DefaultBranch))],
         Wanted::Commit(commit) => vec![format!("+{commit}:refs/bulkhead/commit/{commit}")],
         Wanted::Reference(reference) => match reference {
             GitReference::DefaultBranch => vec![format!("+HEAD:{}", own_name(reference))],

@@ -1,6 +1,6 @@
 //! The objects of a commit, as a stream.
 
-use std::io::{BufReader, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bulkhead_schema::git::ObjectId;
@@ -20,7 +20,11 @@ pub(crate) fn stream<T>(
     commit: ObjectId,
     read: impl FnOnce(&mut BufReader<Pipe>) -> T,
 ) -> Result<T, GitError> {
-    let list = list(run, commit)?;
+    print(run, &list(run, commit)?, read)
+}
+
+/// Hands what `git cat-file --batch` prints, asked for the objects that `list` names, one a line, to `read`.
+fn print<T>(run: &Run<'_>, list: &str, read: impl FnOnce(&mut BufReader<Pipe>) -> T) -> Result<T, GitError> {
     let failed = |error: std::io::Error| run.error(GitErrorKind::Program, format!("cannot list objects: {error}"));
     let mut file = tempfile::tempfile().map_err(failed)?;
     file.write_all(list.as_bytes()).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(failed)?;
@@ -49,6 +53,41 @@ pub(crate) fn stream<T>(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+/// The files at `paths` in the tree of `commit`, in that order.
+pub(crate) fn files(
+    run: &Run<'_>,
+    commit: ObjectId,
+    paths: &[String],
+    limit: u64,
+) -> Result<Vec<Option<Vec<u8>>>, GitError> {
+    let list: String = paths.iter().map(|path| format!("{commit}:{path}\n")).collect();
+    let read =
+        |reader: &mut BufReader<Pipe>| paths.iter().map(|_| file(reader, limit)).collect::<std::io::Result<Vec<_>>>();
+    let failed =
+        |error| run.error(GitErrorKind::Refused, format!("a file of the commit {commit} cannot be read: {error}"));
+    print(run, &list, read)?.map_err(failed)
+}
+
+/// One answer of `git cat-file --batch`: a blob, or that there is none.
+fn file(reader: &mut BufReader<Pipe>, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    reader.by_ref().take(4096).read_until(b'\n', &mut line)?;
+    let line = String::from_utf8_lossy(&line);
+    let mut words = line.trim_end_matches('\n').rsplit(' ');
+    let (last, kind) = (words.next().unwrap_or_default(), words.next());
+    if last == "missing" {
+        return Ok(None);
+    }
+    let size: u64 = last.parse().map_err(|_| std::io::ErrorKind::InvalidData)?;
+    if kind != Some("blob") || size > limit {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    let mut content = vec![0; usize::try_from(size).unwrap_or(0)];
+    reader.read_exact(&mut content)?;
+    reader.read_exact(&mut [0])?;
+    Ok(Some(content))
 }
 
 /// The ids, one a line, in the order in which they are wanted. Nothing here is believed: the reader expects what the

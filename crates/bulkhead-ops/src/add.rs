@@ -15,6 +15,7 @@ use semver::{Version, VersionReq};
 
 use crate::client::client;
 use crate::error::Result;
+use crate::git::GitSources;
 use crate::lock::{self, LockRequest};
 use crate::options::{AddOptions, GlobalOptions};
 use crate::project::{self, Project};
@@ -66,7 +67,13 @@ pub fn add(global: &GlobalOptions, options: &AddOptions, events: &(dyn Fn(Event)
     let client = client(global, &project.configuration)?;
     let table = project.configuration.config.sources()?;
     let home = global.place.bulkhead_home.clone();
-    let sources = Sources::new(&client, home, table, registries::known(&project));
+    let mut sources = Sources::new(&client, home, table, registries::known(&project));
+    let git = GitSources::new(global, &project, std::iter::empty(), BTreeMap::new(), None)?;
+    let named = wanted.iter().filter_map(|wanted| match &wanted.place {
+        Some(Place::Git { url, reference, .. }) => Some(git_source(url, reference.as_ref())),
+        _ => None,
+    });
+    sources.read_git(named.into_iter().try_fold(git, |git, source| Ok::<_, Error>(git.allowing(source?)))?);
     let mut finder = Finder {
         global,
         options,
@@ -155,10 +162,7 @@ impl Finder<'_> {
         let name = match (&wanted.name, &place) {
             (Some(name), _) => name.clone(),
             (None, Place::Path { path, .. }) => self.local(Path::new(path))?.id.name().to_string(),
-            (None, Place::Git { url, reference, .. }) => {
-                git_source(url, reference.as_ref())?;
-                return Err(nameless());
-            }
+            (None, Place::Git { url, reference, .. }) => self.only_package(git_source(url, reference.as_ref())?)?,
             (None, _) => return Err(nameless()),
         };
         let key = self.options.rename.clone().unwrap_or_else(|| name.clone());
@@ -329,6 +333,21 @@ impl Finder<'_> {
                 self.lowest_summary(source, name, version)
             }
             Place::Workspace => Err(Error::failure(format!("`{name}` inherits from itself"))),
+        }
+    }
+
+    /// The name of the one package in a repository.
+    fn only_package(&mut self, source: SourceId) -> Result<String> {
+        let names = self.sources.names_in(source, self.events)?;
+        let url = source.url();
+        match names.as_slice() {
+            [one] => Ok(one.to_string()),
+            [] => Err(Error::failure(format!("no packages found at `{url}`"))),
+            many => {
+                let many: Vec<&str> = many.iter().map(|name| name.as_str()).collect();
+                let message = format!("multiple packages found at `{url}`:\n    {}", many.join(", "));
+                Err(Error::failure(format!("{message}\nTo disambiguate, run `cargo add --git {url} <package>`")))
+            }
         }
     }
 
@@ -510,7 +529,7 @@ fn says_version(entry: &Entry, version: &Version) -> bool {
 
 fn git_source(url: &str, reference: Option<&(&'static str, String)>) -> Result<SourceId> {
     let query: BTreeMap<_, _> = reference.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut parsed = url::Url::parse(url).map_err(|error| Error::failure(error.to_string()))?;
+    let mut parsed = bulkhead_schema::git::parse_url(url).map_err(|error| Error::failure(error.to_string()))?;
     if !query.is_empty() {
         parsed.query_pairs_mut().extend_pairs(query);
     }

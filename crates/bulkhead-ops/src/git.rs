@@ -2,6 +2,9 @@
 
 mod checkout;
 mod failure;
+mod index;
+
+pub use self::index::GitIndex;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -107,6 +110,13 @@ impl GitSources {
     /// The commit at which `source` stays, as the lockfile has it.
     pub fn pinned(&self, source: SourceId) -> Option<ObjectId> {
         self.pinned.get(&source).copied()
+    }
+
+    /// Lets `source` be a folder of this machine too: the user named it on the command line.
+    #[must_use]
+    pub fn allowing(mut self, source: SourceId) -> Self {
+        self.own.insert(source);
+        self
     }
 
     /// Reads at `place` what bears the name of `source`. Without `current`, only if the lockfile says at which commit;

@@ -91,7 +91,7 @@ pub fn load(
     for patch in &project.workspace.patches {
         let dependency = &patch.dependency;
         let name = dependency.name_in_manifest();
-        if dependency.source == patch.source {
+        if dependency.source.as_patched() == patch.source.as_patched() {
             let message =
                 format!("patch for `{name}` points to the same source, but patches must point to different sources");
             return Err(Error::failure(message).help(definition(patch)));

@@ -21,7 +21,7 @@ use bulkhead_workspace::Package;
 use crate::append_map::AppendMap;
 use crate::directory::Directory;
 use crate::error::Result;
-use crate::git::{GitPackages, GitSources};
+use crate::git::{GitIndex, GitPackages, GitSources};
 use crate::{Error, ErrorKind, Event, registries};
 
 /// Where answers may come from.
@@ -50,6 +50,8 @@ enum Reader {
     Local(LocalRegistry),
     /// Unpacked packages in a folder.
     Directory(Directory),
+    /// Index files in a git repository.
+    GitIndex(GitIndex),
     /// A checkout that is searched for packages; `None` until it is needed.
     Git(Option<GitPackages>),
 }
@@ -58,7 +60,7 @@ impl Reader {
     /// What a folder has under `name`.
     fn on_this_machine(&self, name: PackageName) -> Result<Listing> {
         match self {
-            Self::Sparse(_) | Self::Git(_) => Ok(Listing::Absent),
+            Self::Sparse(_) | Self::GitIndex(_) | Self::Git(_) => Ok(Listing::Absent),
             Self::Local(registry) => Ok(Listing::index(registry.index(name).map_err(source_error)?.map(Arc::new))),
             Self::Directory(directory) => match directory.packages(name)? {
                 packages if packages.is_empty() => Ok(Listing::Absent),
@@ -222,8 +224,13 @@ impl<'a> Sources<'a> {
     /// The registry does not say where its archives are, or the source is of another kind.
     pub fn archive(&mut self, id: PackageId, checksum: &str) -> Result<Archive> {
         let client = self.client;
-        match self.reader(id.source())? {
+        self.reader(id.source())?;
+        match self.readers.get(&id.source()).ok_or_else(|| unsupported(id.source()))? {
             Reader::Sparse(index) => Ok(Archive::Remote(index.download(client, id, checksum).map_err(source_error)?)),
+            Reader::GitIndex(index) => {
+                let git = self.git.as_ref().ok_or_else(|| unsupported(id.source()))?;
+                Ok(Archive::Remote(git.index_download(index, client, id, checksum)?))
+            }
             Reader::Local(registry) => {
                 Ok(Archive::Local { registry: registry.root().to_owned(), bytes: registry.archive(id) })
             }
@@ -306,7 +313,11 @@ impl<'a> Sources<'a> {
         let cache = self.bulkhead_home.join("index");
         let index = match place.kind() {
             _ if place.is_crates_io() && source == place => SparseIndex::crates_io(&cache),
-            SourceKind::Registry | SourceKind::SparseRegistry => SparseIndex::at(source, place.url(), &cache, loopback),
+            SourceKind::Registry => {
+                let git = self.git.as_ref().ok_or_else(|| unsupported(source))?;
+                return git.index(source, place).map(Reader::GitIndex);
+            }
+            SourceKind::SparseRegistry => SparseIndex::at(source, place.url(), &cache, loopback),
             SourceKind::Git(_) => return Ok(Reader::Git(None)),
             _ => return Err(unsupported(source)),
         };
@@ -335,6 +346,12 @@ impl<'a> Sources<'a> {
                     (Err(error), Need::Required) => return Err(error),
                     (loaded, _) => loaded.unwrap_or(0),
                 },
+                (Reader::GitIndex(_), _) => {
+                    match (self.load_git_index(source, &names, freshness, need, events), need) {
+                        (Err(error), Need::Required) => return Err(error),
+                        (loaded, _) => loaded.unwrap_or(0),
+                    }
+                }
                 (_, Freshness::Cached) => self.load_cached(source, &names)?,
                 (_, Freshness::Current) => self.load_current(source, &names, need, events)?,
             };
@@ -369,6 +386,56 @@ impl<'a> Sources<'a> {
         Ok(new)
     }
 
+    /// The names of all packages in a git repository.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn names_in(&mut self, source: SourceId, events: &dyn Fn(Event)) -> Result<Vec<PackageName>> {
+        self.reader(source)?;
+        self.load_git(source, &[], Freshness::Current, events)?;
+        let Some(Reader::Git(Some(packages))) = self.readers.get(&source) else { return Ok(Vec::new()) };
+        Ok(packages.names().collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// The repository of an index is asked once, and read for many names at once.
+    fn load_git_index(
+        &mut self,
+        source: SourceId,
+        names: &[PackageName],
+        freshness: Freshness,
+        need: Need,
+        events: &dyn Fn(Event),
+    ) -> Result<usize> {
+        let is_new = freshness == Freshness::Current && !self.announced.contains(&source);
+        if is_new {
+            self.announce(source, events)?;
+        }
+        let (Some(git), Some(Reader::GitIndex(index))) = (&self.git, self.readers.get_mut(&source)) else {
+            return Err(unsupported(source));
+        };
+        if is_new {
+            git.update_index(index)?;
+            self.announced.insert(source);
+        }
+        let wanted: Vec<_> =
+            names.iter().filter(|name| self.listings.get(&(source, **name)).is_none()).copied().collect();
+        let answers = git.index_files(index, &wanted)?;
+        self.take(source, answers, need, events)
+    }
+
+    /// Says that the index of `source` is asked.
+    fn announce(&self, source: SourceId, events: &dyn Fn(Event)) -> Result<()> {
+        if self.client.options().offline {
+            return Ok(());
+        }
+        let registry = match self.table.replacement(source)? {
+            Some(Replacement { name, .. }) => format!("`{name}` index"),
+            None => source.index_name(),
+        };
+        events(Event::UpdatingIndex { registry });
+        Ok(())
+    }
+
     fn load_cached(&mut self, source: SourceId, names: &[PackageName]) -> Result<usize> {
         let mut new = 0;
         for &name in names {
@@ -399,16 +466,12 @@ impl<'a> Sources<'a> {
         }
         let client = self.client;
         self.as_needed = client.options().offline;
-        if !client.options().offline && self.announced.insert(source) {
-            let registry = match self.table.replacement(source)? {
-                Some(Replacement { name, .. }) => format!("`{name}` index"),
-                None => source.index_name(),
-            };
-            events(Event::UpdatingIndex { registry });
+        if self.announced.insert(source) {
+            self.announce(source, events)?;
         }
         let answers = match self.reader(source)? {
             Reader::Sparse(index) => index.fetch(client, names, &mut |_, _| {}),
-            Reader::Local(_) | Reader::Directory(_) | Reader::Git(_) => Vec::new(),
+            _ => Vec::new(),
         };
         self.take(source, answers, need, events)
     }

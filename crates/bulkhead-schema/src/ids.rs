@@ -311,6 +311,15 @@ impl SourceId {
         Self(intern(&SOURCES, SourceData { kind: *kind, canonical, url, precise: None }))
     }
 
+    /// What `[patch]` tells apart: of a git source the repository, whatever branch or commit is meant; otherwise itself.
+    #[must_use]
+    pub fn as_patched(self) -> Self {
+        let SourceData { kind: SourceKind::Git(_), canonical, url, .. } = self.0 else { return self };
+        let (canonical, url) = (canonical.clone(), url.clone());
+        let kind = SourceKind::Git(GitReference::DefaultBranch);
+        Self(intern(&SOURCES, SourceData { kind, canonical, url, precise: None }))
+    }
+
     /// The commit to which a git source is locked.
     pub fn commit(self) -> Option<git::ObjectId> {
         git::ObjectId::parse(self.0.precise.as_deref()?).ok()

@@ -30,6 +30,41 @@ pub struct RegistryConfig {
     pub auth_required: bool,
 }
 
+impl RegistryConfig {
+    /// Reads a `config.json`, which was found at `url`.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(url: &str, bytes: &[u8]) -> Result<Self, SourceError> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            // The parser's own words would quote what the server sent, which may be what it got.
+            let place = format!("line {}, column {}", error.line(), error.column());
+            SourceError::new(ErrorKind::Protocol, url, format!("not a registry configuration ({place})"))
+        })
+    }
+
+    /// What to ask for the archive of `id` of `registry`, whose index stands at `root` and is not read over HTTP.
+    ///
+    /// # Errors
+    /// The address breaks the rules for addresses, or the registry wants a token that nobody has.
+    pub fn download(
+        &self,
+        client: &Client,
+        registry: SourceId,
+        root: &Url,
+        id: PackageId,
+        checksum: &str,
+    ) -> Result<DownloadRequest, SourceError> {
+        let url = SparseIndex::download_url(self, id, checksum);
+        let parsed = url_rules::check(&url, client.options().allow_http_loopback)?;
+        let authorization = match client.authorize().filter(|_| self.auth_required) {
+            Some(authorize) => Authorization::for_request(&authorize(registry, &[])?, registry, root, &parsed)?,
+            None => Authorization::Public,
+        };
+        Ok(DownloadRequest { id, url, authorization })
+    }
+}
+
 /// The answer for one name.
 #[derive(Debug, Clone)]
 pub struct Fetched {
@@ -235,11 +270,7 @@ impl SparseIndex {
         } else {
             self.fetch_config(client, &url)?
         };
-        let config: RegistryConfig = serde_json::from_slice(&bytes).map_err(|error| {
-            // The parser's own words would quote what the server sent, which may be what it got.
-            let place = format!("line {}, column {}", error.line(), error.column());
-            SourceError::new(ErrorKind::Protocol, &url, format!("not a registry configuration ({place})"))
-        })?;
+        let config = RegistryConfig::parse(&url, &bytes)?;
         if !offline {
             // A cache that cannot be written costs the next run a request, no more.
             drop(index_cache::write(&path, &bytes));

@@ -671,3 +671,103 @@ pub fn taste() -> &'static str { env!("SECRET") }
     let outcome = stage.bulkhead(&["run"]);
     assert_eq!(outcome.stdout, "hidden\n", "{outcome}");
 }
+
+/// A repository with the index of a registry that has the packages of `stage`'s.
+fn index_repository(stage: &Stage) -> GitRepository {
+    let config = format!("//- /config.json\n{{\"dl\": \"http://{}/dl\"}}\n", stage.registry.address());
+    let plain = stage.registry.index_lines("plain");
+    GitRepository::new("index", &format!("{config}//- /pl/ai/plain\n{plain}"))
+}
+
+#[test]
+fn an_index_may_be_a_git_repository() {
+    let wish = manifest("plain = { version = \"1\", registry = \"mine\" }");
+    let main = "fn main() { println!(\"{}\", plain::say()); }\n";
+    let twins = Twins::new(&format!("{wish}//- /src/main.rs\n{main}"));
+    let index = index_repository(&twins.cargo);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.home.configure(&format!("[registries.mine]\nindex = \"{}\"\n", index.url()));
+    }
+    assert_eq!(twins.same_output(&["run"]).stdout, "plain 1.1.0\n");
+    twins.same_output(&["tree"]);
+    twins.run(&["metadata", "--format-version", "1", "--offline"]);
+    twins.same_output(&["check", "--locked"]);
+    // A new version is seen when somebody asks.
+    let newer =
+        bulkhead_test_support::CrateBuilder::new("plain", "1.2.0").file("src/lib.rs", "pub fn say() -> u8 { 2 }");
+    twins.cargo.registry.publish(newer);
+    index.commit(&format!("//- /pl/ai/plain\n{}", twins.cargo.registry.index_lines("plain")));
+    twins.same_output(&["check", "--offline"]);
+    twins.same_output(&["update"]);
+    assert_eq!(twins.same_output(&["run"]).stdout, "2\n");
+    let outcome = twins.bulkhead.bulkhead(&["metadata", "--format-version", "1", "--offline"]);
+    assert!(outcome.stdout.contains(&format!("registry+{}", index.url())), "{outcome}");
+    // What is not in the index does not exist; what is not an index is refused.
+    let wish = manifest("absent = { version = \"1\", registry = \"mine\" }");
+    let stage = Stage::new(&format!("{wish}//- /src/lib.rs\n"));
+    stage.home.configure(&format!("[registries.mine]\nindex = \"{}\"\n", index.url()));
+    refused(&stage.bulkhead(&["generate-lockfile"]), 101, &["absent"]);
+    index.commit("//- /pl/ai/plain\nnot json\n");
+    stage.project.edit("Cargo.toml", "absent", "plain");
+    assert_ne!(stage.bulkhead(&["generate-lockfile"]).code(), Some(0));
+}
+
+#[test]
+fn packages_of_a_repository_can_be_added() {
+    let repository = GitRepository::new("fruit", REPOSITORY);
+    let fixture = format!("{}//- /src/main.rs\nfn main() {{}}\n", manifest(""));
+    let twins = Twins::new(&fixture);
+    twins.run(&["add", "pear", "--git", &repository.url(), "--branch", "main"]);
+    assert_eq!(twins.bulkhead.project.read("Cargo.toml"), twins.cargo.project.read("Cargo.toml"));
+    twins.run(&["add", "--git", &repository.url()]);
+    let alone = GitRepository::new("seed", SEED);
+    twins.run(&["add", "--git", &alone.url()]);
+    assert_eq!(twins.bulkhead.project.read("Cargo.toml"), twins.cargo.project.read("Cargo.toml"));
+    twins.same_output(&["tree"]);
+}
+
+#[test]
+fn a_patch_may_be_a_git_package() {
+    let repository = GitRepository::new("fruit", REPOSITORY);
+    let twins = Twins::new(&app(&repository.url(), ", branch = \"main\""));
+    let other = GitRepository::new("other", &REPOSITORY.replace("pear 1", "patched pear"));
+    let patch = format!("\n[patch.\"{}\"]\npear = {{ git = \"{}\" }}\n", repository.url(), other.url());
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        let manifest = stage.project.read("Cargo.toml");
+        stage.project.write("Cargo.toml", manifest + &patch);
+    }
+    assert_eq!(twins.same_output(&["run"]).stdout, "apple 1 and patched pear\n");
+    twins.same_output(&["tree"]);
+    same_metadata(&twins);
+    twins.same_output(&["run", "--locked"]);
+}
+
+#[test]
+fn a_broken_repository_is_a_clean_error() {
+    let repository = GitRepository::new("fruit", REPOSITORY);
+    let blob = repository.git(&["rev-parse", "HEAD:apple/src/lib.rs"]);
+    let object = repository.root().join(".git/objects").join(&blob[..2]).join(&blob[2..]);
+    let bytes = std::fs::read(&object).unwrap();
+    let other = repository.blob("something else\n");
+    let other = repository.root().join(".git/objects").join(&other[..2]).join(&other[2..]);
+    let mut flipped = bytes.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0xff;
+    for hostile in [None, Some(flipped), Some(bytes[..10].to_vec()), Some(std::fs::read(other).unwrap())] {
+        std::fs::remove_file(&object).unwrap();
+        if let Some(hostile) = hostile {
+            std::fs::write(&object, hostile).unwrap();
+        } else {
+            let outcome = Stage::new(&app(&repository.url(), "")).bulkhead(&["check"]);
+            refused(&outcome, 101, &["failed to read the git repository"]);
+            std::fs::write(&object, &bytes).unwrap();
+            continue;
+        }
+        let outcome = Stage::new(&app(&repository.url(), "")).bulkhead(&["check"]);
+        assert!(matches!(outcome.code(), Some(101 | 104)), "{outcome}");
+        assert!(!outcome.stderr.contains("panicked"), "{outcome}");
+    }
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, &bytes).unwrap();
+    Stage::new(&app(&repository.url(), "")).bulkhead(&["check"]).assert_success();
+}

@@ -144,7 +144,7 @@ impl<'a> Universe<'a> {
         let mut patches: FastMap<_, Vec<_>> = FastMap::default();
         for patch in request.patches {
             patches
-                .entry((patch.patched.without_commit(), patch.summary.id.name()))
+                .entry((patch.patched.as_patched(), patch.summary.id.name()))
                 .or_default()
                 .push(Arc::clone(&patch.summary));
         }
@@ -279,7 +279,7 @@ impl<'a> Universe<'a> {
         let package = self.package(dependency.source, dependency.package)?;
         let patches: Vec<PackageId> = self
             .patches
-            .get(&(dependency.source, dependency.package))
+            .get(&(dependency.source.as_patched(), dependency.package))
             .map(|patches| patches.iter().map(|summary| summary.id).collect())
             .unwrap_or_default();
         let wanted = match self.kept.lock_of(parent, dependency, &patches) {
@@ -314,7 +314,7 @@ impl<'a> Universe<'a> {
             return None;
         };
         let mut local = self.local.get(&(source, name)).cloned().unwrap_or_default();
-        local.extend(self.patches.get(&(source, name)).into_iter().flatten().cloned());
+        local.extend(self.patches.get(&(source.as_patched(), name)).into_iter().flatten().cloned());
         let numbers = vec![None; published.len() + local.len()];
         let downloaded = self.registry.downloaded(source, name).filter(|here| here.len() == published.len());
         self.packages.push(Package { source, name, published, downloaded, local, numbers });
@@ -419,7 +419,7 @@ impl<'a> Universe<'a> {
     /// Local packages and patches that stand where `dependency` points.
     pub(super) fn local(&self, source: SourceId, name: PackageName) -> Vec<Arc<Summary>> {
         let local = self.local.get(&(source, name)).into_iter().flatten();
-        local.chain(self.patches.get(&(source, name)).into_iter().flatten()).cloned().collect()
+        local.chain(self.patches.get(&(source.as_patched(), name)).into_iter().flatten()).cloned().collect()
     }
 
     /// Names close to `name`.
