@@ -198,7 +198,7 @@ fn without_a_network_the_error_says_so_and_what_to_do() {
         command.env("CARGO_NET_RETRY", "0").run()
     };
     let outcome = build(BULKHEAD);
-    assert_error(&outcome, 101, &["127.0.0.1", "plain"]);
+    assert_error(&outcome, 101, &["127.0.0.1", "Connection refused", "--offline"]);
     assert_eq!(outcome.code(), build("cargo").code());
     // What is there already can be used without a network.
     std::fs::remove_file(stage.home.cargo_home().join("config.toml")).unwrap();
