@@ -276,7 +276,7 @@ fn project_command(
             }
             bulkhead_ops::run::test(global, &options, interrupt::watch()?.as_ref(), &events)
         }
-        "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
+        "info" | "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
         "clean" => clean(arguments, global, shell, &events),
         "trust" => trust(arguments, global, shell, &events),
         "verify" => {

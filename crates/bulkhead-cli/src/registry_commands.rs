@@ -1,7 +1,10 @@
-//! The commands that talk to one registry: `search`, `login`, `logout`.
+//! The commands that talk to one registry: `search`, `info`, `login`, `logout`.
+
+mod info;
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 
+use bulkhead_ops::info::InfoOptions;
 use bulkhead_ops::options::GlobalOptions;
 use bulkhead_ops::search::{Found, MOST_RESULTS, SearchOptions};
 use bulkhead_ops::{Error, ErrorKind, Event};
@@ -9,14 +12,21 @@ use bulkhead_schema::credential::{MAX_TOKEN, Secret};
 use clap::{Arg, ArgMatches, Command};
 use rustix::termios::{LocalModes, OptionalActions};
 
-use crate::arguments::option;
+use crate::arguments::{heading, option};
 use crate::escape::escaped_line;
 use crate::shell::{STATUS, Shell};
 
 /// The commands with their flags.
-pub(crate) fn commands() -> [Command; 3] {
+pub(crate) fn commands() -> [Command; 4] {
     let registry = |help: &'static str| option("registry", "REGISTRY", help);
+    let index = || option("index", "INDEX", "Registry index URL to search packages in").conflicts_with("registry");
+    let spec = Arg::new("package").value_name("SPEC").help("Package to inspect").required(true);
     [
+        Command::new("info")
+            .about("Display information about a package")
+            .arg(spec.help_heading(heading::PACKAGES))
+            .arg(index())
+            .arg(registry("Registry to search packages in")),
         Command::new("login")
             .about("Log in to a registry.")
             .arg(registry("Registry to use"))
@@ -33,7 +43,7 @@ pub(crate) fn commands() -> [Command; 3] {
             .about("Search packages in the registry. Default registry is crates.io")
             .arg(Arg::new("query").value_name("QUERY").num_args(0..))
             .arg(option("limit", "LIMIT", "Limit the number of results (default: 10, max: 100)"))
-            .arg(option("index", "INDEX", "Registry index URL to search packages in").conflicts_with("registry"))
+            .arg(index())
             .arg(registry("Registry to search packages in")),
     ]
 }
@@ -48,6 +58,21 @@ pub(crate) fn run(
 ) -> Result<(), Error> {
     match name {
         "login" => login(arguments, global, shell, events),
+        "info" => {
+            let options = InfoOptions {
+                spec: text(arguments, "package").unwrap_or_default().to_owned(),
+                registry: text(arguments, "registry").map(str::to_owned),
+                index: text(arguments, "index").map(str::to_owned),
+            };
+            let info = bulkhead_ops::info::info(global, &options, events)?;
+            print(&info::lines(&info, global.verbose > 0, shell), shell)?;
+            if info.used {
+                let (name, version) = (info.package.id.name(), info.package.id.version());
+                let command = format!("cargo tree --invert {name}@{version}");
+                shell.note_about_command(&format!("to see how you depend on {name}, run"), &command);
+            }
+            Ok(())
+        }
         "logout" => bulkhead_ops::login::logout(global, text(arguments, "registry"), events),
         _ => {
             let options = search_options(arguments)?;
@@ -147,14 +172,20 @@ fn show_found(found: &Found, options: &SearchOptions, shell: &Shell) -> Result<(
         lines.push(format!("... and {more} crates more{how}"));
     }
     if !lines.is_empty() {
-        shell
-            .print(&lines.join("\n"))
-            .map_err(|error| Error::failure("failed to write to standard output").because(error))?;
+        print(&lines.join("\n"), shell)?;
     }
     if !found.packages.is_empty() {
         shell.note_about_command("to learn more about a package, run", "cargo info <name>");
     }
     Ok(())
+}
+
+fn print(text: &str, shell: &Shell) -> Result<(), Error> {
+    match shell.print(text) {
+        // Whoever read our output has enough of it, as with `… | head`.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| Error::failure("failed to write to standard output").because(error)),
+    }
 }
 
 fn shortened(text: &str, room: usize) -> String {

@@ -49,6 +49,8 @@ pub(crate) const STATUS: Style = AnsiColor::BrightGreen.on_default().bold();
 pub(crate) const PROGRESS: Style = AnsiColor::BrightCyan.on_default().bold();
 pub(crate) const ERROR: Style = AnsiColor::BrightRed.on_default().bold();
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const REMARK: Style = AnsiColor::BrightBlue.on_default().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const NOTE: Style = AnsiColor::BrightCyan.on_default().bold();
 
 /// The terminal of the command. Shared by the threads of a build; each call writes whole lines.

@@ -1,7 +1,7 @@
 //! `add`: dependencies written into a manifest.
 
 mod announce;
-mod request;
+pub(crate) mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

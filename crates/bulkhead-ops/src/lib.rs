@@ -22,6 +22,7 @@ pub mod event;
 pub mod explain;
 pub mod fetch;
 pub mod git;
+pub mod info;
 pub mod inspect;
 pub mod lock;
 pub mod login;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bulkhead_schema::PackageId;
+use bulkhead_schema::{PackageId, Summary};
 use bulkhead_source::{Client, DownloadRequest, Progress, SourceError};
 use bulkhead_store::{PackageTree, Store};
 use bulkhead_trust::{Digest, Expected, verify_archive};
@@ -16,7 +16,7 @@ use crate::lock::Locked;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
-use crate::sources::{Archive, source_error};
+use crate::sources::{Archive, Sources, source_error};
 use crate::{Error, ErrorKind, Event};
 
 /// What packages are wanted for.
@@ -175,6 +175,43 @@ struct Shelf<'a> {
     events: &'a (dyn Fn(Event) + Sync),
 }
 
+/// Brings one package here that belongs to no workspace, with what its index says of it.
+///
+/// # Errors
+/// As [`load`].
+pub fn one(
+    global: &GlobalOptions,
+    sources: &mut Sources<'_>,
+    summary: &Summary,
+    client: &Client,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Arc<Package>> {
+    let id = summary.id;
+    if let Some(package) = sources.unpacked(id) {
+        return Ok(Arc::clone(package));
+    }
+    let digest = digest_in(summary)?;
+    let store = Store::open(&global.place.bulkhead_home).map_err(verification)?;
+    let (offline, disk) = (client.options().offline, &global.place.disk);
+    let shelf = Shelf { store: &store, writer: writer(global), purpose: Purpose::Look, offline, disk, events };
+    let found = look_up(&shelf, &[(id, digest)], &|_, _, _| None, &Arc::clone).pop();
+    if let Some(package) = found.transpose()?.flatten() {
+        return Ok(package);
+    }
+    events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
+    let expected = Expected { index: summary.checksum.as_deref(), lock: None };
+    let answer = match sources.archive(id, &digest.to_string())? {
+        Archive::Local { bytes, .. } => bytes,
+        Archive::Remote(request) => {
+            let mut arriving = client.download(vec![request], &Arc::default());
+            arriving.next().map(|(_, answer)| answer).ok_or_else(|| Error::failure("the download did not finish"))?
+        }
+    };
+    let (package, bytes) = accept_as(&store, id, &expected, answer)?;
+    events(Event::Downloaded { package: id, bytes });
+    Ok(package)
+}
+
 /// Fewest packages that are worth a thread of their own.
 const SHARE: usize = 24;
 
@@ -311,11 +348,14 @@ fn verification(diagnostic: bulkhead_schema::Diagnostic) -> Error {
 }
 
 fn digest_of(locked: &Locked<'_>, id: PackageId) -> Result<Digest> {
-    let summary = locked.resolve.nodes.get(&id).map(|node| &node.summary);
-    let checksum = summary.and_then(|summary| summary.checksum.as_deref());
-    checksum
-        .and_then(|text| Digest::parse(text).ok())
-        .ok_or_else(|| Error::new(ErrorKind::Verification, format!("the index names no valid checksum for `{id}`")))
+    let unknown = || Error::new(ErrorKind::Verification, format!("`{id}` is not in the graph"));
+    digest_in(&locked.resolve.nodes.get(&id).ok_or_else(unknown)?.summary)
+}
+
+fn digest_in(summary: &Summary) -> Result<Digest> {
+    let checksum = summary.checksum.as_deref().and_then(|text| Digest::parse(text).ok());
+    let message = || format!("the index names no valid checksum for `{}`", summary.id);
+    checksum.ok_or_else(|| Error::new(ErrorKind::Verification, message()))
 }
 
 /// Brings the archives of `ids` here, from wherever they are.
@@ -404,11 +444,21 @@ fn accept(
     id: PackageId,
     answer: std::result::Result<Vec<u8>, SourceError>,
 ) -> Result<(Arc<Package>, u64)> {
-    let bytes = answer.map_err(|error| source_error(error).while_doing(format!("failed to download `{id}`")))?;
-    let length = bytes.len() as u64;
     let index = locked.resolve.nodes.get(&id).and_then(|node| node.summary.checksum.as_deref());
     let lock = locked.previous.as_ref().and_then(|previous| previous.checksums.get(&id)).map(String::as_str);
-    let archive = verify_archive(id, bytes, &Expected { index, lock })
+    accept_as(store, id, &Expected { index, lock }, answer)
+}
+
+/// Verifies, unpacks and reads one archive.
+fn accept_as(
+    store: &Store,
+    id: PackageId,
+    expected: &Expected<'_>,
+    answer: std::result::Result<Vec<u8>, SourceError>,
+) -> Result<(Arc<Package>, u64)> {
+    let bytes = answer.map_err(|error| source_error(error).while_doing(format!("failed to download `{id}`")))?;
+    let length = bytes.len() as u64;
+    let archive = verify_archive(id, bytes, expected)
         .map_err(|mismatch| verification(bulkhead_schema::Diagnostic::from(mismatch)))?;
     let stored = store.insert(&archive).map_err(|diagnostic| {
         let error = verification(diagnostic);

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has to stop")]
 
 mod ages;
+mod asking;
 mod authentication;
 mod bad_input;
 mod compiling;

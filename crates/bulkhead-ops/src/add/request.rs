@@ -145,7 +145,7 @@ fn unqualified(feature: &str, wanted: &[Wanted]) -> Error {
 const MAX_MIXED: usize = 5;
 
 /// How else `name` could be meant: in small letters, and with `-` and `_` mixed up.
-pub(super) fn other_spellings(name: PackageName) -> Vec<PackageName> {
+pub(crate) fn other_spellings(name: PackageName) -> Vec<PackageName> {
     let lower = name.as_str().to_lowercase();
     let separators: Vec<usize> = lower.match_indices(['-', '_']).map(|(position, _)| position).collect();
     let masks: Vec<u32> = match separators.len() {
