@@ -93,7 +93,7 @@ fn found(config: &Config, key: &str) -> Result<Option<Item>, Diagnostic> {
     let variable = config.environment(&Config::variable(&parts));
     Ok(match (own, variable) {
         (own, None) => own.cloned(),
-        (Some(item), Some(_)) if item.as_table().is_some() || is_final(item) => Some(item.clone()),
+        (Some(item), Some(_)) if item.as_table().is_some() => Some(item.clone()),
         (Some(Item { tree: Tree::List(items), definition }), Some(words)) => {
             let mut items = items.clone();
             let first = items.iter().position(is_final).unwrap_or(items.len());
@@ -101,6 +101,7 @@ fn found(config: &Config, key: &str) -> Result<Option<Item>, Diagnostic> {
             items.splice(first..first, words.value.split_whitespace().map(word).collect::<Vec<_>>());
             Some(Item { tree: Tree::List(items), definition: definition.clone() })
         }
+        (Some(item), Some(_)) if is_final(item) => Some(item.clone()),
         (_, Some(value)) => Some(Item { tree: typed(&value.value), definition: value.definition }),
     })
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bulkhead_resolver::lock as resolved_lock;
 use bulkhead_resolver::{Member, Outcome, Request, Resolve, features};
-use bulkhead_schema::platform::{Cfg, Platform};
 use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageId, Symbol};
 use bulkhead_unit_graph::{CompileKind, Toolchain};
 use bulkhead_workspace::metadata::{metadata_json, package_id_spec};
@@ -160,15 +159,13 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
     }
 }
 
-/// `--filter-platform`: what no named platform (and for build code: the host) needs is left out.
+/// `--filter-platform`: what no named platform needs is left out. Cargo does not ask for whom build code runs.
 fn retain_platforms(project: &Project, resolve: &mut Resolve, toolchain: &Toolchain) {
-    let platforms: Vec<_> = toolchain.platforms.iter().collect();
-    let named = |kind: &CompileKind| *kind != CompileKind::Host;
+    let named = toolchain.platforms.iter().filter(|(kind, _)| **kind != CompileKind::Host);
+    let named: Vec<_> = named.map(|(_, info)| info).collect();
     let matches = |dependency: &Dependency| {
-        let wanted = dependency.kind == DependencyKind::Build;
-        dependency.platform.as_ref().is_none_or(|platform| {
-            platforms.iter().any(|(kind, info)| (wanted || named(kind)) && applies(platform, &info.triple, &info.cfg))
-        })
+        let platform = dependency.platform.as_ref();
+        platform.is_none_or(|platform| named.iter().any(|info| platform.matches(&info.triple, &info.cfg)))
     };
     for node in resolve.nodes.values_mut() {
         for edge in &mut node.dependencies {
@@ -184,10 +181,6 @@ fn retain_platforms(project: &Project, resolve: &mut Resolve, toolchain: &Toolch
         }
     }
     resolve.nodes.retain(|id, _| reached.contains(id));
-}
-
-fn applies(platform: &Platform, triple: &str, cfg: &[Cfg]) -> bool {
-    platform.matches(triple, cfg)
 }
 
 fn node<'a>(id: PackageId, node: &'a bulkhead_resolver::Node, packages: &Packages, specs: &'a Specs) -> Node<'a> {

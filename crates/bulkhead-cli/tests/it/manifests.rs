@@ -1,6 +1,6 @@
 //! Commands that change manifests or answer questions about them, beside `cargo`: the same lines and the same files.
 
-use crate::stage::{BULKHEAD, Stage, Twins, WORKSPACE};
+use crate::stage::{BULKHEAD, Stage, Twins, WORKSPACE, skipped};
 use bulkhead_test_support::{CrateBuilder, DependencyBuilder, Snapshot};
 
 const HEAD: &str = "[package]\nname = \"base\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
@@ -314,6 +314,70 @@ version = "0.1.0"
     );
     let (theirs, ours) = twins.run(&["metadata", "--format-version", "1"]);
     assert_eq!(twins.bulkhead.neutral(&ours.stdout), twins.cargo.neutral(&theirs.stdout));
+}
+
+/// A repository with two packages, if there is a `git` to make it.
+fn repository(stage: &Stage) -> bool {
+    let folder = stage.project.path("../repository");
+    for name in ["first", "second"] {
+        let below = folder.join(name);
+        std::fs::create_dir_all(below.join("src")).unwrap();
+        let manifest =
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[features]\nf = []\n");
+        std::fs::write(below.join("Cargo.toml"), manifest).unwrap();
+        std::fs::write(below.join("src/lib.rs"), "").unwrap();
+    }
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"];
+        let command = stage.home.command("/usr/bin/git").args(identity).args(arguments).current_dir(&folder);
+        command.env("GIT_AUTHOR_DATE", "2026-01-01T00:00:00Z").env("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z").run()
+    };
+    if !std::path::Path::new("/usr/bin/git").exists() {
+        skipped("there is no git");
+        return false;
+    }
+    [&["init", "-q"][..], &["add", "-A"], &["commit", "-qm", "x"], &["tag", "v1"]]
+        .iter()
+        .all(|it| git(it).code() == Some(0))
+}
+
+#[test]
+fn packages_of_repositories_are_added_as_by_cargo() {
+    let twins = twins();
+    if ![&twins.cargo, &twins.bulkhead].into_iter().all(repository) {
+        return;
+    }
+    let url = |stage: &Stage| {
+        let folder = stage.project.path("../repository").canonicalize().unwrap();
+        format!("file://{}", folder.display())
+    };
+    for line in [
+        "add first --git URL",
+        "add first second --git URL --tag v1 -F first/f",
+        "add first --git URL --dev --branch main",
+        "add first --git URL --optional --rename other",
+        "add none-such --git URL",
+        "add first@1 --git URL",
+        "add --git URL",
+        "add first --git relative",
+    ] {
+        for stage in [&twins.cargo, &twins.bulkhead] {
+            stage.project.write("Cargo.toml", format!("{HEAD}{TABLE}"));
+            let _ = std::fs::remove_file(stage.project.path("Cargo.lock"));
+        }
+        let run = |stage: &Stage, program: &str| {
+            let line = line.replace("URL", &url(stage));
+            let outcome = stage.home.command(program).args(line.split(' ')).current_dir(stage.project.root()).run();
+            let texts = [outcome.stderr.clone(), stage.project.read("Cargo.toml")];
+            (outcome.code(), texts.map(|text| text.replace(&url(stage), "URL")), outcome)
+        };
+        let (theirs, ours) = (run(&twins.cargo, "cargo"), run(&twins.bulkhead, BULKHEAD));
+        assert_eq!(ours.0, theirs.0, "{line}: {}", ours.2);
+        assert_eq!(ours.1[1], theirs.1[1], "{line}: {}", ours.2);
+        if theirs.0 == Some(0) {
+            assert_eq!(ours.1[0], theirs.1[0], "{line}");
+        }
+    }
 }
 
 /// Attack 10: a manifest that is a link out of the workspace. Cargo writes through it.

@@ -31,7 +31,9 @@ feat = { version = "1", features = ["gamma"] }
 [build-dependencies]
 build-only = "1"
 [target.'cfg(windows)'.dependencies]
-native-sys = "1"
+under_score = "1"
+[target.'cfg(unix)'.build-dependencies]
+uses-native = "0.1"
 //- /src/lib.rs
 //- /build.rs
 fn main() {}
@@ -65,6 +67,7 @@ fn twins() -> Twins {
         let feat = CrateBuilder::new("feat", "1.2.3").feature("default", &["std", "alpha"]).feature("std", &[]);
         let feat = feat.feature("alpha", &["beta"]).feature("beta", &[]).feature("gamma", &[]).feature("zeta", &[]);
         stage.registry.publish(feat);
+        stage.registry.publish(CrateBuilder::new("under_score", "1.0.0"));
         let build_only = DependencyBuilder::new("plain", "^1").features(&["loud"]);
         stage.registry.publish(CrateBuilder::new("build-only", "1.0.0").dependency_with(build_only));
         let wide = CrateBuilder::new("wide", "1.0.0")
@@ -118,7 +121,6 @@ fn packages_are_drawn_as_by_cargo() {
             "tree -i plain@1",
             "tree -i plain",
             "tree -i derive-it -i feat",
-            "tree -i native-sys",
             "tree -i none-such",
             "tree -p feat -i root",
             "tree --prune wide --prune macros",
@@ -195,9 +197,34 @@ fn formats_are_those_of_cargo() {
 fn platforms_leave_out_what_they_do_not_need() {
     let windows = "tree --target x86_64-pc-windows-msvc";
     let twins = twins();
-    check(&twins, &["tree --target all", "tree --target all -i native-sys", windows]);
+    check(&twins, &["tree --target all", "tree -i under_score", "tree --target all -i under_score", windows]);
     let both = format!("{windows} --target x86_64-unknown-linux-gnu");
     check(&twins, &[&both, &format!("{both} -d"), &format!("{windows} -e features"), &format!("{windows} -i plain@1")]);
+}
+
+#[test]
+fn metadata_of_platforms_is_that_of_cargo() {
+    let twins = twins();
+    let (windows, linux) = ("x86_64-pc-windows-msvc", "x86_64-unknown-linux-gnu");
+    for platforms in [&[][..], &[windows], &[linux], &[windows, linux]] {
+        for features in [&[][..], &["--all-features"], &["--no-default-features"]] {
+            let mut line = vec!["metadata", "--format-version", "1"];
+            platforms.iter().for_each(|platform| line.extend(["--filter-platform", platform]));
+            line.extend(features);
+            let (theirs, ours) = twins.run(&line);
+            // Where sources of registries lie is each program's own business.
+            let graph = |stage: &Stage, text: &str| {
+                let mut value: serde_json::Value = serde_json::from_str(&stage.neutral(text)).unwrap();
+                for package in value["packages"].as_array_mut().unwrap() {
+                    for path in [package["manifest_path"].take(), package["targets"].take()] {
+                        assert!(!path.is_null());
+                    }
+                }
+                serde_json::to_string_pretty(&value).unwrap()
+            };
+            assert_eq!(graph(&twins.bulkhead, &ours.stdout), graph(&twins.cargo, &theirs.stdout), "{line:?}");
+        }
+    }
 }
 
 /// The drawing of a deep graph without deduplication doubles with every level: it comes piece by piece, and whoever has
