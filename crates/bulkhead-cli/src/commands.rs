@@ -270,7 +270,15 @@ fn vendor() -> Command {
 }
 
 fn generate_lockfile() -> Command {
-    Command::new("generate-lockfile").about("Generate the lockfile for a package").manifest_path().ignore_rust_version()
+    Command::new("generate-lockfile")
+        .about("Generate the lockfile for a package")
+        .arg(option(
+            "publish-time",
+            "yyyy-mm-ddThh:mm:ssZ",
+            "Latest publish time allowed for registry packages (unstable)",
+        ))
+        .manifest_path()
+        .ignore_rust_version()
 }
 
 fn update() -> Command {
@@ -366,7 +374,7 @@ fn new_options(command: Command) -> Command {
             option("vcs", "VCS", vcs).value_parser(PossibleValuesParser::new(["git", "hg", "pijul", "fossil", "none"])),
         )
         .arg(flag("bin", "Use a binary (application) template [default]"))
-        .arg(flag("lib", "Use a library template").conflicts_with("bin"))
+        .arg(flag("lib", "Use a library template"))
         .arg(
             option("edition", "YEAR", "Edition to set for the crate generated")
                 .value_parser(PossibleValuesParser::new(editions)),

@@ -254,7 +254,8 @@ fn project_command(
         }
         "fetch" => bulkhead_ops::fetch::fetch(global, &options::platforms(arguments)?, &events),
         "generate-lockfile" => {
-            bulkhead_ops::update::generate_lockfile(global, arguments.get_flag("ignore-rust-version"), &events)
+            let ignore_rust_version = options::generate_lockfile(arguments)?;
+            bulkhead_ops::update::generate_lockfile(global, ignore_rust_version, &events)
         }
         "update" => bulkhead_ops::update::update(global, &options::update(arguments)?, &events),
         "explain" => explain(arguments, global, shell, &events),

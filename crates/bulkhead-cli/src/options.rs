@@ -260,13 +260,9 @@ fn target_dir(matches: &ArgMatches) -> Result<Option<PathBuf>> {
 
 /// `clean`
 pub(crate) fn clean(matches: &ArgMatches) -> Result<CleanOptions> {
-    if flag(matches, "workspace") {
-        return Err(
-            Error::new(ErrorKind::Usage, "`clean --workspace` is not supported yet").help("name the members with `-p`")
-        );
-    }
     Ok(CleanOptions {
         packages: named(matches, "package")?,
+        workspace: flag(matches, "workspace"),
         profile: profile(matches),
         platforms: named(matches, "target")?,
         target_dir: target_dir(matches)?,
@@ -322,6 +318,17 @@ pub(crate) fn explain(matches: &ArgMatches) -> Result<ExplainOptions> {
         features: features(matches),
         platforms: platforms(matches)?,
     })
+}
+
+/// `generate-lockfile`: whether rust-version is ignored.
+pub(crate) fn generate_lockfile(matches: &ArgMatches) -> Result<bool> {
+    match string(matches, "publish-time") {
+        None => Ok(flag(matches, "ignore-rust-version")),
+        Some(_) => {
+            let message = "the `--publish-time` flag is unstable, and Bulkhead follows stable Cargo";
+            Err(Error::failure(message).help("`registry.global-min-publish-age` holds back what is young"))
+        }
+    }
 }
 
 /// `metadata`
@@ -380,13 +387,15 @@ pub(crate) fn tree(matches: &ArgMatches, shell: &Shell) -> Result<TreeOptions> {
 
 /// `new` and `init`
 pub(crate) fn new(matches: &ArgMatches, init: bool) -> Result<NewOptions> {
-    if string(matches, "registry").is_some() {
-        return Err(Error::failure("`--registry` is not supported yet"));
+    let (lib, bin) = (flag(matches, "lib"), flag(matches, "bin"));
+    if lib && bin {
+        return Err(Error::failure("can't specify both lib and binary outputs"));
     }
     Ok(NewOptions {
         path: matches.get_one::<PathBuf>("path").cloned().unwrap_or_default(),
         name: string(matches, "name"),
-        lib: flag(matches, "lib"),
+        lib: (lib || bin).then_some(lib),
+        registry: string(matches, "registry"),
         edition: string(matches, "edition"),
         vcs: string(matches, "vcs"),
         init,

@@ -90,10 +90,11 @@ fn doomed(target_dir: &Path, options: &CleanOptions, project: &Project) -> Resul
         let folder = project.workspace.profiles.directory(profile)?;
         roots = roots.into_iter().map(|root| root.join(folder.as_str())).collect();
     }
-    if options.packages.is_empty() {
+    if options.packages.is_empty() && !options.workspace {
         return Ok(roots);
     }
-    let mut names = Vec::new();
+    let members = project.workspace.members.iter().filter(|_| options.workspace);
+    let mut names: Vec<String> = members.map(|member| member.id.name().to_string()).collect();
     for spec in &options.packages {
         let parsed = PackageSpec::parse(spec)
             .map_err(|error| Error::failure(format!("invalid package ID specification: `{spec}`")).because(error))?;

@@ -2,12 +2,18 @@
 
 #![expect(clippy::disallowed_methods, reason = "this command is never answered from a snapshot")]
 
+mod names;
+mod sources;
+
 use std::path::{Path, PathBuf};
 
-use bulkhead_schema::PackageName;
+use bulkhead_schema::manifest::MAX_MANIFEST_SIZE;
 
+use crate::error::Result;
 use crate::options::{GlobalOptions, NewOptions};
 use crate::{Error, Event, disk};
+
+use self::sources::Source;
 
 const MAIN: &str = "fn main() {\n    println!(\"Hello, world!\");\n}\n";
 const LIB: &str = "pub fn add(left: u64, right: u64) -> u64 {
@@ -26,32 +32,35 @@ mod tests {
 }
 ";
 
-/// Names that rustc, Cargo's own layout or Windows reserve (observed with `cargo new`).
-const RESERVED: [&str; 8] = ["test", "core", "std", "alloc", "proc_macro", "build", "deps", "incremental"];
-const KEYWORDS: &str = " abstract as async await become box break const continue crate do dyn else enum extern false \
-    final fn for if impl in let loop macro match mod move mut override priv pub ref return self static struct super \
-    trait true try type typeof unsafe unsized use virtual where while yield ";
-
 /// Makes a new package, or makes the current folder one (`init`).
 ///
 /// # Errors
 /// The name is not usable, the folder exists (`new`) or is a package already (`init`), or the disk refuses.
-pub fn new(global: &GlobalOptions, options: &NewOptions, events: &dyn Fn(Event)) -> crate::error::Result<()> {
-    let root = disk::normalize(&global.place.current_dir.join(&options.path));
-    let name = package_name(&root, options)?;
-    if options.init && root.join("Cargo.toml").exists() {
-        return Err(Error::failure("`bulkhead init` cannot be run on existing packages"));
+pub fn new(global: &GlobalOptions, options: &NewOptions, events: &dyn Fn(Event)) -> Result<()> {
+    let given = global.place.current_dir.join(&options.path);
+    let root = disk::normalize(&given);
+    let name = package_name(&given, options)?;
+    let is_package = options.init && root.join("Cargo.toml").exists();
+    let (found, odd) = match options.init && !is_package {
+        true => sources::existing(&root, &name, options.lib)?,
+        false => (Vec::new(), None),
+    };
+    let lib = options.lib == Some(true);
+    let kind = if lib { "library" } else { "binary (application)" };
+    let named = if options.init { String::new() } else { format!(" `{name}`") };
+    events(Event::Status { verb: "Creating", message: format!("{kind}{named} package") });
+    odd.into_iter().for_each(events);
+    if is_package {
+        return Err(Error::failure("`bulkhead init` cannot be run on existing Cargo packages")
+            .help("use `bulkhead new` to create a package in a new subdirectory"));
     }
     if !options.init && root.exists() {
-        return Err(Error::failure(format!("destination `{}` already exists", root.display()))
-            .help("use `bulkhead init` to initialise the folder"));
+        return Err(Error::failure(format!("destination `{}` already exists", given.display()))
+            .help("use `bulkhead init` to initialize the directory"));
     }
-    let source = existing_source(&root, &name, options.lib);
-    let kind = if is_library(&source, options.lib) { "library" } else { "binary (application)" };
-    let what = if options.init { format!("{kind} package") } else { format!("{kind} `{name}` package") };
-    let what = if kind == "library" && !options.init { format!("library `{name}` package") } else { what };
-    events(Event::Status { verb: "Creating", message: what });
-    write_package(&root, &name, &source, options, events)?;
+    names::check(&name, options.name.is_some(), lib, events)?;
+    let package = NewPackage { root: &root, name: &name, lib, found: &found };
+    package.write(options, events)?;
     events(Event::Note(
         "see more `Cargo.toml` keys and their definitions at \
          https://doc.rust-lang.org/cargo/reference/manifest.html"
@@ -60,81 +69,85 @@ pub fn new(global: &GlobalOptions, options: &NewOptions, events: &dyn Fn(Event))
     Ok(())
 }
 
-/// The root source file: one that is there already, or the one that will be written.
-struct Source {
-    path: &'static str,
-    exists: bool,
-    /// Not where targets are discovered, so that the manifest has to name it.
-    unusual: bool,
+fn package_name(given: &Path, options: &NewOptions) -> Result<String> {
+    let folder = given.file_name().and_then(|name| name.to_str());
+    let name = options.name.as_deref().or(folder);
+    name.map(str::to_owned).ok_or_else(|| {
+        let path = given.display();
+        Error::failure(format!("cannot auto-detect package name from path \"{path}\" ; use --name to override"))
+    })
 }
 
-fn existing_source(root: &Path, _name: &str, lib: bool) -> Source {
-    let found = |path: &&'static str| root.join(path).is_file();
-    let usual = if lib { ["src/lib.rs", "src/main.rs"] } else { ["src/main.rs", "src/lib.rs"] };
-    if let Some(path) = usual.iter().find(|path| found(path)) {
-        return Source { path, exists: true, unusual: false };
-    }
-    let bare = if lib { ["lib.rs", "main.rs"] } else { ["main.rs", "lib.rs"] };
-    if let Some(path) = bare.iter().find(|path| found(path)) {
-        return Source { path, exists: true, unusual: true };
-    }
-    Source { path: usual[0], exists: false, unusual: false }
+/// A package that is about to be written.
+struct NewPackage<'a> {
+    root: &'a Path,
+    name: &'a str,
+    lib: bool,
+    /// Source files that are there already.
+    found: &'a [Source],
 }
 
-fn is_library(source: &Source, lib: bool) -> bool {
-    if source.exists { source.path.ends_with("lib.rs") } else { lib }
-}
+impl NewPackage<'_> {
+    fn write(&self, options: &NewOptions, events: &dyn Fn(Event)) -> Result<()> {
+        let Self { root, .. } = self;
+        let failed = |path: &Path, error: std::io::Error| {
+            Error::failure(format!("failed to create package `{}` at `{}`", self.name, root.display()))
+                .because(format!("{}: {error}", path.display()))
+        };
+        self.refuse_programs(options)?;
+        std::fs::create_dir_all(root).map_err(|error| failed(root, error))?;
+        let repository = root.join(".git").exists();
+        let wanted = options.vcs.as_deref().map_or(repository || !inside_repository(root), |vcs| vcs == "git");
+        if wanted && !repository {
+            start_repository(root).map_err(|error| failed(root, error))?;
+        }
+        if wanted {
+            ignore_target(root)?;
+        }
+        if self.found.is_empty() {
+            let (path, text) = if self.lib { ("src/lib.rs", LIB) } else { ("src/main.rs", MAIN) };
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap_or(root)).map_err(|error| failed(&path, error))?;
+            disk::write_atomically(&path, text.as_bytes())?;
+        }
+        let above = workspace_above(root).filter(|above| !above.excludes(root));
+        let manifest = self.manifest(options, above.as_ref());
+        disk::write_atomically(&root.join("Cargo.toml"), manifest.as_bytes())?;
+        above.map_or(Ok(()), |above| above.join(root, events))
+    }
 
-fn package_name(root: &Path, options: &NewOptions) -> crate::error::Result<String> {
-    let folder = root.file_name().and_then(|name| name.to_str());
-    let name = options.name.as_deref().or(folder).ok_or_else(|| {
-        Error::failure(format!("cannot derive a package name from `{}`", root.display())).help("give one with --name")
-    })?;
-    let invalid = |reason: &str| {
-        Err(Error::failure(format!("the name `{name}` cannot be used as a package name, {reason}"))
-            .help("if you need a package name that differs from the folder's name, use --name"))
-    };
-    if let Err(error) = PackageName::local(name) {
-        return invalid(&error.reason);
+    /// Version control that would need a program to be started is left to the user.
+    fn refuse_programs(&self, options: &NewOptions) -> Result<()> {
+        let Some(vcs @ ("hg" | "pijul" | "fossil")) = options.vcs.as_deref() else { return Ok(()) };
+        let place = self.root.display();
+        Err(Error::failure(format!("failed to create package `{}` at `{place}`", self.name))
+            .because(format!("Bulkhead does not start `{vcs}`"))
+            .help(format!("use `--vcs none`, then start the repository with `{vcs} init`")))
     }
-    if KEYWORDS.contains(&format!(" {name} ")) {
-        return invalid("it is a Rust keyword");
-    }
-    if RESERVED.contains(&name) {
-        return invalid("the name is reserved by Rust or its tools");
-    }
-    Ok(name.to_owned())
-}
 
-fn write_package(
-    root: &Path,
-    name: &str,
-    source: &Source,
-    options: &NewOptions,
-    events: &dyn Fn(Event),
-) -> crate::error::Result<()> {
-    let failed = |path: &Path, error: std::io::Error| {
-        Error::failure(format!("failed to create package at `{}`", root.display()))
-            .because(format!("{}: {error}", path.display()))
-    };
-    std::fs::create_dir_all(root).map_err(|error| failed(root, error))?;
-    if options.vcs.as_deref() != Some("none") && options.vcs.as_deref().is_some() | !inside_repository(root) {
-        start_repository(root).map_err(|error| failed(root, error))?;
+    fn manifest(&self, options: &NewOptions, above: Option<&WorkspaceAbove>) -> String {
+        let edition = options.edition.as_deref();
+        let mut lines: Vec<(String, String)> = vec![
+            ("name".to_owned(), format!("name = \"{}\"", self.name)),
+            ("version".to_owned(), "version = \"0.1.0\"".to_owned()),
+            ("edition".to_owned(), format!("edition = \"{}\"", edition.unwrap_or("2024"))),
+        ];
+        if let Some(registry) = &options.registry {
+            let list = toml_edit::Array::from_iter([registry.as_str()]);
+            lines.push(("publish".to_owned(), format!("publish = {list}")));
+        }
+        for key in above.map(WorkspaceAbove::inheritable).unwrap_or_default() {
+            if key == "edition" && edition.is_some() {
+                continue;
+            }
+            lines.retain(|(known, _)| *known != key);
+            lines.push((key.clone(), format!("{key}.workspace = true")));
+        }
+        let lines: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+        let targets: String = self.found.iter().filter_map(|source| source.table(self.name)).collect();
+        let lints = if above.is_some_and(WorkspaceAbove::has_lints) { "\n[lints]\nworkspace = true\n" } else { "" };
+        format!("[package]\n{lines}\n[dependencies]\n{targets}{lints}")
     }
-    if !source.exists {
-        let path = root.join(source.path);
-        std::fs::create_dir_all(path.parent().unwrap_or(root)).map_err(|error| failed(&path, error))?;
-        disk::write_atomically(&path, if options.lib { LIB } else { MAIN }.as_bytes())?;
-    }
-    let edition = options.edition.as_deref().unwrap_or("2024");
-    let mut manifest =
-        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"{edition}\"\n\n[dependencies]\n");
-    if source.unusual {
-        let table = if source.path == "lib.rs" { "[lib]" } else { "[[bin]]" };
-        manifest.push_str(&format!("\n{table}\nname = \"{}\"\npath = \"{}\"\n", name.replace('-', "_"), source.path));
-    }
-    disk::write_atomically(&root.join("Cargo.toml"), manifest.as_bytes())?;
-    join_workspace(root, events)
 }
 
 fn inside_repository(root: &Path) -> bool {
@@ -152,60 +165,94 @@ fn start_repository(root: &Path) -> std::io::Result<()> {
     let config =
         "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n";
     std::fs::write(git.join("config"), config)?;
-    let ignore = root.join(".gitignore");
-    let old = std::fs::read_to_string(&ignore).unwrap_or_default();
-    if old.lines().any(|line| matches!(line, "/target" | "target" | "target/" | "/target/")) {
-        return Ok(());
-    }
-    let separator = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
-    std::fs::write(ignore, format!("{old}{separator}/target\n"))
-}
-
-/// Adds the package to the `members` of a workspace above it, as `cargo new` does, unless a glob already covers it.
-fn join_workspace(root: &Path, events: &dyn Fn(Event)) -> crate::error::Result<()> {
-    let Some((manifest, text)) = workspace_above(root) else { return Ok(()) };
-    let Ok(mut document) = text.parse::<toml_edit::DocumentMut>() else { return Ok(()) };
-    let folder = manifest.parent().unwrap_or(Path::new("/"));
-    let Ok(relative) = root.strip_prefix(folder) else { return Ok(()) };
-    let relative = relative.to_string_lossy().into_owned();
-    let workspace = &mut document["workspace"];
-    let covers = |pattern: &str, path: &str| {
-        globset::Glob::new(pattern.trim_start_matches("./")).is_ok_and(|glob| glob.compile_matcher().is_match(path))
-    };
-    let listed = |key: &str| {
-        workspace.get(key).and_then(toml_edit::Item::as_array).is_some_and(|array| {
-            array.iter().filter_map(toml_edit::Value::as_str).any(|pattern| covers(pattern, &relative))
-        })
-    };
-    if listed("members") || listed("exclude") {
-        return Ok(());
-    }
-    let members = workspace
-        .as_table_like_mut()
-        .map(|table| table.entry("members").or_insert(toml_edit::value(toml_edit::Array::new())));
-    let Some(members) = members.and_then(toml_edit::Item::as_array_mut) else { return Ok(()) };
-    let sorted = members.iter().filter_map(toml_edit::Value::as_str).is_sorted();
-    let position = match sorted {
-        true => members.iter().filter_map(toml_edit::Value::as_str).take_while(|member| *member < &*relative).count(),
-        false => members.len(),
-    };
-    members.insert(position, relative.as_str());
-    disk::write_atomically(&manifest, document.to_string().as_bytes())?;
-    events(Event::Status {
-        verb: "Adding",
-        message: format!(
-            "`{}` as member of workspace at `{}`",
-            root.file_name().unwrap_or_default().to_string_lossy(),
-            folder.display()
-        ),
-    });
     Ok(())
 }
 
-fn workspace_above(root: &Path) -> Option<(PathBuf, String)> {
+/// Adds the target folder to what git passes over, in the way and words of `cargo init`.
+fn ignore_target(root: &Path) -> Result<()> {
+    let path = root.join(".gitignore");
+    let Ok(old) = std::fs::read_to_string(&path) else { return disk::write_atomically(&path, b"/target\n") };
+    let added = match old.lines().any(|line| line == "/target") {
+        true => "#\n# already existing elements were commented out\n\n#/target\n",
+        false => "\n/target\n",
+    };
+    disk::write_atomically(&path, format!("{old}\n\n# Added by cargo\n{added}").as_bytes())
+}
+
+/// The workspace that a new package lies in.
+struct WorkspaceAbove {
+    manifest: PathBuf,
+    document: toml_edit::DocumentMut,
+}
+
+fn workspace_above(root: &Path) -> Option<WorkspaceAbove> {
     root.ancestors().skip(1).find_map(|folder| {
         let manifest = folder.join("Cargo.toml");
-        let text = std::fs::read_to_string(&manifest).ok()?;
-        text.parse::<toml_edit::DocumentMut>().ok()?.contains_key("workspace").then_some((manifest, text))
+        let size = std::fs::metadata(&manifest).ok()?.len();
+        let text = (size <= MAX_MANIFEST_SIZE as u64).then(|| std::fs::read_to_string(&manifest).ok())??;
+        let document: toml_edit::DocumentMut = text.parse().ok()?;
+        document.contains_key("workspace").then_some(WorkspaceAbove { manifest, document })
     })
+}
+
+impl WorkspaceAbove {
+    fn folder(&self) -> &Path {
+        self.manifest.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn table(&self, key: &str) -> Option<&toml_edit::Item> {
+        self.document.get("workspace")?.get(key)
+    }
+
+    /// What `[workspace.package]` has for its members.
+    fn inheritable(&self) -> Vec<String> {
+        let table = self.table("package").and_then(toml_edit::Item::as_table_like);
+        table.map(|table| table.iter().map(|(key, _)| key.to_owned()).collect()).unwrap_or_default()
+    }
+
+    fn has_lints(&self) -> bool {
+        self.table("lints").is_some()
+    }
+
+    /// Whether a pattern of the array `key` covers the package.
+    fn lists(&self, key: &str, root: &Path) -> bool {
+        let Ok(relative) = root.strip_prefix(self.folder()) else { return false };
+        let covers = |pattern: &str| {
+            globset::Glob::new(pattern.trim_start_matches("./"))
+                .is_ok_and(|glob| glob.compile_matcher().is_match(relative))
+        };
+        let array = self.table(key).and_then(toml_edit::Item::as_array);
+        array.is_some_and(|array| array.iter().filter_map(toml_edit::Value::as_str).any(covers))
+    }
+
+    fn excludes(&self, root: &Path) -> bool {
+        self.lists("exclude", root) && !self.lists("members", root)
+    }
+
+    /// Adds the package to the `members`, as `cargo new` does, unless a glob already covers it.
+    fn join(mut self, root: &Path, events: &dyn Fn(Event)) -> Result<()> {
+        let folder = self.folder().to_path_buf();
+        let Ok(relative) = root.strip_prefix(&folder) else { return Ok(()) };
+        let relative = relative.to_string_lossy().into_owned();
+        if self.lists("members", root) {
+            return Ok(());
+        }
+        let members = self.document["workspace"]
+            .as_table_like_mut()
+            .map(|table| table.entry("members").or_insert(toml_edit::value(toml_edit::Array::new())));
+        let Some(members) = members.and_then(toml_edit::Item::as_array_mut) else { return Ok(()) };
+        let sorted = members.iter().filter_map(toml_edit::Value::as_str).is_sorted();
+        let position = match sorted {
+            true => {
+                members.iter().filter_map(toml_edit::Value::as_str).take_while(|member| *member < &*relative).count()
+            }
+            false => members.len(),
+        };
+        members.insert(position, relative.as_str());
+        disk::write_atomically(&self.manifest, self.document.to_string().as_bytes())?;
+        let name = root.file_name().unwrap_or_default().to_string_lossy();
+        let message = format!("`{name}` as member of workspace at `{}`", folder.display());
+        events(Event::Status { verb: "Adding", message });
+        Ok(())
+    }
 }

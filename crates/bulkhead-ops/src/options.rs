@@ -220,8 +220,10 @@ pub struct NewOptions {
     pub path: PathBuf,
     /// `--name`
     pub name: Option<String>,
-    /// `--lib`; a program otherwise.
-    pub lib: bool,
+    /// `--lib` or `--bin`; `None` for what is there already, or else a program.
+    pub lib: Option<bool>,
+    /// `--registry`: where alone it may be published.
+    pub registry: Option<String>,
     /// `--edition`
     pub edition: Option<String>,
     /// `--vcs`: `git` or `none`; `None` for git unless already inside a repository.
@@ -235,6 +237,8 @@ pub struct NewOptions {
 pub struct CleanOptions {
     /// `-p SPEC`
     pub packages: Vec<String>,
+    /// `--workspace`
+    pub workspace: bool,
     /// `--profile`, `--release`
     pub profile: Option<String>,
     /// `--target`

@@ -13,6 +13,7 @@ mod configuration;
 mod confinement;
 mod explaining;
 mod flags;
+mod fresh;
 mod git;
 mod interruption;
 mod lockfiles;
