@@ -46,13 +46,12 @@ pub(crate) fn gather(build: &Build<'_>, folders: impl IntoIterator<Item = PathBu
                 inputs.present.push(uplifted);
             }
         }
-        if !unit.is_local {
-            continue;
-        }
-        for source in &record.sources {
+        // What lies in a package of the store cannot change; what its build script named elsewhere can.
+        let is_mutable = |path: &&PathBuf| unit.is_local || !path.starts_with(&unit.package.root);
+        for source in record.sources.iter().filter(is_mutable) {
             below(source, &mut inputs.present)?;
         }
-        if record.whole_package {
+        if record.whole_package && unit.is_local {
             package(build, &unit.package, &mut inputs.present)?;
         }
     }

@@ -28,6 +28,10 @@ pub(super) enum Operation {
     Lock,
     Update,
     Metadata,
+    Tree,
+    /// The same after an edit of the manifest.
+    EditedMetadata,
+    EditedTree,
     Fetch,
 }
 
@@ -48,6 +52,12 @@ impl Row {
         Row::On(Operation::Update, Workload::Many),
         Row::On(Operation::Metadata, Workload::Service),
         Row::On(Operation::Metadata, Workload::Cargo),
+        Row::On(Operation::EditedMetadata, Workload::Service),
+        Row::On(Operation::EditedMetadata, Workload::Cargo),
+        Row::On(Operation::Tree, Workload::Service),
+        Row::On(Operation::Tree, Workload::Cargo),
+        Row::On(Operation::EditedTree, Workload::Service),
+        Row::On(Operation::EditedTree, Workload::Cargo),
         Row::On(Operation::Fetch, Workload::Service),
         Row::On(Operation::Fetch, Workload::Many),
         Row::NoOp,
@@ -96,8 +106,8 @@ impl Row {
                     Operation::Lock | Operation::Update if workload == Workload::Many => {
                         stage.online(side, workload, "generate-lockfile")
                     }
-                    Operation::Lock | Operation::Update | Operation::Metadata => stage.online(side, workload, "fetch"),
                     Operation::Fetch => stage.publish(side, workload),
+                    _ => stage.online(side, workload, "fetch"),
                 }
             }
             Row::NoOp | Row::Clean => done(&side.run(&stage.project(side, "quickstart"), &["build", "--locked"])),
@@ -117,8 +127,12 @@ impl Row {
                         Ok(side.command(&project, &["generate-lockfile", "--offline"]))
                     }
                     Operation::Update => Ok(side.command(&project, &["update", "--workspace", "--offline"])),
-                    Operation::Metadata => {
-                        Ok(side.command(&project, &["metadata", "--format-version", "1", "--offline"]))
+                    Operation::Metadata => Ok(side.command(&project, METADATA)),
+                    Operation::Tree => Ok(side.command(&project, TREE)),
+                    Operation::EditedMetadata | Operation::EditedTree => {
+                        stage.edit_manifest(&project)?;
+                        let is_tree = operation == Operation::EditedTree;
+                        Ok(side.command(&project, if is_tree { TREE } else { METADATA }))
                     }
                     Operation::Fetch => stage.cold_fetch(side, &project),
                 }
@@ -146,6 +160,9 @@ impl Operation {
             Operation::Lock => "lock",
             Operation::Update => "update",
             Operation::Metadata => "metadata",
+            Operation::EditedMetadata => "metadata-edited",
+            Operation::Tree => "tree",
+            Operation::EditedTree => "tree-edited",
             Operation::Fetch => "fetch",
         }
     }
@@ -155,10 +172,16 @@ impl Operation {
             Operation::Lock => "generate-lockfile --offline",
             Operation::Update => "update -w --offline",
             Operation::Metadata => "metadata --offline",
+            Operation::EditedMetadata => "metadata --offline, manifest edited",
+            Operation::Tree => "tree --offline",
+            Operation::EditedTree => "tree --offline, manifest edited",
             Operation::Fetch => "cold fetch, verify, unpack (loopback)",
         }
     }
 }
+
+const METADATA: &[&str] = &["metadata", "--format-version", "1", "--offline"];
+const TREE: &[&str] = &["tree", "--offline"];
 
 fn done(outcome: &Outcome) -> Result<(), String> {
     if outcome.code() == Some(0) { Ok(()) } else { Err(format!("{}\n{outcome}", outcome.command)) }
@@ -198,6 +221,15 @@ impl Stage {
             write(&root.join(format!("member{index}/src/lib.rs")), &source)?;
         }
         Ok(())
+    }
+
+    /// Changes the manifest and nothing that it says.
+    fn edit_manifest(&self, project: &Path) -> Result<(), String> {
+        let path = project.join("Cargo.toml");
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        let text = text.split("\n# edit ").next().unwrap_or_default();
+        write(&path, &format!("{text}\n# edit {number}\n"))
     }
 
     fn application(&self, side: &Side, workload: Workload) -> PathBuf {

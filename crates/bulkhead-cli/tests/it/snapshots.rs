@@ -1,6 +1,6 @@
 //! Answers that are given again: only while nothing that they depend on has changed, and never when they are damaged.
 
-use bulkhead_test_support::Outcome;
+use bulkhead_test_support::{CrateBuilder, Outcome};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -309,4 +309,19 @@ fn many_at_once_give_the_same_answer() {
     }
     stage.settle(METADATA, &[]);
     assert!(stage.snapshots().iter().all(|path| !path.to_string_lossy().contains(".new-")));
+}
+
+#[test]
+fn a_file_that_a_downloaded_build_script_named_outside_its_package_counts() {
+    let stage = Stage::new(WORKSPACE);
+    let header = stage.home.path().join("header.h");
+    std::fs::write(&header, "1").unwrap();
+    let script = format!("fn main() {{ println!(\"cargo::rerun-if-changed={}\"); }}", header.display());
+    stage.registry.publish(CrateBuilder::new("looks-outside", "1.0.0").build_script(&script).file("src/lib.rs", ""));
+    stage.project.edit("library/Cargo.toml", "[dependencies]", "[dependencies]\nlooks-outside = \"1\"");
+    stage.bulkhead(&["build", "--workspace"]).assert_success();
+    stage.settle(BUILD, &[]);
+    std::fs::write(&header, "2").unwrap();
+    let outcome = stage.with(BUILD, &[]);
+    assert!(outcome.stderr.contains("Compiling looks-outside"), "{outcome}");
 }
