@@ -292,6 +292,7 @@ fn update() -> Command {
         .arg(flag("recursive", "Force updating all dependencies of [SPEC]... as well"))
         .arg(flag("aggressive", "Old name of --recursive").hide(true))
         .arg(option("precise", "PRECISE", "Update [SPEC] to exactly PRECISE").conflicts_with("recursive"))
+        .arg(flag("why", "Tell of each dependency that stays behind latest what holds it back"))
         .arg(flag("breaking", "Update [SPEC] to latest SemVer-breaking version (unstable)").short('b'))
         .arg(workspace)
         .arg(package)

@@ -302,6 +302,7 @@ pub(crate) fn update(matches: &ArgMatches) -> Result<UpdateOptions> {
         workspace: flag(matches, "workspace"),
         dry_run: flag(matches, "dry-run"),
         ignore_rust_version: flag(matches, "ignore-rust-version"),
+        why: flag(matches, "why"),
     };
     if options.packages.is_empty() && options.precise.is_some() {
         let message = "the following required arguments were not provided:\n  [SPEC]...";

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use bulkhead_resolver::ActivatedFeatures;
 use bulkhead_resolver::why::{self, Facts};
 use bulkhead_schema::manifest::dependency_line;
 use bulkhead_schema::{Dependency, Diagnostic, PackageId, PackageSpec};
@@ -75,6 +76,42 @@ pub fn explain(
     let mut lines = Lines { global, project: &project, texts: BTreeMap::new() };
     let explained = packages.into_iter().filter_map(|id| why::explain(&facts, id));
     Ok(explained.map(|explanation| answer::answer(&explanation, &mut lines)).collect())
+}
+
+/// What holds back each package of which a newer version was not taken, a note each.
+///
+/// # Errors
+/// The configuration about `rust-version` is wrong.
+pub fn behind(global: &GlobalOptions, project: &Project, locked: &Locked<'_>, events: &dyn Fn(Event)) -> Result<()> {
+    let members: Vec<PackageId> = project.workspace.members.iter().map(|package| package.id).collect();
+    let rust_versions = match locked.rust_version {
+        Some(_) => preferences::rust_versions(project, &LockRequest::keep())?,
+        None => Vec::new(),
+    };
+    let facts = Facts {
+        resolve: &locked.resolve,
+        features: &ActivatedFeatures::default(),
+        selected: &[],
+        members: &members,
+        registry: &locked.sources,
+        previous: locked.previous.as_ref(),
+        rust_versions: &rust_versions,
+        age: locked.age.as_ref(),
+        max_paths: 0,
+    };
+    let mut lines = Lines { global, project, texts: BTreeMap::new() };
+    let told =
+        locked.changes.packages.iter().filter(|change| change.available.is_some() || change.requires_rust.is_some());
+    for explanation in told.filter_map(|change| why::explain(&facts, change.id())) {
+        let answer = answer::answer(&explanation, &mut lines);
+        for newer in &answer.newer {
+            for reason in &newer.held_back {
+                let message = format!("{}: {} is not taken, since {}", answer.shown, newer.version, reason.message);
+                events(Event::Note(message));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn meant(locked: &Locked<'_>, spec: &str) -> Result<Vec<PackageId>> {

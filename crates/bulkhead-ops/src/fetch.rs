@@ -18,6 +18,7 @@ pub fn fetch(global: &GlobalOptions, platforms: &[String], events: &(dyn Fn(Even
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);
+    status::warn_of_yanked(&locked, events);
     let members: Vec<_> = project.workspace.members.iter().map(|package| package.id).collect();
     let wanted = match platforms.is_empty() {
         true => locked.resolve.nodes.keys().copied().collect(),

@@ -198,6 +198,8 @@ pub struct UpdateOptions {
     pub dry_run: bool,
     /// `--ignore-rust-version`
     pub ignore_rust_version: bool,
+    /// `--why`
+    pub why: bool,
 }
 
 /// `explain`.

@@ -2,7 +2,7 @@
 
 use bulkhead_resolver::lock::{Change, PackageChange};
 use bulkhead_schema::publish_age::describe;
-use bulkhead_schema::{PackageId, PackageName};
+use bulkhead_schema::{Diagnostic, PackageId, PackageName};
 
 use crate::Event;
 use crate::lock::Locked;
@@ -11,6 +11,17 @@ use crate::lock::Locked;
 pub fn report_changes(locked: &Locked<'_>, events: &dyn Fn(Event)) {
     if locked.changed {
         report_new(locked, events);
+    }
+}
+
+/// Names packages that only the lockfile keeps: their authors have withdrawn them since (attack 48).
+pub fn warn_of_yanked(locked: &Locked<'_>, events: &dyn Fn(Event)) {
+    let Some(previous) = &locked.previous else { return };
+    let kept = locked.resolve.nodes.keys().filter(|id| previous.packages.contains_key(id));
+    for id in kept.filter(|id| locked.is_yanked(**id)) {
+        let message = format!("`{id}` was yanked by its author, and only Cargo.lock keeps it");
+        let advice = format!("`bulkhead update {}@{}` moves to another version", id.name(), id.version());
+        events(Event::Diagnostic(Diagnostic::warning("yanked-locked", message).help(advice)));
     }
 }
 

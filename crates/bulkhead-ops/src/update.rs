@@ -9,8 +9,8 @@ use crate::client::client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{GlobalOptions, UpdateOptions};
-use crate::project;
-use crate::{Error, Event, compile, status};
+use crate::project::{self, Project};
+use crate::{Error, Event, compile, explain, status};
 
 /// Resolves everything anew and writes `Cargo.lock`.
 ///
@@ -23,7 +23,10 @@ pub fn generate_lockfile(
 ) -> Result<()> {
     let request =
         LockRequest { unlock: Unlock::All, current: true, anew: true, ignore_rust_version, ..LockRequest::keep() };
-    relock(global, request, events, &|locked| status::report_new(locked, events))
+    relock(global, request, events, &|_, locked| {
+        status::report_new(locked, events);
+        Ok(())
+    })
 }
 
 /// Moves locked packages to the newest versions that the manifests allow.
@@ -57,11 +60,15 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
         ignore_rust_version: options.ignore_rust_version,
         ..LockRequest::keep()
     };
-    relock(global, request, events, &|locked| {
+    relock(global, request, events, &|project, locked| {
         if let Some(name) = precise {
             warn_if_yanked(locked, name, events);
         }
         status::report_update(locked, precise, global.verbose > 0, events);
+        if options.why {
+            explain::behind(global, project, locked, events)?;
+        }
+        Ok(())
     })
     .map_err(|error| match &options.precise {
         Some(version) if error.kind == crate::ErrorKind::Failure => error.help(format!(
@@ -88,14 +95,14 @@ fn relock(
     global: &GlobalOptions,
     request: LockRequest,
     events: &(dyn Fn(Event) + Sync),
-    report: &dyn Fn(&Locked<'_>),
+    report: &dyn Fn(&Project, &Locked<'_>) -> Result<()>,
 ) -> Result<()> {
     let project = project::open(global, events)?;
     let toolchain = compile::platforms(global, &project, &[])?;
     let client = client(global, &project.configuration)?;
     let request = LockRequest { rustc: Some(toolchain.release), ..request };
     let locked = lock::resolve(global, &project, &client, &request, events)?;
-    report(&locked);
+    report(&project, &locked)?;
     // The process ends here: to take tens of thousands of small things apart is of use to nobody.
     std::mem::forget(locked);
     Ok(())

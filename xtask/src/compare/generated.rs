@@ -34,9 +34,13 @@ fn compare_one(generated: &GeneratedRegistry, sides: &Sides) -> (Verdict, bool) 
     let [(cargo, cargo_lock), (bulkhead, bulkhead_lock)] = sides.both().map(|side| {
         let (home, place) = (Home::new(), workspace(generated));
         home.use_registry(&registry);
-        let outcome = home.command(side.program()).args(["generate-lockfile"]).current_dir(place.root()).run();
-        let lockfile = std::fs::read_to_string(place.path("Cargo.lock")).unwrap_or_default();
-        (outcome, lockfile)
+        let run = |arguments| home.command(side.program()).args(arguments).current_dir(place.root()).run();
+        let lockfile = || std::fs::read_to_string(place.path("Cargo.lock")).unwrap_or_default();
+        let outcome = run(&["generate-lockfile"][..]);
+        let first = lockfile();
+        // What was just locked is kept, or changed in the same way.
+        run(&["update", "--workspace"]);
+        (outcome, first + &lockfile())
     });
     let found = cargo.code() == Some(0);
     if bulkhead.code() == Some(0) && cargo.stderr.contains("error: failed to select a version") {

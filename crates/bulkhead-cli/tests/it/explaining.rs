@@ -70,9 +70,9 @@ fn why_a_package_its_version_and_its_features_are_there() {
             library v0.2.0 ([ROOT]/library) → deep v1.0.0
             app v0.1.0 ([ROOT]/app) → middle v1.0.0 → deep v1.0.0
           version
-            1.1.0 is the newest compatible, but library v0.2.0 ([ROOT]/library) requires `deep = "=1.0.0"`
-            2.0.0 is the newest, but app v0.1.0 ([ROOT]/app) requires `deep = "^1"`
-            2.0.0 is the newest, but library v0.2.0 ([ROOT]/library) requires `deep = "=1.0.0"`
+            1.1.0 is the newest compatible, but library v0.2.0 ([ROOT]/library) requires `deep = "=1.0.0"` (library/Cargo.toml:5)
+            2.0.0 is the newest, but app v0.1.0 ([ROOT]/app) requires `deep = "^1"` (app/Cargo.toml:15)
+            2.0.0 is the newest, but library v0.2.0 ([ROOT]/library) requires `deep = "=1.0.0"` (library/Cargo.toml:5)
             2.0.0 is the newest, but middle v1.0.0 requires `deep = "^1"`
           features
             built ← library v0.2.0 ([ROOT]/library) asks for it in its dependency

@@ -95,6 +95,17 @@ fn a_version_that_was_yanked_stays_while_it_is_locked() {
     }
     twins.same_output(&["check"]);
     assert!(twins.bulkhead.project.read("Cargo.lock").contains("1.1.0"));
+    // Once the registry has said so, it is not kept without a word (attack 48).
+    twins.run(&["update", "--dry-run"]);
+    let outcome = twins.bulkhead.bulkhead(&["check"]);
+    outcome.assert_success();
+    for line in
+        ["`plain v1.1.0` was yanked by its author, and only Cargo.lock keeps it", "`bulkhead update plain@1.1.0`"]
+    {
+        assert!(outcome.stderr.contains(line), "{outcome}");
+    }
+    assert!(!twins.cargo.cargo(&["check"]).stderr.contains("yanked"), "cargo says nothing");
     twins.same_output(&["update"]);
+    assert!(!twins.bulkhead.bulkhead(&["check"]).stderr.contains("yanked"));
     assert!(twins.bulkhead.project.read("Cargo.lock").contains("1.0.0"));
 }

@@ -222,3 +222,20 @@ fn rust_versions_are_told() {
         );
     }
 }
+
+#[test]
+fn what_holds_a_dependency_back_is_told_when_asked() {
+    let twins = behind();
+    let stage = &twins.bulkhead;
+    let outcome = stage.bulkhead(&["update", "--why", "-n", "c"]);
+    outcome.assert_success();
+    for line in [
+        "note: a v1.0.0: 1.1.0 is not taken, since Cargo.lock keeps 1.0.0; `bulkhead update a@1.0.0` moves it",
+        "note: a v1.0.0: 2.0.0 is not taken, since app v0.1.0 ([ROOT]) requires `a = \"^1\"` (Cargo.toml:6)",
+        "note: b v1.0.0: 1.1.0 is not taken, since app v0.1.0 ([ROOT]) requires `b = \"=1.0.0\"` (Cargo.toml:7)",
+        "note: deep v1.0.0: 2.0.0 is not taken, since a v1.0.0 requires `deep = \"^1\"`",
+    ] {
+        assert!(stage.neutral(&outcome.stderr).contains(line), "{line}\n{outcome}");
+    }
+    assert!(!stage.bulkhead(&["update", "-n"]).stderr.contains("is not taken"));
+}

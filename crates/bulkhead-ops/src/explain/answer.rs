@@ -91,7 +91,7 @@ pub(super) fn answer(explanation: &Explanation, lines: &mut Lines<'_>) -> Answer
         required_by: explanation.required_by.iter().map(|it| required_by(it, lines)).collect(),
         paths: explanation.paths.iter().map(|path| path.iter().map(ToString::to_string).collect()).collect(),
         more_paths: explanation.more_paths,
-        newer: explanation.newer.iter().map(|newer| not_taken(id, newer)).collect(),
+        newer: explanation.newer.iter().map(|newer| not_taken(explanation, newer, lines)).collect(),
         features: explanation
             .features
             .iter()
@@ -119,11 +119,16 @@ fn required_by(Requirement { by, dependency }: &Requirement, lines: &mut Lines<'
     }
 }
 
-fn not_taken(package: PackageId, Newer { version, compatible, held_back }: &Newer) -> NotTaken {
+fn not_taken(explanation: &Explanation, newer: &Newer, lines: &mut Lines<'_>) -> NotTaken {
+    let (package, Newer { version, compatible, held_back }) = (explanation.package, newer);
     let name = package.name();
-    let reason = |held: &HeldBack| match held {
+    let mut reason = |held: &HeldBack| match held {
         HeldBack::Requirement { by, requirement } => {
-            Reason { rule: "requirement", message: format!("{by} requires `{name} = \"{requirement}\"`") }
+            let same = |it: &&Requirement| it.by == *by && it.dependency.requirement == *requirement;
+            let declared = explanation.required_by.iter().find(same);
+            let place = declared.and_then(|it| lines.place(*by, &it.dependency));
+            let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+            Reason { rule: "requirement", message: format!("{by} requires `{name} = \"{requirement}\"`{place}") }
         }
         HeldBack::Yanked => Reason { rule: "yanked", message: "its author withdrew it".to_owned() },
         HeldBack::PreRelease => {
@@ -150,7 +155,7 @@ fn not_taken(package: PackageId, Newer { version, compatible, held_back }: &Newe
     NotTaken {
         version: version.to_string(),
         compatible: *compatible,
-        held_back: held_back.iter().map(reason).collect(),
+        held_back: held_back.iter().map(&mut reason).collect(),
     }
 }
 
