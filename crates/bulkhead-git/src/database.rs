@@ -11,7 +11,7 @@ use bulkhead_trust::Digest;
 use url::Url;
 
 use crate::program::{Ended, Run};
-use crate::{GitError, GitErrorKind, GitOptions, credentials, objects};
+use crate::{GitError, GitErrorKind, GitOptions, credentials, local, objects};
 
 /// The folder of all databases below `BULKHEAD_HOME`.
 const GIT: &str = "git";
@@ -118,8 +118,8 @@ impl<'a> Database<'a> {
     fn run_fetch(&self, arguments: &[&str], credentials: Option<&Path>) -> Result<Ended, GitError> {
         let mut run = self.run();
         run.transport = Some(self.transport);
-        if self.transport == Transport::File {
-            run.read.extend(self.url.to_file_path());
+        if let (Transport::File, Ok(path)) = (self.transport, self.url.to_file_path()) {
+            run.read = local::folders(&path);
         }
         if let Some(file) = credentials {
             run.read.push(file.to_path_buf());

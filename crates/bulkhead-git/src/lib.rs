@@ -14,6 +14,7 @@
 mod credentials;
 mod database;
 mod error;
+mod local;
 mod objects;
 mod program;
 

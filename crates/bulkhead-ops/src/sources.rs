@@ -142,6 +142,8 @@ pub struct Sources<'a> {
     /// The registries that may be asked.
     named: BTreeSet<SourceId>,
     git: Option<GitSources>,
+    /// Repositories that could not be read: none is asked twice.
+    failures: BTreeMap<SourceId, Error>,
     /// Whether the cache is read as the resolver asks for names, and not only for those that were loaded.
     as_needed: bool,
 }
@@ -187,10 +189,10 @@ impl<'a> Sources<'a> {
     /// Nothing is read yet. `bulkhead_home` has the index cache and the store; of the registries, only those in `named`
     /// will be asked.
     pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable, named: BTreeSet<SourceId>) -> Self {
-        let (readers, announced) = Default::default();
+        let (readers, announced, failures) = Default::default();
         let listings = AppendMap::new();
         let (downloaded, git, as_needed) = (None, None, false);
-        Self { client, bulkhead_home, table, readers, listings, announced, downloaded, named, git, as_needed }
+        Self { client, bulkhead_home, table, readers, listings, announced, downloaded, named, git, failures, as_needed }
     }
 
     /// Whether `source` may be asked: index entries may speak of registries that nobody named.
@@ -367,13 +369,17 @@ impl<'a> Sources<'a> {
         freshness: Freshness,
         events: &dyn Fn(Event),
     ) -> Result<usize> {
+        if let Some(failure) = self.failures.get(&source) {
+            return Err(failure.clone());
+        }
         if matches!(self.reader(source)?, Reader::Git(None)) {
             let git = self.git.as_ref().ok_or_else(|| unsupported(source))?;
             let place = match self.table.replacement(source)?.map(|replacement| replacement.place) {
                 Some(Place::Remote(mirror)) => mirror,
                 _ => source,
             };
-            let packages = git.read(source, place, freshness == Freshness::Current, events)?;
+            let packages = git.read(source, place, freshness == Freshness::Current, events);
+            let packages = packages.inspect_err(|error| drop(self.failures.insert(source, error.clone())))?;
             self.readers.insert(source, Reader::Git(packages));
         }
         let Some(Reader::Git(Some(packages))) = self.readers.get(&source) else { return Ok(0) };

@@ -115,7 +115,7 @@ impl Scene {
 }
 
 /// Every `[[grant]]` that was proposed, as it would be pasted into `bulkhead.toml`.
-fn proposed(stderr: &str) -> String {
+pub(crate) fn proposed(stderr: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
     for line in stderr.lines() {

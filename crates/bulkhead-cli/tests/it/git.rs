@@ -2,6 +2,7 @@
 
 use bulkhead_test_support::{GitRepository, GitServer, Outcome};
 
+use crate::confinement::proposed;
 use crate::stage::{Stage, Twins, skipped};
 
 /// A workspace with two members of which one needs the other, and a package that lies deep and alone.
@@ -190,6 +191,9 @@ fn refused(outcome: &Outcome, code: i32, words: &[&str]) {
 #[test]
 fn what_does_not_exist_is_an_error_in_both() {
     let repository = GitRepository::new("fruit", REPOSITORY);
+    let unreachable = Stage::new(&app("https://127.0.0.1:1/x", "")).bulkhead(&["check"]);
+    refused(&unreachable, 101, &["https://127.0.0.1:1/x"]);
+    assert_eq!(unreachable.stderr.matches("Updating git repository").count(), 1, "{unreachable}");
     for more in [", branch = \"none\"", ", tag = \"none\"", ", rev = \"none\"", ", rev = \"0123456\""] {
         let twins = Twins::new(&app(&repository.url(), more));
         let (_, ours) = twins.run(&["generate-lockfile"]);
@@ -670,6 +674,17 @@ pub fn taste() -> &'static str { env!("SECRET") }
     stage.cargo(&["clean"]).assert_success();
     let outcome = stage.bulkhead(&["run"]);
     assert_eq!(outcome.stdout, "hidden\n", "{outcome}");
+    // A grant is for the code that was looked at: the checkout with this digest.
+    let grants = proposed(&outcome.stderr);
+    assert!(grants.contains("digest = \"sha256:"), "{outcome}");
+    stage.project.write("bulkhead.toml", grants.replace("=1.0.0", "1"));
+    stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    stage.bulkhead(&["clean"]).assert_success();
+    assert_eq!(stage.bulkhead(&["run"]).stdout, "CANARY\n");
+    repository.commit("//- /src/other.rs\n");
+    stage.bulkhead(&["update"]).assert_success();
+    let other = stage.bulkhead(&["run"]);
+    assert!(!other.stdout.contains("CANARY") && other.stderr.contains("digest"), "{other}");
 }
 
 /// A repository with the index of a registry that has the packages of `stage`'s.
@@ -770,4 +785,17 @@ fn a_broken_repository_is_a_clean_error() {
     std::fs::remove_file(&object).unwrap();
     std::fs::write(&object, &bytes).unwrap();
     Stage::new(&app(&repository.url(), "")).bulkhead(&["check"]).assert_success();
+}
+
+#[test]
+fn a_local_repository_may_borrow_and_share() {
+    let repository = GitRepository::new("fruit", REPOSITORY);
+    let place = |name: &str| repository.outside().join(name).to_string_lossy().into_owned();
+    repository.git(&["worktree", "add", "--quiet", "-b", "side", &place("tree")]);
+    repository.git(&["clone", "--quiet", "--shared", ".", &place("borrowed")]);
+    for name in ["tree", "borrowed"] {
+        let stage = Stage::new(&app(&format!("file://{}", place(name)), ""));
+        assert_eq!(stage.bulkhead(&["run"]).stdout, "apple 1 and pear 1\n", "{name}");
+        assert_eq!(stage.bulkhead(&["verify"]).code(), Some(0));
+    }
 }

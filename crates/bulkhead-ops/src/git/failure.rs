@@ -58,7 +58,7 @@ pub(super) fn git_error(error: GitError) -> Error {
         GitErrorKind::Refused | GitErrorKind::Program => None,
     };
     let mut failure = Error::new(kind, format!("failed to read the git repository `{url}`"));
-    for line in message.lines() {
+    for line in message.lines().filter(|line| !line.trim().is_empty()) {
         failure = failure.because(line);
     }
     match help {
