@@ -63,14 +63,7 @@ impl Process {
     pub fn token_from_stdout(&self) -> Result<Secret, String> {
         let program = self.program.display();
         let mut running = self.start(Stdio::inherit())?;
-        let mut output = Zeroizing::new(String::new());
-        loop {
-            let line = running.line()?;
-            if line.is_empty() {
-                break;
-            }
-            output.push_str(&line);
-        }
+        let output = running.rest()?;
         let status = running.end()?;
         if !status.success() {
             return Err(format!("process `{program}` failed with status `{status}`"));
@@ -80,6 +73,20 @@ impl Process {
             return Err(format!("process `{program}` returned more than one line of output; expected a single token"));
         }
         Secret::token(token.to_owned()).map_err(str::to_owned)
+    }
+
+    /// What the program prints when it reads `input`, and whether it ended well.
+    ///
+    /// # Errors
+    /// It cannot be started, takes too long, or prints too much.
+    pub fn exchange(&self, input: &str) -> Result<(bool, Zeroizing<String>), String> {
+        let mut running = self.start(Stdio::piped())?;
+        if let Some(mut pipe) = running.child.stdin.take() {
+            // A program may end without having read its input.
+            let _ = pipe.write_all(input.as_bytes());
+        }
+        let output = running.rest()?;
+        Ok((running.end()?.success(), output))
     }
 
     fn start(&self, input: Stdio) -> Result<Running, String> {
@@ -118,6 +125,21 @@ impl Running {
             Ok(line) => line,
             Err(RecvTimeoutError::Disconnected) => Ok(Zeroizing::default()),
             Err(RecvTimeoutError::Timeout) => Err(self.late()),
+        }
+    }
+
+    /// All that is left of the output.
+    fn rest(&mut self) -> Line {
+        let mut output = Zeroizing::new(String::new());
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok(output);
+            }
+            output.push_str(&line);
+            if output.len() > MAX_ANSWER {
+                return Err("it says more than 64 KiB".to_owned());
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A token is bound to the exact address of an index, never to a name: a name counts only where the user has defined it.
 
+mod keyring;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +27,9 @@ const TIMEOUT_VARIABLE: &str = "BULKHEAD_CREDENTIAL_TIMEOUT";
 
 /// Who is asked where configuration names nobody: Cargo's files and variables, and Bulkhead's own store.
 const DEFAULT_PROVIDER: &str = "cargo:token";
+
+/// The desktop's keyring.
+const KEYRING: &str = "cargo:libsecret";
 
 /// Everything that says which tokens there are.
 pub struct Credentials {
@@ -93,6 +98,12 @@ impl Credentials {
         let names = self.names(registry)?;
         self.refuse_foreign(registry, &names)?;
         for words in self.providers(&names)? {
+            let read = || read_token(page).map_err(|problem| failed_action(&words, action_of_login()).because(problem));
+            if words[0] == KEYRING {
+                let token = read()?;
+                let action = Action::Login { token: Some(&token), login_url: page };
+                return Ok(self.provider(&words, registry, &names, action, &[], &[])?.is_some());
+            }
             if words[0] != DEFAULT_PROVIDER {
                 let action = Action::Login { token: None, login_url: page };
                 match self.provider(&words, registry, &names, action, &[], arguments)? {
@@ -100,8 +111,7 @@ impl Credentials {
                     None => continue,
                 }
             }
-            let token =
-                read_token(page).map_err(|problem| failed_action(&words, action_of_login()).because(problem))?;
+            let token = read()?;
             self.store().set(&index_url(registry), &token).map_err(file_error)?;
             return Ok(true);
         }
@@ -257,6 +267,10 @@ impl Credentials {
                 }
                 (Action::Get, None) => Refusal::Other(vec!["it needs a command".to_owned()]),
                 _ => Refusal::OperationNotSupported,
+            },
+            KEYRING => match keyring::ask(registry, action, &|words| self.process(keyring::PROGRAM, words))? {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(refusal) => refusal,
             },
             // Those of other systems have nothing here.
             "cargo:wincred" | "cargo:macos-keychain" => Refusal::UrlNotSupported,

@@ -1,12 +1,12 @@
 //! The one place that speaks HTTP.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bulkhead_schema::SourceId;
-use bulkhead_schema::credential::Secret;
+use bulkhead_schema::credential::{Secret, index_url};
 use url::Url;
 
 use crate::{ErrorKind, SourceError, url_rules};
@@ -92,6 +92,8 @@ pub type Authorize = dyn Fn(SourceId, &[String]) -> Result<Grant, SourceError> +
 pub struct Client {
     options: ClientOptions,
     authorize: Option<Box<Authorize>>,
+    /// What opened registries in this run.
+    grants: Mutex<HashMap<SourceId, Grant>>,
     connected: OnceLock<Result<Connected, SourceError>>,
 }
 
@@ -127,7 +129,7 @@ impl Drop for Connected {
 impl Client {
     /// A client that will follow `options`.
     pub fn new(options: ClientOptions) -> Self {
-        Self { options, authorize: None, connected: OnceLock::new() }
+        Self { options, authorize: None, grants: Mutex::default(), connected: OnceLock::new() }
     }
 
     /// The same, with somebody to ask for tokens.
@@ -136,8 +138,22 @@ impl Client {
         Self { authorize: Some(authorize), ..self }
     }
 
-    pub(crate) fn authorize(&self) -> Option<&Authorize> {
-        self.authorize.as_deref()
+    /// Whether there is somebody to ask for tokens.
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.authorize.is_some()
+    }
+
+    /// What opens `registry`: as long as it is of use, what this run has already.
+    pub(crate) fn grant(&self, registry: SourceId, challenge: &[String]) -> Result<Grant, SourceError> {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = grants.get(&registry).filter(|grant| grant.expires.is_none_or(|at| at > now)) {
+            return Ok(known.clone());
+        }
+        let nobody = || SourceError::new(ErrorKind::Unauthorized, index_url(registry), "it needs a token");
+        let grant = self.authorize.as_ref().ok_or_else(nobody)?(registry, challenge)?;
+        grants.insert(registry, grant.clone());
+        Ok(grant)
     }
 
     /// How it reaches servers.

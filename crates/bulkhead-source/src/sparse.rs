@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::index_cache::{self, IndexCache};
 use crate::request::{Answer, Get, get};
-use crate::{Authorization, Client, ClientOptions, DownloadRequest, ErrorKind, Grant, SourceError, url_rules};
+use crate::{Authorization, Client, ClientOptions, DownloadRequest, ErrorKind, SourceError, url_rules};
 
 /// A registry's `config.json` (Cargo Book, "Registry Index", index configuration).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -57,9 +57,9 @@ impl RegistryConfig {
     ) -> Result<DownloadRequest, SourceError> {
         let url = SparseIndex::download_url(self, id, checksum);
         let parsed = url_rules::check(&url, client.options().allow_http_loopback)?;
-        let authorization = match client.authorize().filter(|_| self.auth_required) {
-            Some(authorize) => Authorization::for_request(&authorize(registry, &[])?, registry, root, &parsed)?,
-            None => Authorization::Public,
+        let authorization = match client.has_tokens() && self.auth_required {
+            true => Authorization::for_request(&client.grant(registry, &[])?, registry, root, &parsed)?,
+            false => Authorization::Public,
         };
         Ok(DownloadRequest { id, url, authorization })
     }
@@ -88,8 +88,6 @@ pub struct SparseIndex {
     config: Mutex<Option<RegistryConfig>>,
     /// Whether it is known, without asking, to need no token.
     answers_everybody: bool,
-    /// What opened it in this run.
-    grant: Mutex<Option<Grant>>,
 }
 
 /// Longest time for one index file.
@@ -127,7 +125,6 @@ impl SparseIndex {
             fresh: Mutex::default(),
             config: Mutex::default(),
             answers_everybody: false,
-            grant: Mutex::default(),
         })
     }
 
@@ -290,11 +287,11 @@ impl SparseIndex {
     /// `config.json` is asked first without a token; a registry that wants one says so (Cargo Book, "Registry Index").
     fn fetch_config(&self, client: &Client, url: &str) -> Result<Vec<u8>, SourceError> {
         let refused = match fetch_config(client, url, &Authorization::Public) {
-            Err(error) if error.kind == ErrorKind::Unauthorized && client.authorize().is_some() => error,
+            Err(error) if error.kind == ErrorKind::Unauthorized && client.has_tokens() => error,
             other => return other,
         };
-        self.obtain(client, &refused.challenge)?;
-        let authorization = self.with_token(client, &self.root)?;
+        let grant = client.grant(self.identity(), &refused.challenge)?;
+        let authorization = Authorization::for_request(&grant, self.identity(), &self.root, &self.root)?;
         fetch_config(client, url, &authorization)
     }
 
@@ -303,26 +300,12 @@ impl SparseIndex {
         SourceId::parse(&format!("sparse+{}", self.root)).unwrap_or(self.source)
     }
 
-    fn obtain(&self, client: &Client, challenge: &[String]) -> Result<Grant, SourceError> {
-        let nobody = || SourceError::new(ErrorKind::Unauthorized, self.root.as_str(), "it needs a token");
-        let grant = client.authorize().ok_or_else(nobody)?(self.identity(), challenge)?;
-        Ok(lock(&self.grant).insert(grant).clone())
-    }
-
-    /// The token that this run has, or a new one where it has none that is still of use.
-    fn with_token(&self, client: &Client, url: &Url) -> Result<Authorization, SourceError> {
-        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
-        let known = lock(&self.grant).clone().filter(|grant| grant.expires.is_none_or(|at| at > now));
-        let grant = known.map_or_else(|| self.obtain(client, &[]), Ok)?;
-        Authorization::for_request(&grant, self.identity(), &self.root, url)
-    }
-
     /// How a request to `url` is made. Where nobody has tokens, there is none to send.
     fn authorization(&self, client: &Client, url: &Url) -> Result<Authorization, SourceError> {
-        if self.answers_everybody || client.authorize().is_none() || !self.config(client)?.auth_required {
+        if self.answers_everybody || !client.has_tokens() || !self.config(client)?.auth_required {
             return Ok(Authorization::Public);
         }
-        self.with_token(client, url)
+        Authorization::for_request(&client.grant(self.identity(), &[])?, self.identity(), &self.root, url)
     }
 
     /// What to ask for the archive of `id`.

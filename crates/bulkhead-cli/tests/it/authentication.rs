@@ -461,3 +461,56 @@ fn the_answer_of_a_helper_is_no_header_text() {
     late.assert_code(101);
     assert!(late.stderr.contains("did not answer within 1 second") && late.elapsed < Duration::from_secs(30), "{late}");
 }
+
+/// A stand-in for `secret-tool`: one item per file, named by the attributes.
+const SECRET_TOOL: &str = r#"#!/bin/sh
+verb=$1; shift
+case $1 in --label=*) label=$1; shift;; esac
+[ "$1" = url ] && [ "$3" = xdg:schema ] && [ "$4" = org.rust-lang.cargo.registry ] || exit 2
+item=$HOME/keyring-$(printf %s "$2" | tr -c 'a-z0-9' _)
+echo "$verb $label $*" >> $HOME/asked
+case $verb in
+lookup) [ -f $item ] && cat $item;;
+store) cat > $item;;
+clear) rm -f $item;;
+esac
+"#;
+
+#[test]
+fn the_keyring_keeps_a_token_for_one_address() {
+    let shops = shops_with(APP, |mine, other| defined(mine, other).replace("cargo:token", "cargo:libsecret"));
+    let side = &shops.bulkhead;
+    let folder = side.home.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    write_private(&folder.join("secret-tool"), SECRET_TOOL, 0o755);
+    let run = |arguments: &[&str], input: &str| {
+        let path =
+            format!("{}:{}:/usr/bin:/bin", bulkhead_test_support::sysroot().join("bin").display(), folder.display());
+        let command = side.home.command(BULKHEAD).args(arguments).current_dir(side.project.root());
+        command.env("PATH", path).stdin(input).run()
+    };
+    let without = run(&["fetch"], "");
+    without.assert_code(101);
+    assert!(without.stderr.contains("no token found for `mine`"), "{without}");
+    run(&["login", "--registry", "mine"], &format!("{TOKEN}\n")).assert_success();
+    assert!(!side.home.bulkhead_home().join("credentials").exists(), "it is in the keyring alone");
+    run(&["fetch"], "").assert_success();
+    run(&["logout", "--registry", "mine"], "").assert_success();
+    assert!(run(&["logout", "--registry", "mine"], "").stderr.contains("not currently logged in"));
+    run(&["update"], "").assert_code(101);
+    let asked = std::fs::read_to_string(side.home.path().join("asked")).unwrap();
+    assert!(asked.contains(&format!("store --label=cargo-registry:{}", shops.mine.index_url())), "{asked}");
+    assert!(!asked.contains(TOKEN), "a token is on no command line");
+}
+
+#[test]
+fn a_provider_is_asked_once_per_run() {
+    let shops = shops();
+    let good = format!(
+        "echo '{{\"Ok\":{{\"kind\":\"get\",\"token\":\"{TOKEN}\",\"cache\":\"session\",\"operation_independent\":true}}}}'"
+    );
+    use_provider(&shops.bulkhead, &good);
+    shops.bulkhead.run(&["fetch"]).assert_success();
+    let asked = std::fs::read_to_string(shops.bulkhead.home.path().join("asked")).unwrap();
+    assert_eq!(asked.matches("--cargo-plugin").count(), 1, "{asked}");
+}
