@@ -20,7 +20,7 @@ use crate::lock::{self, LockRequest};
 use crate::options::{AddOptions, GlobalOptions};
 use crate::project::{self, Project};
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, Event, compile, disk, manifests, profiles, registries, status};
+use crate::{Error, Event, compile, disk, manifests, permissions, preferences, profiles, registries, status};
 
 use self::request::{Wanted, requests};
 
@@ -401,11 +401,36 @@ impl Finder<'_> {
         }
     }
 
+    /// Leaves out versions that the lockfile would not take either.
+    fn pass_over_young(&self, source: SourceId, name: PackageName, versions: &mut Vec<VersionEntry>) -> Result<()> {
+        let place = &self.global.place;
+        let policy = permissions::policy(place, &self.project.workspace.root)?;
+        let Some(age) = preferences::publish_age(self.project, place.now, &policy.publish_age)? else { return Ok(()) };
+        let published = versions.clone();
+        let young: Vec<_> =
+            published.iter().filter_map(|it| Some((it, age.youth(source, name, it, &published)?))).collect();
+        versions.retain(|entry| !young.iter().any(|(young, _)| young.version == entry.version));
+        let Some((newest, youth)) = young.last() else { return Ok(()) };
+        let id = format!("{name}@{}", newest.version);
+        if versions.is_empty() {
+            let advice = format!("name the version to add it all the same: `{id}`; it needs an exemption to be locked");
+            return Err(Error::failure(format!("no version of crate `{name}` is old enough"))
+                .because(format!("{id} is too new ({youth})"))
+                .help(advice));
+        }
+        let would_win = versions.last().is_some_and(|chosen| chosen.version < newest.version);
+        if would_win && newest.version.pre.is_empty() {
+            (self.events)(Event::Warning(format!("ignoring {id} ({youth})")));
+        }
+        Ok(())
+    }
+
     /// The newest version that the package may use: not yanked, not a pre-release if there is a release, and one that
     /// its `rust-version`, or else the compiler, can compile.
     fn newest(&mut self, source: SourceId, name: PackageName) -> Result<Version> {
         let mut versions = self.versions(source, name)?;
         versions.retain(|entry| !entry.yanked);
+        self.pass_over_young(source, name, &mut versions)?;
         if versions.iter().any(|entry| entry.version.pre.is_empty()) {
             versions.retain(|entry| entry.version.pre.is_empty());
         }

@@ -176,3 +176,20 @@ fn that_nothing_is_old_enough_is_told_with_what_to_do() {
         "nothing is downloaded"
     );
 }
+
+#[test]
+fn add_does_not_ask_for_what_the_lockfile_would_not_take() {
+    let stage = stage();
+    stage.project.edit("Cargo.toml", "a = \"1\"\n", "");
+    let outcome = locks(&stage, bulkhead(&stage, &["add", "a"]), "1.0.0");
+    assert!(stage.project.read("Cargo.toml").contains("a = \"1.0.0\""), "{outcome}");
+    assert!(outcome.stderr.contains("ignoring a@1.0.1 (published 1 hour ago, minimum age 3 days)"), "{outcome}");
+    stage.registry.remove("a", "1.0.0");
+    stage.project.edit("Cargo.toml", "a = \"1.0.0\"\n", "");
+    let before = stage.project.read("Cargo.toml");
+    let outcome = bulkhead(&stage, &["add", "a"]).run();
+    outcome.assert_code(101);
+    assert!(outcome.stderr.contains("no version of crate `a` is old enough"), "{outcome}");
+    assert_eq!(stage.project.read("Cargo.toml"), before);
+    locks(&stage, stage.command(&["add", "a"]), "1.0.1");
+}
