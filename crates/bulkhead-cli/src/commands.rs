@@ -73,6 +73,10 @@ fn finish(command: Command, program: &str) -> Command {
         "test" => after.push_str(&format!("\nRun `{program} test -- --help` for test binary options.")),
         _ => {}
     }
+    let command = match name.as_str() {
+        "add" => command.override_usage(manifests::usage_of_add(program)),
+        _ => command,
+    };
     command.after_help(after).disable_version_flag(true)
 }
 

@@ -12,6 +12,14 @@ pub(super) fn all() -> [Command; 7] {
     [add(), remove(), locate_project(), pkgid(), read_manifest(), verify_project(), config()]
 }
 
+/// How `add` is used, by the program's name.
+pub(super) fn usage_of_add(program: &str) -> String {
+    format!(
+        "{program} add [OPTIONS] <DEP>[@<VERSION>] ...\n       {program} add [OPTIONS] --path <PATH> ...\n       {program} \
+         add [OPTIONS] --git <URL> ..."
+    )
+}
+
 fn add() -> Command {
     let crates = Arg::new("crates")
         .value_name("DEP_ID")
@@ -22,11 +30,8 @@ fn add() -> Command {
              add serde` (latest version will be used)\n- `<name>@<version-req>`, like `cargo add serde@1` or `cargo add \
              serde@=1.0.38`",
         );
-    let usage = "bulkhead add [OPTIONS] <DEP>[@<VERSION>] ...\n       bulkhead add [OPTIONS] --path <PATH> ...\n       \
-                 bulkhead add [OPTIONS] --git <URL> ...";
     Command::new("add")
         .about("Add dependencies to a Cargo.toml manifest file")
-        .override_usage(usage)
         .group(ArgGroup::new("selected").multiple(true).required(true))
         .arg(crates.group("selected"))
         .arg(flag("no-default-features", "Disable the default features"))

@@ -9,6 +9,7 @@ mod asking;
 mod authentication;
 mod bad_input;
 mod compiling;
+mod config_get;
 mod configuration;
 mod confinement;
 mod explaining;
