@@ -488,6 +488,7 @@ impl Finder<'_> {
             registry: &|name| Ok(registries::named(configuration, name)?.map(|source| source.called(name))),
             profiles: profiles::configured(&configuration.config)?,
             patches: Vec::new(),
+            overrides: Vec::new(),
         };
         Ok(bulkhead_workspace::load_local(disk, &options)?)
     }

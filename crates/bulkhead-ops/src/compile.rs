@@ -241,7 +241,7 @@ pub fn activate(
     let mut packages: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
     // Resolver 1 activates what other platforms would need; it need not be there.
     let roots: Vec<_> = wanted.selected.iter().map(|package| package.id).collect();
-    let reached = (!wanted.targets.is_empty()).then(|| needed(&roots, locked, wanted.toolchain));
+    let reached = (!wanted.targets.is_empty()).then(|| needed(&roots, locked, wanted.toolchain, &|_| true));
     let is_needed = |id: &PackageId| reached.as_ref().is_none_or(|reached| reached.contains(id));
     loop {
         let is_proc_macro = |id: PackageId| packages.get(&id).is_some_and(|package| package.is_proc_macro());
@@ -405,13 +405,18 @@ pub fn jobs(given: Option<i32>, project: &Project) -> Result<u32> {
     Ok(u32::try_from(jobs).unwrap_or(u32::MAX))
 }
 
-/// The packages that `roots` can need on the platforms in `toolchain` (the host, for build code, among them).
-pub fn needed(roots: &[PackageId], locked: &Locked<'_>, toolchain: &Toolchain) -> BTreeSet<PackageId> {
+/// The packages that `roots` can need on those platforms in `toolchain` that count (the host, for build code, is among
+/// them).
+pub fn needed(
+    roots: &[PackageId],
+    locked: &Locked<'_>,
+    toolchain: &Toolchain,
+    counts: &dyn Fn(&CompileKind) -> bool,
+) -> BTreeSet<PackageId> {
     let applies = |dependency: &Dependency| {
-        dependency
-            .platform
-            .as_ref()
-            .is_none_or(|platform| toolchain.platforms.values().any(|info| platform.matches(&info.triple, &info.cfg)))
+        let mut platforms = toolchain.platforms.iter().filter(|(kind, _)| counts(kind));
+        let platform = dependency.platform.as_ref();
+        platform.is_none_or(|platform| platforms.any(|(_, info)| platform.matches(&info.triple, &info.cfg)))
     };
     let mut reached = BTreeSet::new();
     let mut pending = roots.to_vec();

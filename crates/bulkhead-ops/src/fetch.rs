@@ -1,5 +1,7 @@
 //! `fetch`: bring every package of the lockfile onto this machine.
 
+use bulkhead_unit_graph::CompileKind;
+
 use crate::client::client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
@@ -22,7 +24,8 @@ pub fn fetch(global: &GlobalOptions, platforms: &[String], events: &(dyn Fn(Even
     let members: Vec<_> = project.workspace.members.iter().map(|package| package.id).collect();
     let wanted = match platforms.is_empty() {
         true => locked.resolve.nodes.keys().copied().collect(),
-        false => compile::needed(&members, &locked, &toolchain),
+        // As Cargo does: what build code needs on this machine alone is left out.
+        false => compile::needed(&members, &locked, &toolchain, &|kind| *kind != CompileKind::Host),
     };
     packages::load(global, &project, &mut locked, &wanted, &client, events)?;
     Ok(())

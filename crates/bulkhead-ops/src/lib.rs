@@ -31,6 +31,7 @@ pub mod metadata;
 pub mod new;
 pub mod observed;
 pub mod options;
+pub mod overrides;
 pub mod packages;
 pub mod patches;
 pub mod permissions;

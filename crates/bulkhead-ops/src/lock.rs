@@ -22,7 +22,9 @@ use crate::options::GlobalOptions;
 use crate::patches::Patched;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, ErrorKind, Event, disk, explain, patches, permissions, preferences, registries, tampering};
+use crate::{
+    Error, ErrorKind, Event, disk, explain, overrides, patches, permissions, preferences, registries, tampering,
+};
 
 /// Largest lockfile that is read, in bytes.
 const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
@@ -71,6 +73,8 @@ impl LockRequest {
 pub struct Locked<'a> {
     /// The graph.
     pub resolve: Resolve,
+    /// The graph before packages on this machine took the place of others (`[replace]`, `paths`), if any did.
+    pub original: Option<Resolve>,
     /// What was read of its sources.
     pub sources: Sources<'a>,
     /// What differs from the lockfile on disk.
@@ -132,6 +136,7 @@ pub fn resolve<'a>(
     let commits = bulkhead_resolver::locked_commits(&question);
     sources.read_git(GitSources::new(global, project, locked, commits, request.git_precise.clone())?);
     let patches = patches::load(project, &mut sources, previous.as_ref(), events)?;
+    overrides::replacements(workspace, &mut sources, events)?;
     question.patches = &patches;
     question.rust_versions = preferences::rust_versions(project, request)?;
     let policy = permissions::policy(&global.place, &workspace.root)?;
@@ -139,7 +144,8 @@ pub fn resolve<'a>(
     question.publish_age = age.as_ref();
     let rust_version = question.rust_versions.iter().min().cloned();
     let told = |error| explain::located(error, global, project);
-    let resolve = solve(&question, &mut sources, request.current, &told, events)?;
+    let mut resolve = solve(&question, &mut sources, request.current, &told, events)?;
+    let original = overrides::recorded(workspace, &mut resolve, sources.stand_ins(), events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     patches::warn_of_unused(&resolve, &patches, events);
     let is_member = |id| workspace.members.iter().any(|package| package.id == id);
@@ -153,7 +159,8 @@ pub fn resolve<'a>(
         // The registry was not asked: who knows what is behind.
         changes.packages.clear();
     }
-    Ok(Locked { resolve, sources, changes, previous, changed, rust_version, age })
+    let (resolve, original) = overrides::built(workspace, (resolve, original), &mut sources, events)?;
+    Ok(Locked { resolve, original, sources, changes, previous, changed, rust_version, age })
 }
 
 /// Brings the lockfile up to what `resolve` says, if that is wanted. Says whether it is another text than before.

@@ -18,7 +18,7 @@ use crate::lock::{self, LockRequest, Locked};
 use crate::options::{FeatureOptions, GlobalOptions, MetadataOptions};
 use crate::packages::Described;
 use crate::project::{self, Project};
-use crate::{Error, Event, compile, packages, status};
+use crate::{Error, Event, compile, overrides, packages, status};
 
 /// The answer after `packages`, with Cargo's keys in Cargo's order.
 #[derive(Serialize)]
@@ -142,7 +142,8 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
     }
     let requested: BTreeMap<_, _> = requested.into_iter().collect();
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
-    let previous = resolved_lock::decode(&resolved_lock::encode(&locked.resolve, 4), &summaries);
+    let whole = locked.original.as_ref().unwrap_or(&locked.resolve);
+    let previous = resolved_lock::decode(&resolved_lock::encode(whole, 4), &summaries);
     let mut request = Request::for_lockfile(&summaries, &path_packages, Some(&previous));
     request.members = summaries
         .iter()
@@ -153,7 +154,10 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
         })
         .collect();
     match bulkhead_resolver::resolve(&request, &locked.sources) {
-        Ok(Outcome::Resolved(resolve)) => Ok(resolve),
+        Ok(Outcome::Resolved(mut resolve)) => {
+            overrides::record(&mut resolve, locked.sources.stand_ins());
+            Ok(overrides::substituted(resolve))
+        }
         Ok(Outcome::Missing(names)) => Err(Error::failure(format!("the index was not loaded for {names:?}"))),
         Err(error) => Err(Diagnostic::from(error).into()),
     }

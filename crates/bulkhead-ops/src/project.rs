@@ -8,7 +8,7 @@ use crate::configuration::{self, Configuration};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
-use crate::{Error, Event, disk, patches, profiles, registries};
+use crate::{Error, Event, disk, overrides, patches, profiles, registries};
 
 /// Configuration and workspace of one command.
 pub struct Project {
@@ -31,6 +31,7 @@ pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
         registry: &|name| Ok(registries::named(&configuration, name)?.map(|source| source.called(name))),
         profiles: profiles::configured(&configuration.config)?,
         patches: patches::configured(&configuration.config)?,
+        overrides: overrides::configured(&configuration.config)?,
     };
     let (mut workspace, warnings) = bulkhead_workspace::load(&global.place.disk, &options)?;
     let incremental = configuration.config.incremental()?;

@@ -22,6 +22,7 @@ use crate::append_map::AppendMap;
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::git::{GitIndex, GitPackages, GitSources};
+use crate::overrides::StandIn;
 use crate::{Error, ErrorKind, Event, registries};
 
 /// Where answers may come from.
@@ -146,6 +147,8 @@ pub struct Sources<'a> {
     failures: BTreeMap<SourceId, Error>,
     /// Whether the cache is read as the resolver asks for names, and not only for those that were loaded.
     as_needed: bool,
+    /// Packages on this machine in the place of others.
+    stand_ins: Vec<StandIn>,
 }
 
 /// What was read under one name.
@@ -191,8 +194,21 @@ impl<'a> Sources<'a> {
     pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable, named: BTreeSet<SourceId>) -> Self {
         let (readers, announced, failures) = Default::default();
         let listings = AppendMap::new();
-        let (downloaded, git, as_needed) = (None, None, false);
-        Self { client, bulkhead_home, table, readers, listings, announced, downloaded, named, git, failures, as_needed }
+        let (downloaded, git, as_needed, stand_ins) = (None, None, false, Vec::new());
+        Self {
+            client,
+            bulkhead_home,
+            table,
+            readers,
+            listings,
+            announced,
+            downloaded,
+            named,
+            git,
+            failures,
+            as_needed,
+            stand_ins,
+        }
     }
 
     /// Whether `source` may be asked: index entries may speak of registries that nobody named.
@@ -261,7 +277,10 @@ impl<'a> Sources<'a> {
 
     /// The package `id`, if it comes from a source whose packages stand in folders.
     pub fn unpacked(&self, id: PackageId) -> Option<&Arc<Package>> {
-        self.listings.get(&(id.source().without_commit(), id.name()))?.listing.package(id.version())
+        let known = self.listings.get(&(id.source().without_commit(), id.name()));
+        let listed = known.and_then(|known| known.listing.package(id.version()));
+        // What a patch names is not asked for again once everything was forgotten.
+        listed.or_else(|| self.repository(id)?.repository.packages.iter().find(|package| package.id == id))
     }
 
     fn reader(&mut self, source: SourceId) -> Result<&Reader> {
@@ -507,6 +526,16 @@ impl<'a> Sources<'a> {
         self.summary(id).ok()?.checksum.clone()
     }
 
+    /// From now on, `stand_ins` are described in the place of others.
+    pub fn stand_in(&mut self, stand_ins: Vec<StandIn>) {
+        self.stand_ins.extend(stand_ins);
+    }
+
+    /// Packages in the place of others.
+    pub fn stand_ins(&self) -> &[StandIn] {
+        &self.stand_ins
+    }
+
     /// Forgets everything loaded, so that the next load decides freshness anew.
     pub fn forget(&mut self) {
         self.listings = AppendMap::new();
@@ -563,9 +592,13 @@ impl Registry for Sources<'_> {
 
     fn summary(&self, id: PackageId) -> std::result::Result<Arc<Summary>, Diagnostic> {
         let absent = || Diagnostic::error("index-entry", format!("the index has no entry for {id}"));
-        match &self.known(id.source().without_commit(), id.name()).ok_or_else(absent)?.listing {
-            Listing::Index(file) => file.summary(file.position(id.version()).ok_or_else(absent)?),
-            listing => listing.package(id.version()).map(|package| Arc::clone(&package.summary)).ok_or_else(absent),
+        let own = match &self.known(id.source().without_commit(), id.name()).ok_or_else(absent)?.listing {
+            Listing::Index(file) => file.summary(file.position(id.version()).ok_or_else(absent)?)?,
+            listing => listing.package(id.version()).map(|package| Arc::clone(&package.summary)).ok_or_else(absent)?,
+        };
+        match self.stand_ins.iter().find(|stand_in| stand_in.replaces(id)) {
+            Some(stand_in) => Ok(stand_in.summary(&own)),
+            None => Ok(own),
         }
     }
 }

@@ -109,7 +109,8 @@ pub fn encode(resolve: &Resolve, version: u8) -> Lockfile {
         dependencies.sort_by_cached_key(|it| (it.name, it.version.as_ref().map(Version::to_string), it.source));
         dependencies.dedup();
         let checksum = node.summary.checksum.as_deref().map(str::to_owned);
-        LockedPackage { dependencies, checksum, ..bare(id) }
+        let replace = resolve.replacements.get(&id).map(|&other| reference(other, version, &counts));
+        LockedPackage { dependencies, checksum, replace, ..bare(id) }
     });
     Lockfile {
         version,

@@ -13,6 +13,8 @@ pub struct Resolve {
     pub nodes: BTreeMap<PackageId, Node>,
     /// `[[patch.unused]]`: patches that no dependency matched.
     pub unused_patches: Vec<PackageId>,
+    /// `[replace]`: packages in whose place others stand, which are nodes too and have their dependencies.
+    pub replacements: BTreeMap<PackageId, PackageId>,
     /// `[metadata]` of an old lockfile that Cargo keeps, verbatim.
     pub metadata: BTreeMap<String, String>,
 }

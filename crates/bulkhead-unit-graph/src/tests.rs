@@ -68,6 +68,7 @@ fn loaded(fixture: &str) -> Result<Workspace, Vec<Diagnostic>> {
         registry: &|_| Ok(None),
         profiles: BTreeMap::default(),
         patches: Vec::new(),
+        overrides: Vec::new(),
     };
     Ok(load(&files, &options)?.0)
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bulkhead_test_support::{CrateBuilder, GitRepository, Registry};
+
 use crate::stage::{Stage, Twins};
 
 /// A program that uses two versions of `plain`, with copies of it to be patched in.
@@ -200,4 +202,187 @@ fn a_trusted_patch_is_needed_for_its_lockfile() {
     let ours = stage.bulkhead(&["run", "--locked"]);
     ours.assert_code(101);
     assert!(ours.stderr.contains("--locked"), "{ours}");
+}
+
+/// `plain` in a repository, as it could have been forked.
+const FORK: &str = "//- /Cargo.toml\n[package]\nname = \"plain\"\nversion = \"1.7.0\"\nedition = \"2021\"\n//- /src/lib.rs\npub fn say() -> String { \"forked\".into() }\n";
+
+#[test]
+fn a_patch_from_a_repository_is_locked_to_a_commit() {
+    let fork = GitRepository::new("fork", FORK);
+    let twins = Twins::new(PROJECT);
+    set(&twins, &format!("[patch.crates-io]\nplain = {{ git = \"{}\" }}\n", fork.url()));
+    assert!(twins.same_output(&["run"]).stdout.starts_with("forked"));
+    twins.same_output(&["tree"]);
+    fork.commit("//- /src/lib.rs\npub fn say() -> String { \"changed\".into() }\n");
+    assert!(twins.same_output(&["run", "--locked"]).stdout.starts_with("forked"));
+    twins.same_output(&["update"]);
+    assert!(twins.same_output(&["run"]).stdout.starts_with("changed"));
+    // A version that nobody wants.
+    set(&twins, &format!("[patch.crates-io]\nplain = {{ git = \"{}\", branch = \"main\" }}\n", fork.url()));
+    let (_, ours) = twins.run(&["run"]);
+    ours.assert_success();
+    let (_, ours) = twins.run(&["update"]);
+    ours.assert_success();
+    // A repository that has no such package.
+    set(&twins, &format!("[patch.crates-io]\ntest-tool = {{ git = \"{}\" }}\n", fork.url()));
+    let (theirs, ours) = twins.run(&["run"]);
+    assert!(ours.stderr.contains("does not contain packages matching `test-tool`"), "{theirs}{ours}");
+}
+
+#[test]
+fn a_patch_of_a_repository_replaces_its_packages() {
+    let fork = GitRepository::new("fork", FORK);
+    let text = format!("plain = {{ git = \"{}\" }}", fork.url());
+    let twins = Twins::new(&PROJECT.replace("plain = \"1\"", &text));
+    assert!(twins.same_output(&["run"]).stdout.starts_with("forked"));
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        let manifest = stage.project.read("Cargo.toml");
+        stage
+            .project
+            .write("Cargo.toml", format!("{manifest}[patch.\"{}\"]\nplain = {{ path = \"one\" }}\n", fork.url()));
+    }
+    let (_, ours) = twins.run(&["run"]);
+    ours.assert_success();
+    twins.run(&["update"]);
+    let (theirs, ours) = twins.run(&["run"]);
+    assert_eq!(ours.stdout, theirs.stdout);
+    assert!(ours.stdout.starts_with("patched"), "{ours}");
+}
+
+#[test]
+fn a_patch_from_another_registry_names_one_version() {
+    let twins = Twins::new(PROJECT);
+    let other = Registry::start();
+    let build = |version: &str| {
+        CrateBuilder::new("plain", version).file("src/lib.rs", "pub fn say() -> String { \"other\".into() }\n")
+    };
+    other.publish(build("1.8.0")).publish(build("1.9.0"));
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.home.configure(&format!("[registries.other]\nindex = \"{}\"\n", other.index_url()));
+    }
+    set(&twins, "[patch.crates-io]\nplain = { version = \"1\", registry = \"other\" }\n");
+    let (theirs, ours) = twins.run(&["run"]);
+    assert!(theirs.stderr.contains("more than one candidate") && ours.stderr.contains("more than one candidate"));
+    set(&twins, "[patch.crates-io]\nplain = { version = \"=1.8.0\", registry = \"other\" }\n");
+    let (theirs, ours) = twins.run(&["run"]);
+    assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
+    assert!(ours.stdout.starts_with("other"), "{ours}");
+    twins.run(&["update"]);
+    let (_, ours) = twins.run(&["run", "--offline", "--locked"]);
+    ours.assert_success();
+}
+
+/// A package that can take the place of `plain` 1.1.0, and needs something of its own.
+fn put_copy(twins: &Twins) {
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        let manifest = "[package]\nname = \"plain\"\nversion = \"1.1.0\"\nedition = \"2021\"\n[features]\ndefault = []\nloud = []\n";
+        stage
+            .project
+            .write("copy/Cargo.toml", format!("{manifest}[dependencies]\nother = {{ path = \"../other\" }}\n"));
+        stage.project.write("copy/src/lib.rs", "pub fn say() -> String { \"replaced\".into() }\n");
+    }
+}
+
+#[test]
+fn replacements_are_recorded_as_cargo_records_them() {
+    let twins = Twins::new(PROJECT);
+    put_copy(&twins);
+    let replace = "[replace]\n\"plain:1.1.0\" = { path = \"copy\" }\n";
+    set(&twins, replace);
+    for arguments in [&["run"][..], &["tree"], &["run", "--locked"], &["update"], &["tree", "-i", "other"]] {
+        let (theirs, ours) = twins.run(arguments);
+        assert_eq!(twins.bulkhead.neutral(&ours.stdout), twins.cargo.neutral(&theirs.stdout), "{theirs}{ours}");
+    }
+    assert!(twins.bulkhead.project.read("Cargo.lock").contains("replace = \"plain 1.1.0\""));
+    let (theirs, ours) = twins.run(&["metadata", "--format-version", "1", "--offline"]);
+    let without_stores = |stage: &Stage, text: &str| {
+        let mut value: serde_json::Value = serde_json::from_str(&stage.neutral(text)).unwrap();
+        value["packages"] = serde_json::Value::Null;
+        value
+    };
+    assert_eq!(without_stores(&twins.bulkhead, &ours.stdout), without_stores(&twins.cargo, &theirs.stdout));
+    // Gone again, and one that is not used.
+    set(&twins, "");
+    twins.run(&["run"]);
+    set(&twins, "[replace]\n\"plain:1.0.9\" = { path = \"nine\" }\n");
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage
+            .project
+            .write("nine/Cargo.toml", "[package]\nname = \"plain\"\nversion = \"1.0.9\"\nedition = \"2021\"\n");
+        stage.project.write("nine/src/lib.rs", "");
+    }
+    let (theirs, ours) = twins.run(&["run"]);
+    for text in [&theirs.stderr, &ours.stderr] {
+        assert!(text.contains("warning: package replacement is not used: ") && text.contains("#plain@1.0.9"), "{text}");
+    }
+    set(&twins, "[replace]\n\"plain:1.1.0\" = { path = \"nine\" }\n");
+    let (_, ours) = twins.run(&["run"]);
+    assert!(ours.stderr.contains("no matching package for override"), "{ours}");
+}
+
+#[test]
+fn folders_of_paths_take_the_place_of_packages_once_they_are_trusted() {
+    let one = PROJECT.replace("newer = { package = \"plain\", version = \"2\" }\n", "");
+    let twins = Twins::new(&one.replace("\"{} {}\", plain::say(), newer::say()", "\"{}\", plain::say()"));
+    put_copy(&twins);
+    twins.run(&["generate-lockfile"]);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.write(".cargo/config.toml", "paths = [\"copy\"]\n");
+    }
+    // Nothing acts before it is trusted (attack 26).
+    let theirs = twins.cargo.cargo(&["run"]);
+    assert!(theirs.stdout.contains("replaced"), "{theirs}");
+    let untrusted = twins.bulkhead.bulkhead(&["run"]);
+    assert_eq!(untrusted.stdout, "plain 1.1.0\n", "{untrusted}");
+    twins.bulkhead.bulkhead(&["trust"]).assert_success();
+    for arguments in [&["run"][..], &["tree"]] {
+        let (theirs, ours) = twins.run(arguments);
+        assert_eq!(ours.stdout.contains("replaced"), theirs.stdout.contains("replaced"), "{theirs}{ours}");
+        for text in [&theirs.stderr, &ours.stderr] {
+            assert!(text.contains("path override for crate `plain` has altered the original list of"), "{text}");
+            assert!(text.contains("the dependency on `other` was either added or"), "{text}");
+        }
+    }
+    assert!(!twins.bulkhead.project.read("Cargo.lock").contains("other"));
+    let (theirs, ours) = twins.run(&["run", "--locked", "--offline"]);
+    assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
+}
+
+#[test]
+fn a_replacement_can_come_from_a_repository() {
+    let fork = GitRepository::new("fork", &FORK.replace("1.7.0", "1.1.0"));
+    let twins = Twins::new(PROJECT);
+    set(&twins, &format!("[replace]\n\"plain:1.1.0\" = {{ git = \"{}\" }}\n", fork.url()));
+    for arguments in [&["run"][..], &["tree"], &["run", "--locked", "--offline"], &["update"]] {
+        let (theirs, ours) = twins.run(arguments);
+        assert_eq!(twins.bulkhead.neutral(&ours.stdout), twins.cargo.neutral(&theirs.stdout), "{theirs}{ours}");
+    }
+}
+
+/// `fetch --target`: the same set of packages.
+#[test]
+fn fetch_brings_what_a_target_needs() {
+    let project = "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+        [dependencies]\nuses-native = \"0.1\"\n[target.'cfg(windows)'.dependencies]\nplain = \"1\"\n\
+        [target.'cfg(target_os = \"macos\")'.dependencies]\nderive-it = \"0.3\"\n\
+        [target.'cfg(unix)'.dev-dependencies]\ntest-tool = \"0.5\"\n[build-dependencies]\noptional-user = \"0.1\"\n\
+        [target.'cfg(windows)'.build-dependencies]\nwindows-only = { package = \"plain\", version = \"2\" }\n\
+        //- /src/lib.rs\n//- /build.rs\nfn main() {}\n";
+    for targets in [
+        &[][..],
+        &["x86_64-unknown-linux-gnu"],
+        &["x86_64-pc-windows-msvc"],
+        &["x86_64-apple-darwin", "x86_64-pc-windows-msvc"],
+    ] {
+        let twins = Twins::new(project);
+        let arguments: Vec<&str> =
+            ["fetch"].into_iter().chain(targets.iter().flat_map(|target| ["--target", *target])).collect();
+        twins.run(&arguments);
+        let downloads = |stage: &Stage| {
+            let requests = stage.registry.requests().into_iter().map(|request| request.path);
+            requests.filter(|path| path.starts_with("/dl/")).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(downloads(&twins.bulkhead), downloads(&twins.cargo), "{targets:?}");
+    }
 }

@@ -21,7 +21,7 @@ pub(super) fn resolve(search: &Search<'_>) -> Result<Resolve, ResolveError> {
         }
     }
     let metadata = search.request.previous.map(|previous| previous.metadata.clone()).unwrap_or_default();
-    let resolve = Resolve { nodes, unused_patches, metadata };
+    let resolve = Resolve { nodes, unused_patches, replacements: BTreeMap::new(), metadata };
     check_shape(search, &resolve)?;
     check_checksums(search, &resolve)?;
     Ok(resolve)

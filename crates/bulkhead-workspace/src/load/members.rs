@@ -209,13 +209,16 @@ impl Loader<'_> {
     pub(super) fn path_packages(
         &mut self,
         members: &[Arc<Package>],
-        patches: &[Patch],
-        replacements: &[Replacement],
+        (patches, replacements, overrides): (&[Patch], &[Replacement], &[Arc<Package>]),
         unloaded: &mut Vec<Diagnostic>,
     ) -> BTreeMap<PackageId, Arc<Package>> {
         let known: BTreeSet<PackageId> = members.iter().map(|member| member.id).collect();
         let mut reached: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
         let mut pending: Vec<(Arc<Package>, bool)> = members.iter().map(|member| (Arc::clone(member), true)).collect();
+        for package in overrides.iter().filter(|package| !known.contains(&package.id)) {
+            reached.insert(package.id, Arc::clone(package));
+            pending.push((Arc::clone(package), false));
+        }
         let extra = patches.iter().map(|patch| &patch.dependency);
         let extra = extra.chain(replacements.iter().map(|replacement| &replacement.dependency));
         let mut wanted: Vec<(Option<Arc<Package>>, Dependency)> =
@@ -238,6 +241,24 @@ impl Loader<'_> {
                 }
             }
         }
+    }
+
+    /// The packages in the folders of `paths`.
+    pub(super) fn overrides(&mut self, unloaded: &mut Vec<Diagnostic>) -> Vec<Arc<Package>> {
+        let mut found = Vec::new();
+        for folder in &self.options.overrides {
+            let manifest_path = path::join(folder, "Cargo.toml");
+            let before = self.findings.len();
+            let package = if self.manifest_exists(&manifest_path) { self.package(&manifest_path) } else { None };
+            match package {
+                Some(package) => found.push(package),
+                None => {
+                    let errors = self.findings.split_off(before);
+                    unloaded.push(errors.into_iter().next().unwrap_or_else(|| super::missing(&manifest_path)));
+                }
+            }
+        }
+        found
     }
 
     fn path_package(

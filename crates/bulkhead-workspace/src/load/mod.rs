@@ -33,6 +33,8 @@ pub struct LoadOptions<'a> {
     pub profiles: BTreeMap<String, ProfileTable>,
     /// `[patch]` of the configuration, which wins over entries of the same name in the manifest.
     pub patches: Vec<ConfiguredPatch>,
+    /// `paths` of the configuration: absolute folders of packages that take the place of others.
+    pub overrides: Vec<PathBuf>,
 }
 
 /// One entry of `[patch]` in the configuration.
@@ -106,6 +108,8 @@ pub struct Workspace {
     pub patches: Vec<Patch>,
     /// `[replace]`
     pub replacements: Vec<Replacement>,
+    /// The packages of `paths` in the configuration, which are among `path_packages` or members.
+    pub overrides: Vec<PackageId>,
     /// `[workspace.metadata]`, as JSON.
     pub metadata: Option<serde_json::Value>,
     /// Path dependencies outside the workspace's folder that could not be loaded. Whatever resolves dependencies must
@@ -261,7 +265,9 @@ impl Loader<'_> {
         }
         let (patches, replacements) = (self.patches(&root, &root_folder), self.replacements(&root, &root_folder));
         let mut unloaded = Vec::new();
-        let path_packages = self.path_packages(&members, &patches, &replacements, &mut unloaded);
+        let overrides = self.overrides(&mut unloaded);
+        let extra = (patches.as_slice(), replacements.as_slice(), overrides.as_slice());
+        let path_packages = self.path_packages(&members, extra, &mut unloaded);
         let profiles = match Profiles::new(root.profiles.clone(), self.options.profiles.clone()) {
             Ok(profiles) => profiles,
             Err(errors) => {
@@ -281,6 +287,7 @@ impl Loader<'_> {
             resolver,
             patches,
             replacements,
+            overrides: overrides.iter().map(|package| package.id).collect(),
             metadata: root.workspace.as_ref().and_then(|table| table.metadata.clone()),
             unloaded,
             missing_targets: Vec::new(),

@@ -44,6 +44,7 @@ pub fn load_repository(
         registry,
         profiles: BTreeMap::new(),
         patches: Vec::new(),
+        overrides: Vec::new(),
     };
     let mut loader = Loader::new(files, &options, Standing::Repository { root, source });
     let mut repository = Repository::default();

@@ -69,6 +69,7 @@ pub(super) fn load_fixture(fixture: &str) -> Result<(Workspace, Vec<Diagnostic>)
         registry: &registry,
         profiles: BTreeMap::new(),
         patches: Vec::new(),
+        overrides: Vec::new(),
     };
     load(&Tree::parse(fixture), &options)
 }
