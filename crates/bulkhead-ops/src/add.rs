@@ -20,7 +20,9 @@ use crate::lock::{self, LockRequest};
 use crate::options::{AddOptions, GlobalOptions};
 use crate::project::{self, Project};
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, Event, compile, disk, manifests, permissions, preferences, profiles, registries, status};
+use crate::{
+    Error, ErrorKind, Event, compile, disk, manifests, permissions, preferences, profiles, registries, status,
+};
 
 use self::request::{Wanted, requests};
 
@@ -397,7 +399,15 @@ impl Finder<'_> {
             |other: &PackageName| self.sources.versions(source, *other).is_some_and(|versions| !versions.is_empty());
         match others.into_iter().find(has_versions) {
             Some(other) => Ok(Some(other)),
-            None => exact.map(|_| None),
+            // An index that answers with another spelling is not asked what it means: names are compared as they are.
+            None => {
+                match exact {
+                    Ok(_) => Ok(None),
+                    Err(error) if error.kind == ErrorKind::Verification => Err(error
+                        .help("if that is the package you mean, write its name as the registry does: capitals count")),
+                    Err(error) => Err(error),
+                }
+            }
         }
     }
 

@@ -433,12 +433,24 @@ fn nothing_is_fetched_for_a_manifest_with_unknown_keys() {
     assert_eq!(stage.project.read("Cargo.toml"), manifest);
 }
 
+/// A name in other letters than the index has: cargo takes the index's word for it, Bulkhead the user's.
+#[test]
+fn capitals_are_not_guessed() {
+    let stage = Stage::new(&format!("//- /Cargo.toml\n{HEAD}//- /src/lib.rs\n"));
+    stage.registry.publish(CrateBuilder::new("Capital", "1.0.0"));
+    let refused = stage.bulkhead(&["add", "capital"]);
+    assert!(refused.assert_code(104).stderr.contains("capitals count"), "{refused}");
+    stage.bulkhead(&["add", "Capital"]).assert_success();
+    assert!(stage.project.read("Cargo.toml").contains("Capital = \"1.0.0\""));
+}
+
 /// What cargo writes down although it cannot read it again.
 #[test]
 fn no_broken_manifest_is_written() {
     let stage = Stage::new(&format!("//- /Cargo.toml\n{HEAD}//- /src/lib.rs\n"));
     for line in [
         &["add", "plain", "--target", "cfg(windows"][..],
+        &["add", "plain", "--target=-x"],
         &["add", "plain", "--rename", "a b"],
         &["add", "plain", "--rename=-x"],
         &["add", "plain", "--path", ".", "--registry", "x"],

@@ -36,6 +36,9 @@ pub(super) fn requests(options: &AddOptions) -> Result<Vec<Wanted>> {
         check_name(name)?;
     }
     if let Some(platform) = &options.section.platform {
+        if platform.starts_with('-') {
+            return Err(Error::failure(format!("`{platform}` is not the name of a target platform")));
+        }
         platform.parse::<Platform>().map_err(|error| {
             Error::failure(format!("failed to parse `{platform}` as a cfg expression")).because(error)
         })?;
