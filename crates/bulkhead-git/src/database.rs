@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bulkhead_schema::GitReference;
 use bulkhead_schema::git::{ObjectId, Transport, canonical_url};
@@ -22,6 +23,9 @@ const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n
 /// Where fetched branches, tags and `HEAD` are: a name space of our own, in which nothing is looked up by half a name.
 const ALL: &[&str] =
     &["+refs/heads/*:refs/bulkhead/heads/*", "+refs/tags/*:refs/bulkhead/tags/*", "+HEAD:refs/bulkhead/HEAD"];
+
+/// Before another try.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is to be fetched.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +103,14 @@ impl<'a> Database<'a> {
         // Git itself reads a password in a URL, and shows it to nobody.
         arguments.extend(["--", self.url.as_str()]);
         arguments.extend(refspecs.iter().map(String::as_str));
-        let ended = self.run_fetch(&arguments, None)?;
+        let mut ended = self.run_fetch(&arguments, None)?;
+        for _ in 0..self.options.retries {
+            if ended.success || !is_passing(&ended) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            ended = self.run_fetch(&arguments, None)?;
+        }
         if ended.success {
             return Ok(());
         }
@@ -338,6 +349,23 @@ impl<'a> Database<'a> {
         };
         self.error(kind, if said.is_empty() { what } else { format!("{what}\n{said}") }.as_str())
     }
+}
+
+/// Whether another try might do better: the connection was lost, or the server had a bad moment.
+fn is_passing(ended: &Ended) -> bool {
+    let signs = [
+        "Connection reset",
+        "Connection timed out",
+        "Operation timed out",
+        "Operation too slow",
+        "The requested URL returned error: 5",
+        "The requested URL returned error: 429",
+        "early EOF",
+        "unexpected disconnect",
+        "remote end hung up unexpectedly",
+        "transfer closed with",
+    ];
+    signs.iter().any(|sign| ended.stderr.contains(sign))
 }
 
 /// What has to be fetched for it.

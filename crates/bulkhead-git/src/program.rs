@@ -35,6 +35,8 @@ pub struct GitOptions {
     pub user_home: Option<PathBuf>,
     /// The socket of the user's ssh agent.
     pub ssh_agent: Option<PathBuf>,
+    /// How often a fetch over the network is tried again.
+    pub retries: u32,
     /// How strong the confinement has to be.
     pub level: Level,
 }

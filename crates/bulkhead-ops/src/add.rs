@@ -70,7 +70,8 @@ pub fn add(global: &GlobalOptions, options: &AddOptions, events: &(dyn Fn(Event)
     let table = project.configuration.config.sources()?;
     let home = global.place.bulkhead_home.clone();
     let mut sources = Sources::new(&client, home, table, registries::known(&project));
-    let git = GitSources::new(global, &project, std::iter::empty(), BTreeMap::new(), None)?;
+    let level = permissions::level(&permissions::policy(&global.place, &project.workspace.root)?);
+    let git = GitSources::new(global, &project, level, std::iter::empty(), BTreeMap::new(), None)?;
     let named = wanted.iter().filter_map(|wanted| match &wanted.place {
         Some(Place::Git { url, reference, .. }) => Some(git_source(url, reference.as_ref())),
         _ => None,

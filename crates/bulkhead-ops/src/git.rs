@@ -82,13 +82,15 @@ impl GitPackages {
 }
 
 impl GitSources {
-    /// What `project` and its lockfile (`previous`) say about git sources. Nothing is read or run.
+    /// What `project` and its lockfile (`previous`) say about git sources, which are read with git confined at `level`.
+    /// Nothing is read or run.
     ///
     /// # Errors
     /// The configuration of the network is wrong.
     pub fn new(
         global: &GlobalOptions,
         project: &Project,
+        level: Level,
         previous: impl Iterator<Item = PackageId>,
         pinned: BTreeMap<SourceId, ObjectId>,
         precise: Option<(SourceId, String)>,
@@ -102,7 +104,7 @@ impl GitSources {
         let own = declared.chain(patched).chain(replaced).map(|dependency| dependency.source);
         let own = own.filter(|source| source.is_git()).collect();
         let configuration = Configuration { config: project.configuration.config.clone(), ignored: Vec::new() };
-        let options = options(global, &project.configuration)?;
+        let options = options(global, &project.configuration, level)?;
         let disk = global.place.disk.clone();
         Ok(Self { options, disk, pinned, previous: previous.collect(), precise, own, configuration })
     }
@@ -342,7 +344,7 @@ fn is_whole(reference: &GitReference, commit: ObjectId) -> bool {
     matches!(reference, GitReference::Rev(text) if ObjectId::parse(text.as_str()) == Ok(commit))
 }
 
-fn options(global: &GlobalOptions, configuration: &Configuration) -> Result<GitOptions> {
+fn options(global: &GlobalOptions, configuration: &Configuration, level: Level) -> Result<GitOptions> {
     let place = &global.place;
     let http = client(global, configuration)?;
     let http = http.options();
@@ -364,6 +366,7 @@ fn options(global: &GlobalOptions, configuration: &Configuration) -> Result<GitO
         known_hosts: configuration.config.net()?.known_hosts,
         user_home: place.home.clone(),
         ssh_agent: place.variable("SSH_AUTH_SOCK").map(PathBuf::from),
-        level: Level::Full,
+        level,
+        retries: http.retries,
     })
 }

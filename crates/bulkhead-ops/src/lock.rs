@@ -134,12 +134,13 @@ pub fn resolve<'a>(
     question.unlock = request.unlock.clone();
     let locked = previous.iter().flat_map(|previous| previous.packages.keys().copied());
     let commits = bulkhead_resolver::locked_commits(&question);
-    sources.read_git(GitSources::new(global, project, locked, commits, request.git_precise.clone())?);
+    let policy = permissions::policy(&global.place, &workspace.root)?;
+    let level = permissions::level(&policy);
+    sources.read_git(GitSources::new(global, project, level, locked, commits, request.git_precise.clone())?);
     let patches = patches::load(project, &mut sources, previous.as_ref(), events)?;
     overrides::replacements(workspace, &mut sources, events)?;
     question.patches = &patches;
     question.rust_versions = preferences::rust_versions(project, request)?;
-    let policy = permissions::policy(&global.place, &workspace.root)?;
     let age = preferences::publish_age(project, global.place.now, &policy.publish_age)?;
     question.publish_age = age.as_ref();
     let rust_version = question.rust_versions.iter().min().cloned();

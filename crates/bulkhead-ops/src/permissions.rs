@@ -73,6 +73,16 @@ pub fn policy(place: &Place, workspace_root: &Path) -> Result<Effective> {
     Ok(effective(&layers))
 }
 
+/// The weakest confinement that `policy` accepts, as far as this host can give it: full if it can.
+pub fn level(policy: &Effective) -> Level {
+    let accepts_less = policy.sandbox_level == Some(SandboxLevel::Landlock);
+    if accepts_less && bulkhead_sandbox::support().missing(Level::Full).is_some() {
+        Level::LandlockOnly
+    } else {
+        Level::Full
+    }
+}
+
 fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> PolicySource) -> Result<Option<PolicyLayer>> {
     let failed = |reason: String| Error::failure(format!("failed to read policy `{}`", path.display())).because(reason);
     let text: Arc<str> = match disk.read_text(path, MAX_POLICY_SIZE) {
@@ -179,12 +189,7 @@ impl Permissions {
 
     /// The weakest confinement that policy accepts, as far as this host can give it: full if it can.
     pub fn level(&self) -> Level {
-        let accepts_less = self.effective.sandbox_level == Some(SandboxLevel::Landlock);
-        if accepts_less && bulkhead_sandbox::support().missing(Level::Full).is_some() {
-            Level::LandlockOnly
-        } else {
-            Level::Full
-        }
+        level(&self.effective)
     }
 
     /// The limits of each process: those of policy, else the defaults.

@@ -287,6 +287,36 @@ fn a_submodule_cannot_reach_this_machine() {
 }
 
 #[test]
+fn a_submodule_is_no_command_and_no_path_out() {
+    let Some((outer, server)) = served(None) else { return };
+    let mark = outer.outside().join("MARK");
+    let own = server.url("outer/.git");
+    for (name, more) in [("../../../x", String::new()), ("x", format!("\tupdate = !touch {}\n", mark.display()))] {
+        let modules = format!("[submodule \"{name}\"]\n\tpath = seed\n\turl = {own}\n{more}");
+        outer.commit(&format!("//- /.gitmodules\n{modules}"));
+        let outcome = Stage::new(&app(&own, "")).bulkhead(&["check"]);
+        refused(&outcome, 104, &["refused", "submodule"]);
+        assert!(!mark.exists());
+        outer.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    }
+}
+
+#[test]
+fn submodules_within_each_other_end_somewhere() {
+    let Some((outer, server)) = served(None) else { return };
+    let own = server.url("outer/.git");
+    for depth in 0..12 {
+        let head = outer.head();
+        let modules = format!("[submodule \"again\"]\n\tpath = again\n\turl = {own}\n");
+        outer.commit(&format!("//- /.gitmodules\n{modules}//- /depth\n{depth}\n"));
+        outer.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},again")]);
+        outer.git(&["commit", "--quiet", "--message=deeper"]);
+    }
+    let outcome = Stage::new(&app(&own, "")).bulkhead(&["check"]);
+    refused(&outcome, 104, &["too many submodules"]);
+}
+
+#[test]
 fn a_dependency_cannot_name_a_repository_of_this_machine() {
     let inner = GitRepository::new("inner", SEED);
     let wish = format!("seed = {{ git = \"{}\" }}", inner.url());
