@@ -16,11 +16,12 @@
 //! same (`docs/decisions/index-cache.md`).
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Error, ErrorKind, Result, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bulkhead_schema::index::{IndexFile, MAX_INDEX_FILE, Remainder, index_checksum};
 use bulkhead_schema::{PackageName, SourceId};
@@ -158,7 +159,7 @@ impl IndexCache {
                 Ok(file) => file,
                 Err(_) => return Ok(None),
             };
-            file.lock()?;
+            lock(&file)?;
             let now = std::fs::symlink_metadata(&self.path);
             if now.is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino())) {
                 return Ok(in_force(&file).map(|(slot, directory)| (file, slot, directory)));
@@ -245,6 +246,18 @@ fn open(path: &Path, access: OFlags) -> Result<File> {
     let stat = file.metadata()?;
     let own = stat.uid() == rustix::process::geteuid().as_raw() && stat.mode() & 0o022 == 0;
     if stat.is_file() && own { Ok(file) } else { Err(ErrorKind::PermissionDenied.into()) }
+}
+
+/// Waits for other writers, who need milliseconds; but not for ever for one that was stopped.
+fn lock(file: &File) -> Result<()> {
+    for _ in 0..200 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+    Err(ErrorKind::ResourceBusy.into())
 }
 
 fn read_at(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
