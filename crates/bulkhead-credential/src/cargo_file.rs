@@ -13,6 +13,10 @@ use crate::{FileError, private_file};
 pub struct CargoTokens {
     /// `token`
     pub token: Option<Secret>,
+    /// `secret-key`
+    pub secret_key: Option<Secret>,
+    /// `secret-key-subject`
+    pub secret_key_subject: Option<String>,
 }
 
 /// The file, if there is one: Cargo prefers the old name without the ending.
@@ -40,12 +44,13 @@ pub fn cargo_tokens(cargo_home: &Path, name: &str) -> Result<CargoTokens, FileEr
         "crates-io" => document.get("registry"),
         name => document.get("registries").and_then(|registries| registries.get(name)),
     };
-    let Some(token) = table.and_then(|table| table.get("token")).and_then(Item::as_str) else {
-        return Ok(CargoTokens::default());
+    let text = |key: &str| table.and_then(|table| table.get(key)).and_then(Item::as_str);
+    let secret = |key: &str| {
+        let unusable = |problem| FileError::new(&path, format!("has an unusable `{key}` for `{name}`: {problem}"));
+        text(key).map(|text| Secret::token(text.to_owned()).map_err(unusable)).transpose()
     };
-    let token = Secret::token(token.to_owned())
-        .map_err(|problem| FileError::new(&path, format!("has an unusable token for `{name}`: {problem}")))?;
-    Ok(CargoTokens { token: Some(token) })
+    let secret_key_subject = text("secret-key-subject").map(str::to_owned);
+    Ok(CargoTokens { token: secret("token")?, secret_key: secret("secret-key")?, secret_key_subject })
 }
 
 /// Removes the token for `name`, and nothing else. Returns whether there was one.

@@ -7,11 +7,13 @@
 //! Start with [`Process::ask`], [`Store`] and [`cargo_tokens`].
 
 mod cargo_file;
+mod paseto;
 mod private_file;
 mod process;
 mod store;
 
 pub use cargo_file::{CargoTokens, cargo_tokens, remove_cargo_token};
+pub use paseto::signed_token;
 pub use private_file::FileError;
 pub use process::Process;
 pub use store::Store;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bulkhead_config::{Config, Definition};
-use bulkhead_credential::{FileError, Process, Store, cargo_tokens, remove_cargo_token};
+use bulkhead_credential::{FileError, Process, Store, cargo_tokens, remove_cargo_token, signed_token};
 use bulkhead_schema::SourceId;
 use bulkhead_schema::credential::{Action, Answer, Refusal, RegistryInfo, Secret, index_url, login_advice, login_url};
 use bulkhead_source::{Authorize, ErrorKind as SourceKind, Grant, SourceError};
@@ -30,6 +30,12 @@ const DEFAULT_PROVIDER: &str = "cargo:token";
 
 /// The desktop's keyring.
 const KEYRING: &str = "cargo:libsecret";
+
+/// Tokens that are signed for each use.
+const PASETO: &str = "cargo:paseto";
+
+/// Seconds for which a signed token is used again: registries accept them for some minutes.
+const SIGNED_FOR: u64 = 60;
 
 /// Everything that says which tokens there are.
 pub struct Credentials {
@@ -272,6 +278,10 @@ impl Credentials {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(refusal) => refusal,
             },
+            PASETO => match action {
+                Action::Get => return self.signed_token(registry, names),
+                _ => Refusal::OperationNotSupported,
+            },
             // Those of other systems have nothing here.
             "cargo:wincred" | "cargo:macos-keychain" => Refusal::UrlNotSupported,
             other if other.starts_with("cargo:") => {
@@ -323,6 +333,29 @@ impl Credentials {
             if let Some(token) = cargo_tokens(&self.place.cargo_home, name).map_err(file_error)?.token {
                 return found(token);
             }
+        }
+        Ok(None)
+    }
+
+    /// `cargo:paseto`: a token signed with the secret key of the first name that has one.
+    fn signed_token(&self, registry: SourceId, names: &Names) -> Result<Option<Answer>> {
+        for name in &names.own {
+            let part = |last: &'static str| match name.as_str() {
+                "crates-io" => vec!["registry", last],
+                name => vec!["registries", name, last],
+            };
+            let kept = cargo_tokens(&self.place.cargo_home, name).map_err(file_error)?;
+            let invalid = |problem: &str| Error::failure(format!("the secret key of `{name}`: {problem}"));
+            let key = match self.config.string(part("secret-key").as_slice())? {
+                Some(key) => Some(Secret::token(key.value).map_err(invalid)?),
+                None => kept.secret_key,
+            };
+            let Some(key) = key else { continue };
+            let subject = self.config.string(part("secret-key-subject").as_slice())?.map(|subject| subject.value);
+            let subject = subject.or(kept.secret_key_subject);
+            let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+            let token = signed_token(&key, subject.as_deref(), &index_url(registry), now).map_err(invalid)?;
+            return Ok(Some(Answer::Token { token, expires: Some(now + SIGNED_FOR) }));
         }
         Ok(None)
     }

@@ -514,3 +514,25 @@ fn a_provider_is_asked_once_per_run() {
     let asked = std::fs::read_to_string(shops.bulkhead.home.path().join("asked")).unwrap();
     assert_eq!(asked.matches("--cargo-plugin").count(), 1, "{asked}");
 }
+
+#[test]
+fn a_signed_token_is_sent_and_its_key_is_not() {
+    let shops =
+        shops_with(APP, |mine, other| format!("{}credential-provider = [\"cargo:paseto\"]\n", defined(mine, other)));
+    let side = &shops.bulkhead;
+    let key = format!("k3.secret.{}", "AQEB".repeat(16));
+    write_private(
+        &credentials(side),
+        &format!("[registries.mine]\nsecret-key = {key:?}\nsecret-key-subject = \"me\"\n"),
+        0o600,
+    );
+    // The registry of the test knows one fixed token.
+    let refused = side.run(&["fetch"]);
+    refused.assert_code(101);
+    let tokens = shops.mine.tokens();
+    assert!(!tokens.is_empty() && tokens.iter().all(|(_, token)| token.starts_with("v3.public.")), "{tokens:?}");
+    assert!(tokens.iter().all(|(_, token)| !token.contains("AQEBAQEB")) && !refused.output().contains("AQEBAQEB"));
+    assert!(shops.public.tokens().is_empty() && shops.other.tokens().is_empty());
+    let login = side.run(&["logout", "--registry", "mine"]);
+    assert!(login.stderr.contains("requested operation not supported"), "{login}");
+}
