@@ -137,7 +137,8 @@ fn expand_alias(
         let ignored = configuration.ignored.iter().find(|key| key.key == format!("alias.{name}"));
         if let Some(key) = ignored {
             let message = format!("the alias `{name}` in {} is not used: {}", key.definition, key.reason);
-            return Err(Error::new(ErrorKind::UntrustedConfiguration, message).help(key.how_to_trust.clone()));
+            let refusal = Error::refusal(ErrorKind::UntrustedConfiguration, "alias-untrusted", message);
+            return Err(refusal.help(key.how_to_trust.clone()));
         }
         return Err(no_such_command(program, name));
     };

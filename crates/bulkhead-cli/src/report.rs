@@ -12,9 +12,10 @@ const MAX_LINE: usize = 500;
 
 /// Writes a failed command's error: its findings, its headline with the chain of causes, its advice.
 pub(crate) fn error(shell: &Shell, error: &Error) {
-    error.diagnostics.iter().for_each(|finding| diagnostic(shell, finding));
+    let refused = error.kind.is_refusal();
+    error.diagnostics.iter().for_each(|finding| show(shell, finding, refused));
     if !error.message.is_empty() {
-        shell.error(&error.message);
+        shell.error(&error.message, error.rule.filter(|_| refused));
     }
     if !error.causes.is_empty() {
         shell.line("\nCaused by:");
@@ -34,13 +35,19 @@ pub(crate) fn error(shell: &Shell, error: &Error) {
 
 /// Writes one finding. Warnings are not shown with `-q`.
 pub(crate) fn diagnostic(shell: &Shell, diagnostic: &Diagnostic) {
+    show(shell, diagnostic, false);
+}
+
+/// Refusals name their rule: whoever wants to know more looks it up in `docs/rules.md`.
+fn show(shell: &Shell, diagnostic: &Diagnostic, refused: bool) {
+    let rule = refused.then_some(diagnostic.code);
     if diagnostic.level == Level::Warning && shell.verbosity() == Verbosity::Quiet {
         return;
     }
     match &diagnostic.location {
-        Some(location) => shell.line(&snippet(diagnostic, location, shell.color())),
+        Some(location) => shell.line(&snippet(diagnostic, location, rule, shell.color())),
         None if diagnostic.level == Level::Warning => shell.warning(&diagnostic.message),
-        None => shell.error(&diagnostic.message),
+        None => shell.error(&diagnostic.message, rule),
     }
     // Advice with a location is part of the snippet's frame; without one it follows.
     if diagnostic.location.is_none() {
@@ -48,7 +55,7 @@ pub(crate) fn diagnostic(shell: &Shell, diagnostic: &Diagnostic) {
     }
 }
 
-fn snippet(diagnostic: &Diagnostic, location: &Location, color: bool) -> String {
+fn snippet(diagnostic: &Diagnostic, location: &Location, rule: Option<&str>, color: bool) -> String {
     let level = match diagnostic.level {
         Level::Warning => SnippetLevel::WARNING,
         Level::Error => SnippetLevel::ERROR,
@@ -56,7 +63,12 @@ fn snippet(diagnostic: &Diagnostic, location: &Location, color: bool) -> String 
     let excerpt = excerpt(location);
     let path = escaped(&location.path.display().to_string()).into_owned();
     let message = escaped_indented(&diagnostic.message).into_owned();
-    let mut group = level.primary_title(message).element(
+    let title = level.primary_title(message);
+    let title = match rule {
+        Some(rule) => title.id(rule.to_owned()),
+        None => title,
+    };
+    let mut group = title.element(
         Snippet::source(excerpt.text)
             .path(path)
             .line_start(excerpt.line)
@@ -107,7 +119,7 @@ mod tests {
             .at("a/\u{202e}Cargo.toml", &Arc::from(text), span)
             .help("do this");
         let location = diagnostic.location.as_ref().unwrap();
-        let shown = snippet(&diagnostic, location, false);
+        let shown = snippet(&diagnostic, location, None, false);
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n'));
         expected.assert_eq(&shown);
     }
@@ -172,6 +184,6 @@ mod tests {
         );
         let long = "x".repeat(100_000);
         let diagnostic = Diagnostic::error("x", "long").at("Cargo.toml", &Arc::from(long), 50_000..50_001);
-        assert!(snippet(&diagnostic, diagnostic.location.as_ref().unwrap(), false).len() < 4_000);
+        assert!(snippet(&diagnostic, diagnostic.location.as_ref().unwrap(), None, false).len() < 4_000);
     }
 }

@@ -145,8 +145,11 @@ impl Shell {
     }
 
     /// `error: …`
-    pub(crate) fn error(&self, message: &str) {
-        self.labelled("error", ERROR, message);
+    pub(crate) fn error(&self, message: &str, rule: Option<&str>) {
+        match rule {
+            Some(rule) => self.labelled(&format!("error[{rule}]"), ERROR, message),
+            None => self.labelled("error", ERROR, message),
+        }
     }
 
     fn labelled(&self, label: &str, style: Style, message: &str) {

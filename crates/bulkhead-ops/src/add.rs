@@ -13,12 +13,13 @@ use bulkhead_workspace::edit::{Entry, ManifestEditor, Place, Section};
 use bulkhead_workspace::{LoadOptions, Package, Workspace, relative};
 use semver::{Version, VersionReq};
 
-use crate::client::client;
+use crate::client::project_client;
 use crate::error::Result;
 use crate::git::GitSources;
 use crate::lock::{self, LockRequest};
 use crate::options::{AddOptions, GlobalOptions};
 use crate::project::{self, Project};
+use crate::provenance::{self, Provenance};
 use crate::sources::{Freshness, Need, Sources};
 use crate::{
     Error, ErrorKind, Event, compile, disk, manifests, permissions, preferences, profiles, registries, status,
@@ -66,11 +67,12 @@ pub fn add(global: &GlobalOptions, options: &AddOptions, events: &(dyn Fn(Event)
         .ok_or_else(|| undetermined(&project.workspace))?;
     let mut editor = manifests::open(global, &package.manifest_path)?;
     let root = manifests::open(global, &project.workspace.root_manifest)?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let table = project.configuration.config.sources()?;
     let home = global.place.bulkhead_home.clone();
     let mut sources = Sources::new(&client, home, table, registries::known(&project));
-    let level = permissions::level(&permissions::policy(&global.place, &project.workspace.root)?);
+    sources.restrict(Provenance::new(&project.policy, &project.configuration));
+    let level = permissions::level(&project.policy);
     let git = GitSources::new(global, &project, level, std::iter::empty(), BTreeMap::new(), None)?;
     let named = wanted.iter().filter_map(|wanted| match &wanted.place {
         Some(Place::Git { url, reference, .. }) => Some(git_source(url, reference.as_ref())),
@@ -94,6 +96,7 @@ pub fn add(global: &GlobalOptions, options: &AddOptions, events: &(dyn Fn(Event)
         if addition.summary.id == package.id {
             return Err(Error::failure(format!("cannot add `{}` as a dependency to itself", addition.name)));
         }
+        provenance::refuse_name(&project.policy, addition.summary.id)?;
         announce::features(addition, global.quiet, events)?;
         write_entry(&mut editor, addition, &options.section, events);
     }
@@ -124,7 +127,7 @@ fn write_entry(editor: &mut ManifestEditor, addition: &Addition, section: &Secti
 fn relock(global: &GlobalOptions, options: &AddOptions, events: &(dyn Fn(Event) + Sync)) -> Result<()> {
     let project = project::open(global, &|_| ())?;
     let toolchain = compile::platforms(global, &project, &[])?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let ignore_rust_version = options.ignore_rust_version;
     let request = LockRequest {
         rustc: Some(toolchain.release),
@@ -415,8 +418,9 @@ impl Finder<'_> {
     /// Leaves out versions that the lockfile would not take either.
     fn pass_over_young(&self, source: SourceId, name: PackageName, versions: &mut Vec<VersionEntry>) -> Result<()> {
         let place = &self.global.place;
-        let policy = permissions::policy(place, &self.project.workspace.root)?;
-        let Some(age) = preferences::publish_age(self.project, place.now, &policy.publish_age)? else { return Ok(()) };
+        let Some(age) = preferences::publish_age(self.project, place.now, &self.project.policy.publish_age)? else {
+            return Ok(());
+        };
         let published = versions.clone();
         let young: Vec<_> =
             published.iter().filter_map(|it| Some((it, age.youth(source, name, it, &published)?))).collect();

@@ -25,6 +25,17 @@ impl<K: Hash + Eq, V> AppendMap<K, V> {
         self.chunks.get(chunk)?.get()?.get(offset)?.get()
     }
 
+    /// Every key, in order.
+    pub(crate) fn keys(&self) -> Vec<K>
+    where
+        K: Copy + Ord,
+    {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys: Vec<K> = places.0.keys().copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// Adds `value`, which from now on is what `key` leads to. Returns whether there was nothing before.
     pub(crate) fn insert(&self, key: K, value: V) -> bool {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

@@ -68,7 +68,7 @@ fn execute(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome> {
     let Prepared { project, toolchain, graph, build_options, checksums, .. } = prepared;
-    let permissions = permissions::load(&global.place, project, checksums.clone(), events)?;
+    let permissions = permissions::new(&global.place, project, checksums.clone(), events);
     let context = Context::new(graph, toolchain, build_options);
     let reporter = Reporter::new(graph, &permissions, options, global.verbose, events);
     let owner = owner(global, &build_options.target_dir)?;

@@ -8,7 +8,9 @@ use bulkhead_source::{Client, ClientOptions, Proxy};
 use crate::configuration::Configuration;
 use crate::credentials::Credentials;
 use crate::error::Result;
+use crate::limits;
 use crate::options::GlobalOptions;
+use crate::project::Project;
 
 /// Set to `1`, it lets registries be read over plain HTTP from a literal loopback address: for tests and local mirrors.
 pub const ALLOW_HTTP_LOOPBACK: &str = "BULKHEAD_ALLOW_HTTP_LOOPBACK";
@@ -36,4 +38,11 @@ pub fn options(global: &GlobalOptions, configuration: &Configuration) -> Result<
         allow_http_loopback: place.variable(ALLOW_HTTP_LOOPBACK) == Some("1"),
         ..defaults
     })
+}
+
+/// The client for what a project needs, within the limits of its policy.
+pub fn project_client(global: &GlobalOptions, project: &Project) -> Result<Client> {
+    let tokens = Credentials::new(global, &project.configuration).authorize();
+    let options = limits::answers(&project.policy, options(global, &project.configuration)?);
+    Ok(Client::new(options).with_tokens(tokens))
 }

@@ -13,7 +13,7 @@ use bulkhead_unit_graph::request::{PlanInput, PlanRequest};
 use bulkhead_unit_graph::{BuildOptions, CompileKind, PlatformFlags, Toolchain, UnitGraph};
 use bulkhead_workspace::{Package, ResolverBehavior, Workspace};
 
-use crate::client::client;
+use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{CompileOptions, GlobalOptions, Intent};
@@ -51,7 +51,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     }
     let selected = select::members(&project.workspace, &options.packages, events)?;
     let (toolchain, flags) = compiler(global, &project, &options.platforms)?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let request = LockRequest {
         ignore_rust_version: options.ignore_rust_version,
         rustc: Some(toolchain.release.clone()),

@@ -24,6 +24,11 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Whether it is a refusal of Bulkhead's own, which Cargo does not know: messages then name the rule.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::Policy | Self::UntrustedConfiguration | Self::Verification | Self::Sandbox)
+    }
+
     /// The exit code of the process (DESIGN: 1 usage, 101 failure, 102–105 Bulkhead's own).
     pub fn exit_code(self) -> i32 {
         match self {
@@ -44,6 +49,8 @@ impl ErrorKind {
 pub struct Error {
     /// What kind of failure.
     pub kind: ErrorKind,
+    /// Which rule of `docs/rules.md` was broken, if the message is about one.
+    pub rule: Option<&'static str>,
     /// One sentence without a full stop; empty where the diagnostics say it all. May hold untrusted text.
     pub message: String,
     /// Why, outermost first.
@@ -60,12 +67,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A failure of the given kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), diagnostics: Vec::new(), help: Vec::new() }
+        let (causes, diagnostics, help) = Default::default();
+        Self { kind, rule: None, message: message.into(), causes, diagnostics, help }
     }
 
     /// An ordinary failure (exit code 101).
     pub fn failure(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Failure, message)
+    }
+
+    /// A refusal by a rule of `docs/rules.md`.
+    pub fn refusal(kind: ErrorKind, rule: &'static str, message: impl Into<String>) -> Self {
+        Self { rule: Some(rule), ..Self::new(kind, message) }
     }
 
     /// The same, with one more cause behind those it has.

@@ -11,7 +11,7 @@ use bulkhead_resolver::why::{self, Facts};
 use bulkhead_schema::manifest::dependency_line;
 use bulkhead_schema::{Dependency, Diagnostic, PackageId, PackageSpec};
 
-use crate::client::client;
+use crate::client::project_client;
 use crate::compile::{self, Wanted};
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
@@ -42,7 +42,7 @@ pub fn explain(
     let project = project::open(global, events)?;
     let selected = select::members(&project.workspace, &options.packages, events)?;
     let toolchain = compile::platforms(global, &project, &options.platforms)?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);

@@ -2,7 +2,7 @@
 
 use bulkhead_unit_graph::CompileKind;
 
-use crate::client::client;
+use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
 use crate::options::GlobalOptions;
@@ -16,7 +16,7 @@ use crate::{Event, compile, packages, status};
 pub fn fetch(global: &GlobalOptions, platforms: &[String], events: &(dyn Fn(Event) + Sync)) -> Result<()> {
     let project = project::open(global, events)?;
     let toolchain = compile::platforms(global, &project, platforms)?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);

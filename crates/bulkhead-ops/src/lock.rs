@@ -21,9 +21,11 @@ use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::patches::Patched;
 use crate::project::Project;
+use crate::provenance::{self, Provenance};
 use crate::sources::{Freshness, Need, Sources};
 use crate::{
-    Error, ErrorKind, Event, disk, explain, overrides, patches, permissions, preferences, registries, tampering,
+    Error, ErrorKind, Event, disk, explain, limits, overrides, patches, permissions, pins, preferences, registries,
+    tampering, unusable,
 };
 
 /// Largest lockfile that is read, in bytes.
@@ -31,9 +33,6 @@ const MAX_LOCKFILE_SIZE: u64 = 64 << 20;
 
 /// Rounds of fetching what the resolver misses. The depth of the deepest real graphs is a fraction of it.
 const MAX_ROUNDS: usize = 200;
-
-/// How long the solver may think about one round. Real graphs take milliseconds.
-const MAX_SOLVING: Duration = Duration::from_secs(60);
 
 /// What a resolution may change.
 #[derive(Debug, Clone)]
@@ -118,37 +117,37 @@ pub fn resolve<'a>(
     let locals = local_summaries(workspace);
     let mut previous = on_disk.as_ref().map(|(_, lockfile)| lock::decode(lockfile, &locals));
     if let Some(previous) = &mut previous {
+        limits::check_lockfile(previous, &project.policy)?;
         tampering::check(previous, project, &request.unlock)?;
     }
-    let table = project.configuration.config.sources()?;
-    let home = global.place.bulkhead_home.clone();
-    let mut sources = Sources::new(client, home, table, registries::known(project));
-    if client.options().offline {
-        let store = Store::open(&global.place.bulkhead_home)?;
-        let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied());
-        sources.prefer_downloaded(&store, kept);
-    }
+    pins::check(global, &workspace.root, &pins::used(project, None), false, events)?;
+    let mut sources = sources_of(global, project, client, previous.as_ref())?;
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
     let mut question = Request::for_lockfile(&members, &path_packages, previous.as_ref());
     question.unlock = request.unlock.clone();
     let locked = previous.iter().flat_map(|previous| previous.packages.keys().copied());
     let commits = bulkhead_resolver::locked_commits(&question);
-    let policy = permissions::policy(&global.place, &workspace.root)?;
-    let level = permissions::level(&policy);
+    let level = permissions::level(&project.policy);
     sources.read_git(GitSources::new(global, project, level, locked, commits, request.git_precise.clone())?);
     let patches = patches::load(project, &mut sources, previous.as_ref(), events)?;
     overrides::replacements(workspace, &mut sources, events)?;
     question.patches = &patches;
+    question.limits = limits::solver(&project.policy);
     question.rust_versions = preferences::rust_versions(project, request)?;
-    let age = preferences::publish_age(project, global.place.now, &policy.publish_age)?;
+    let age = preferences::publish_age(project, global.place.now, &project.policy.publish_age)?;
     question.publish_age = age.as_ref();
     let rust_version = question.rust_versions.iter().min().cloned();
     let told = |error| explain::located(error, global, project);
-    let mut resolve = solve(&question, &mut sources, request.current, &told, events)?;
+    let mut resolve =
+        solve(&question, &mut sources, request.current, limits::solving_time(&project.policy), &told, events)?;
     let original = overrides::recorded(workspace, &mut resolve, sources.stand_ins(), events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     patches::warn_of_unused(&resolve, &patches, events);
+    sources.provenance().check_graph(&resolve)?;
+    provenance::check_names(project, previous.as_ref(), &resolve, events)?;
+    unusable::warn(&sources, previous.as_ref(), &resolve, events);
+    pins::check(global, &workspace.root, &pins::used(project, Some(&resolve)), request.write, events)?;
     let is_member = |id| workspace.members.iter().any(|package| package.id == id);
     let rust = RustSupport { rustc: request.rustc.as_ref(), of_members: rust_version.is_some() };
     let before = previous.as_ref().filter(|_| !request.anew);
@@ -187,6 +186,25 @@ fn write_back(
         disk::write_atomically(&path, text.as_bytes())?;
     }
     Ok(true)
+}
+
+/// The sources of a project, of which nothing is read yet.
+fn sources_of<'a>(
+    global: &GlobalOptions,
+    project: &Project,
+    client: &'a Client,
+    previous: Option<&Previous>,
+) -> Result<Sources<'a>> {
+    let table = project.configuration.config.sources()?;
+    let home = global.place.bulkhead_home.clone();
+    let mut sources = Sources::new(client, home, table, registries::known(project));
+    sources.restrict(Provenance::new(&project.policy, &project.configuration));
+    if client.options().offline {
+        let store = Store::open(&global.place.bulkhead_home)?;
+        let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied());
+        sources.prefer_downloaded(&store, kept);
+    }
+    Ok(sources)
 }
 
 /// What the workspace's lockfile says, if there is one.
@@ -229,17 +247,18 @@ fn solve(
     question: &Request<'_>,
     sources: &mut Sources<'_>,
     current: bool,
+    time: Duration,
     told: &dyn Fn(ResolveError) -> Diagnostic,
     events: &dyn Fn(Event),
 ) -> Result<Resolve> {
     if !current && let Some(previous) = question.previous {
-        if let Some(resolve) = solve_from_cache(question, previous, sources, events)? {
+        if let Some(resolve) = solve_from_cache(question, previous, sources, time, events)? {
             return Ok(resolve);
         }
         sources.forget();
     }
     for _ in 0..MAX_ROUNDS {
-        match ask(question, sources) {
+        match ask(question, sources, time) {
             Ok(Outcome::Resolved(resolve)) => return Ok(resolve),
             Ok(Outcome::Missing(names)) => {
                 registries::refuse_unnamed(&names, question, sources)?;
@@ -251,7 +270,9 @@ fn solve(
                     ResolveErrorKind::Limit => ErrorKind::Policy,
                     _ => ErrorKind::Failure,
                 };
+                let unusable = unusable::of_failure(sources, &error.to_string());
                 let error = Error { kind, ..told(error).into() };
+                let error = unusable.into_iter().fold(error, Error::because);
                 return Err(sources.replacements().into_iter().fold(error, Error::help));
             }
         }
@@ -259,10 +280,10 @@ fn solve(
     Err(Error::failure(format!("the dependency graph is deeper than {MAX_ROUNDS} levels")))
 }
 
-/// One round, which must not take longer than [`MAX_SOLVING`].
-fn ask(question: &Request<'_>, sources: &Sources<'_>) -> std::result::Result<Outcome, ResolveError> {
+/// One round, which must not take longer than `time`.
+fn ask(question: &Request<'_>, sources: &Sources<'_>, time: Duration) -> std::result::Result<Outcome, ResolveError> {
     let begin = Instant::now();
-    let over = || begin.elapsed() > MAX_SOLVING;
+    let over = || begin.elapsed() > time;
     bulkhead_resolver::resolve(&Request { deadline: Some(Deadline(&over)), ..question.clone() }, sources)
 }
 
@@ -271,6 +292,7 @@ fn solve_from_cache(
     question: &Request<'_>,
     previous: &Previous,
     sources: &mut Sources<'_>,
+    time: Duration,
     events: &dyn Fn(Event),
 ) -> Result<Option<Resolve>> {
     let registries = previous.packages.keys().filter(|id| id.source().is_registry());
@@ -281,7 +303,7 @@ fn solve_from_cache(
     for _ in 0..MAX_ROUNDS {
         sources.load(&wanted, Freshness::Cached, Need::Required, events)?;
         asked.append(&mut wanted);
-        match ask(question, sources) {
+        match ask(question, sources, time) {
             Ok(Outcome::Missing(names)) if names.is_subset(&asked) => return Ok(None),
             Ok(Outcome::Missing(names)) => wanted = names,
             Ok(Outcome::Resolved(resolve)) => {
@@ -312,7 +334,8 @@ fn load_closure(
         wanted.extend(registries.map(|id| (id.source(), id.name())));
     }
     let mut seen = BTreeSet::new();
-    while !wanted.is_empty() {
+    // A registry could go on for ever about what its packages need.
+    while !wanted.is_empty() && seen.len() <= question.limits.packages {
         sources.load(&wanted, Freshness::Current, Need::Likely, events)?;
         let mut next = BTreeSet::new();
         for &(source, name) in &wanted {

@@ -12,7 +12,7 @@ use bulkhead_unit_graph::{CompileKind, Toolchain};
 use bulkhead_workspace::metadata::{metadata_json, package_id_spec};
 use serde::Serialize;
 
-use crate::client::client;
+use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{FeatureOptions, GlobalOptions, MetadataOptions};
@@ -116,7 +116,7 @@ fn resolved(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(Packages, Resolve)> {
     let toolchain = compile::platforms(global, project, &options.filter_platforms)?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, project)?;
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, project, &client, &request, events)?;
     status::report_changes(&locked, events);

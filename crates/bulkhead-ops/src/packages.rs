@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead_schema::{PackageId, Summary};
 use bulkhead_source::{Client, DownloadRequest, Progress, SourceError};
 use bulkhead_store::{PackageTree, Store};
-use bulkhead_trust::{Digest, Expected, verify_archive};
+use bulkhead_trust::{Digest, Expected, index_fingerprint, verify_archive, verify_manifest};
 use bulkhead_workspace::{Package, compact, load_package, metadata_json};
 
 use crate::error::Result;
@@ -17,7 +17,7 @@ use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Archive, Sources, source_error};
-use crate::{Error, ErrorKind, Event};
+use crate::{Error, ErrorKind, Event, pins};
 
 /// What packages are wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,26 @@ pub fn load_for(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<BTreeMap<PackageId, Arc<Package>>> {
     let recall = |notes: &Notes<'_>, id, root: &Path| notes.package(id, root).map(Arc::new);
-    all(global, project, locked, wanted, purpose, client, events, &recall, &Arc::clone)
+    let packages = all(global, project, locked, wanted, purpose, client, events, &recall, &Arc::clone)?;
+    check_links(locked, &packages)?;
+    Ok(packages)
+}
+
+/// An index that keeps silent about `links` hid it from the resolver: no two packages may link the same library.
+fn check_links(locked: &Locked<'_>, packages: &BTreeMap<PackageId, Arc<Package>>) -> Result<()> {
+    for (id, package) in packages {
+        let Some(links) = package.summary.links else { continue };
+        let unknown = locked.resolve.nodes.get(id).is_some_and(|node| node.summary.links.is_none());
+        let collides = |other: &&PackageId| {
+            *other != id && packages.get(*other).is_some_and(|other| other.summary.links == Some(links))
+        };
+        if let Some(other) = packages.keys().filter(|_| unknown).find(collides) {
+            return Err(Error::failure(format!("both `{id}` and `{other}` link the native library `{links}`"))
+                .because("a library may stand only once in a program, so that only one package may link it")
+                .help("choose versions of them that do not, or that depend on the same package for it"));
+        }
+    }
+    Ok(())
 }
 
 /// A package as `metadata` shows it.
@@ -131,21 +150,23 @@ fn all<T: Send>(
             }
             packages.insert(id, tell(package));
         } else {
-            stored.push((id, digest_of(locked, id)?));
+            let summary = summary_of(locked, id)?;
+            stored.push((digest_in(&summary)?, summary));
         }
     }
     let shelf =
         Shelf { store: &store, writer: writer(global), purpose, offline: client.options().offline, disk, events };
     let mut absent = Vec::new();
-    for ((id, _), found) in stored.iter().zip(look_up(&shelf, &stored, recall, tell)) {
+    for ((_, summary), found) in stored.iter().zip(look_up(&shelf, &stored, recall, tell)) {
         match found? {
-            Some(answer) => drop(packages.insert(*id, answer)),
-            None => absent.push(*id),
+            Some(answer) => drop(packages.insert(summary.id, answer)),
+            None => absent.push(summary.id),
         }
     }
     if !absent.is_empty() {
         disk.never_repeat();
-        let downloaded = download(&store, locked, &absent, client, events)?;
+        let root = &project.workspace.root;
+        let downloaded = download(global, root, &store, locked, &absent, client, events)?;
         packages.extend(downloaded.iter().map(|package| (package.id, tell(package))));
     }
     Ok(packages)
@@ -194,12 +215,11 @@ pub fn one(
     let store = Store::open(&global.place.bulkhead_home).map_err(verification)?;
     let (offline, disk) = (client.options().offline, &global.place.disk);
     let shelf = Shelf { store: &store, writer: writer(global), purpose: Purpose::Look, offline, disk, events };
-    let found = look_up(&shelf, &[(id, digest)], &|_, _, _| None, &Arc::clone).pop();
+    let found = look_up(&shelf, &[(digest, Arc::new(summary.clone()))], &|_, _, _| None, &Arc::clone).pop();
     if let Some(package) = found.transpose()?.flatten() {
         return Ok(package);
     }
     events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
-    let expected = Expected { index: summary.checksum.as_deref(), lock: None };
     let answer = match sources.archive(id, &digest.to_string())? {
         Archive::Local { bytes, .. } => bytes,
         Archive::Remote(request) => {
@@ -207,7 +227,7 @@ pub fn one(
             arriving.next().map(|(_, answer)| answer).ok_or_else(|| Error::failure("the download did not finish"))?
         }
     };
-    let (package, bytes) = accept_as(&store, id, &expected, answer)?;
+    let (package, bytes) = accept_as(&store, summary, None, answer)?;
     events(Event::Downloaded { package: id, bytes });
     Ok(package)
 }
@@ -218,11 +238,11 @@ const SHARE: usize = 24;
 /// Finds the packages that are in the store, in the order of `wanted`. `None`: it has to be downloaded.
 fn look_up<T: Send>(
     shelf: &Shelf<'_>,
-    wanted: &[(PackageId, Digest)],
+    wanted: &[(Digest, Arc<Summary>)],
     recall: Recall<'_, T>,
     tell: Tell<'_, T>,
 ) -> Vec<Result<Option<T>>> {
-    let one = |&(id, digest): &(PackageId, Digest)| find(shelf, id, digest, recall, tell);
+    let one = |(digest, summary): &(Digest, Arc<Summary>)| find(shelf, summary, *digest, recall, tell);
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(wanted.len() / SHARE).max(1);
     let mut shares = wanted.chunks(wanted.len().div_ceil(workers).max(1));
     let own = shares.next().unwrap_or_default();
@@ -240,14 +260,15 @@ fn look_up<T: Send>(
 /// Looks one package up: in its notes if they will do, else by verifying its tree and reading its manifest.
 fn find<T>(
     shelf: &Shelf<'_>,
-    id: PackageId,
+    summary: &Summary,
     digest: Digest,
     recall: Recall<'_, T>,
     tell: Tell<'_, T>,
 ) -> Result<Option<T>> {
+    let id = summary.id;
     let recalled = || {
         let (root, bytes) = shelf.store.notes(id, digest, shelf.writer)?;
-        let answer = recall(&Notes::read(&bytes, id)?, id, &root)?;
+        let answer = recall(&Notes::read(&bytes, summary)?, id, &root)?;
         witness(shelf.disk, &root);
         Some(answer)
     };
@@ -276,7 +297,8 @@ fn find<T>(
         return Ok(Some(answer));
     }
     let package = read(&tree)?;
-    if let Some(notes) = Notes::write(&package) {
+    verify_manifest(summary, &package.summary).map_err(|found| verification((*found).into()))?;
+    if let Some(notes) = Notes::write(&package, summary) {
         shelf.store.note(&tree, shelf.writer, &notes);
     }
     witness(shelf.disk, &tree.root);
@@ -291,12 +313,14 @@ fn read(tree: &PackageTree) -> Result<Arc<Package>> {
         })?;
     if package.id != tree.id {
         let message = format!("the archive of `{}` holds `{}`", tree.id, package.id);
-        return Err(Error::new(ErrorKind::Verification, message));
+        return Err(Error::refusal(ErrorKind::Verification, "manifest-mismatch", message)
+            .help("do not use this version, and tell the registry's operator"));
     }
     Ok(package)
 }
 
-/// What is kept of a package beside its tree: four texts with their lengths before them, and the package in few bytes.
+/// What is kept of a package beside its tree, once its manifest was compared with its index entry: the fingerprint of that
+/// entry, four texts with their lengths before them, and the package in few bytes.
 struct Notes<'a> {
     /// Where the tree was. The JSON has it in its paths.
     root: &'a str,
@@ -307,9 +331,9 @@ struct Notes<'a> {
 }
 
 impl<'a> Notes<'a> {
-    fn write(package: &Arc<Package>) -> Option<Vec<u8>> {
+    fn write(package: &Arc<Package>, summary: &Summary) -> Option<Vec<u8>> {
         let Described { json, library } = Described::of(package);
-        let mut bytes = Vec::new();
+        let mut bytes = index_fingerprint(summary).as_bytes().to_vec();
         let source = package.id.source().to_string();
         for text in [&source, package.root.to_str()?, &json, library.as_deref().unwrap_or_default()] {
             bytes.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
@@ -319,8 +343,13 @@ impl<'a> Notes<'a> {
         Some(bytes)
     }
 
-    /// `None` if they are about a package of another source, which may have the same archive.
-    fn read(mut bytes: &'a [u8], id: PackageId) -> Option<Self> {
+    /// `None` if they are about a package of another source, which may have the same archive, or if the index says something
+    /// else of it than when they were written.
+    fn read(bytes: &'a [u8], summary: &Summary) -> Option<Self> {
+        let (fingerprint, mut bytes) = bytes.split_first_chunk::<32>()?;
+        if *fingerprint != *index_fingerprint(summary).as_bytes() {
+            return None;
+        }
         let mut text = || {
             let (length, rest) = bytes.split_first_chunk::<4>()?;
             let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
@@ -328,7 +357,7 @@ impl<'a> Notes<'a> {
             std::str::from_utf8(text).ok()
         };
         let (source, root, json, library) = (text()?, text()?, text()?, text()?);
-        (source == id.source().to_string()).then_some(Self { root, json, library, compact: bytes })
+        (source == summary.id.source().to_string()).then_some(Self { root, json, library, compact: bytes })
     }
 
     fn package(&self, id: PackageId, root: &Path) -> Option<Package> {
@@ -348,18 +377,27 @@ fn verification(diagnostic: bulkhead_schema::Diagnostic) -> Error {
 }
 
 fn digest_of(locked: &Locked<'_>, id: PackageId) -> Result<Digest> {
-    let unknown = || Error::new(ErrorKind::Verification, format!("`{id}` is not in the graph"));
-    digest_in(&locked.resolve.nodes.get(&id).ok_or_else(unknown)?.summary)
+    digest_in(&*summary_of(locked, id)?)
+}
+
+fn summary_of(locked: &Locked<'_>, id: PackageId) -> Result<Arc<Summary>> {
+    let node = locked.resolve.nodes.get(&id);
+    node.map(|node| Arc::clone(&node.summary)).ok_or_else(|| Error::failure(format!("`{id}` is not in the graph")))
 }
 
 fn digest_in(summary: &Summary) -> Result<Digest> {
     let checksum = summary.checksum.as_deref().and_then(|text| Digest::parse(text).ok());
     let message = || format!("the index names no valid checksum for `{}`", summary.id);
-    checksum.ok_or_else(|| Error::new(ErrorKind::Verification, message()))
+    checksum.ok_or_else(|| {
+        Error::refusal(ErrorKind::Verification, "checksum-missing", message())
+            .help("without one nothing can be verified: tell the registry's operator")
+    })
 }
 
 /// Brings the archives of `ids` here, from wherever they are.
 fn download(
+    global: &GlobalOptions,
+    workspace_root: &Path,
     store: &Store,
     locked: &mut Locked<'_>,
     ids: &[PackageId],
@@ -379,6 +417,7 @@ fn download(
             }
         }
     }
+    pins::check(global, workspace_root, locked.sources.servers(), true, events)?;
     if !requests.is_empty() {
         packages.extend(download_all(store, locked, requests, client, events)?);
     }
@@ -444,25 +483,27 @@ fn accept(
     id: PackageId,
     answer: std::result::Result<Vec<u8>, SourceError>,
 ) -> Result<(Arc<Package>, u64)> {
-    let index = locked.resolve.nodes.get(&id).and_then(|node| node.summary.checksum.as_deref());
     let lock = locked.previous.as_ref().and_then(|previous| previous.checksums.get(&id)).map(String::as_str);
-    accept_as(store, id, &Expected { index, lock }, answer)
+    accept_as(store, &*summary_of(locked, id)?, lock, answer)
 }
 
-/// Verifies, unpacks and reads one archive.
+/// Verifies, unpacks and reads one archive, whose index entry is `summary`.
 fn accept_as(
     store: &Store,
-    id: PackageId,
-    expected: &Expected<'_>,
+    summary: &Summary,
+    lock: Option<&str>,
     answer: std::result::Result<Vec<u8>, SourceError>,
 ) -> Result<(Arc<Package>, u64)> {
+    let id = summary.id;
     let bytes = answer.map_err(|error| source_error(error).while_doing(format!("failed to download `{id}`")))?;
     let length = bytes.len() as u64;
-    let archive = verify_archive(id, bytes, expected)
+    let archive = verify_archive(id, bytes, &Expected { index: summary.checksum.as_deref(), lock })
         .map_err(|mismatch| verification(bulkhead_schema::Diagnostic::from(mismatch)))?;
     let stored = store.insert(&archive).map_err(|diagnostic| {
         let error = verification(diagnostic);
         if error.kind == ErrorKind::Failure { error.while_doing(format!("failed to unpack `{id}`")) } else { error }
     });
-    Ok((read(&stored?)?, length))
+    let package = read(&stored?)?;
+    verify_manifest(summary, &package.summary).map_err(|found| verification((*found).into()))?;
+    Ok((package, length))
 }

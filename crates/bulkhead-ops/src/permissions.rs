@@ -1,26 +1,20 @@
-//! What build code may do: the policy layers, as the executor asks about them.
+//! What build code may do: the policy, as the executor asks about it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_executor::Grants;
-use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet, PolicyLayer, PolicySource, effective};
+use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet};
 use bulkhead_sandbox::{DenialKind, Level, Limits, Target};
 use bulkhead_schema::build_script::Directive;
-use bulkhead_schema::policy::{Digest, SandboxLevel, parse_policy};
+use bulkhead_schema::policy::{Digest, SandboxLevel};
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::Unit;
 
-use crate::error::Result;
-use crate::observed::Disk;
+use crate::Event;
 use crate::options::Place;
 use crate::project::Project;
-use crate::trusted_files::TrustedFiles;
-use crate::{Error, Event};
-
-/// Largest policy file that is read, in bytes.
-const MAX_POLICY_SIZE: u64 = 1024 * 1024;
 
 /// The policy in force, and what it needs to know of packages.
 pub struct Permissions {
@@ -31,17 +25,14 @@ pub struct Permissions {
     workspace_root: PathBuf,
 }
 
-/// Reads organisation, user and project policy.
-///
-/// # Errors
-/// A policy file that cannot be read or understood: doubt never widens what build code may do.
-pub fn load(
+/// What the policy of `project` means for its build code.
+pub fn new(
     place: &Place,
     project: &Project,
     checksums: BTreeMap<PackageId, Arc<str>>,
     events: &dyn Fn(Event),
-) -> Result<Permissions> {
-    let effective = policy(place, &project.workspace.root)?;
+) -> Permissions {
+    let effective = project.policy.clone();
     for note in &effective.notes {
         events(Event::Warning(note.clone()));
     }
@@ -50,27 +41,7 @@ pub fn load(
         .iter()
         .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
         .collect();
-    Ok(Permissions { effective, checksums, environment, workspace_root: project.workspace.root.clone() })
-}
-
-/// What organisation, user and project say together.
-///
-/// # Errors
-/// A policy file that cannot be read or understood.
-pub fn policy(place: &Place, workspace_root: &Path) -> Result<Effective> {
-    let disk = &place.disk;
-    let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?;
-    let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
-    let workspace = workspace_root.join("bulkhead.toml");
-    let mut layers = Vec::new();
-    layers.extend(layer(disk, Path::new("/etc/bulkhead/policy.toml"), |_| PolicySource::Organisation)?);
-    if let Some(path) = user {
-        layers.extend(layer(disk, &path, |_| PolicySource::User)?);
-    }
-    layers.extend(layer(disk, &workspace, |text| PolicySource::Workspace {
-        trusted: trusted.contains(&workspace, text.as_bytes()),
-    })?);
-    Ok(effective(&layers))
+    Permissions { effective, checksums, environment, workspace_root: project.workspace.root.clone() }
 }
 
 /// The weakest confinement that `policy` accepts, as far as this host can give it: full if it can.
@@ -83,24 +54,12 @@ pub fn level(policy: &Effective) -> Level {
     }
 }
 
-fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> PolicySource) -> Result<Option<PolicyLayer>> {
-    let failed = |reason: String| Error::failure(format!("failed to read policy `{}`", path.display())).because(reason);
-    let text: Arc<str> = match disk.read_text(path, MAX_POLICY_SIZE) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error.to_string())),
-        Ok(text) => text.into(),
-    };
-    disk.check_ownership(path).map_err(|reason| failed(format!("it {reason}")))?;
-    let policy = parse_policy(path, &text)?;
-    Ok(Some(PolicyLayer { source: source(&text), policy }))
-}
-
 impl Permissions {
     fn digest(&self, id: PackageId) -> Option<Digest> {
         self.checksums.get(&id).and_then(|checksum| Digest::parse(&format!("sha256:{checksum}")))
     }
 
-    fn grant_set(&self, unit: &Unit) -> std::result::Result<GrantSet, Diagnostic> {
+    fn grant_set(&self, unit: &Unit) -> Result<GrantSet, Diagnostic> {
         let id = unit.package.id;
         let digest = self.digest(id);
         self.effective.grants_for(id.name().as_str(), id.version(), digest.as_ref(), unit.is_local).map_err(
@@ -127,12 +86,7 @@ impl Permissions {
     ///
     /// # Errors
     /// It is not; the diagnostic names the rule and, where a grant can allow it, the lines for `bulkhead.toml`.
-    pub fn check_directive(
-        &self,
-        unit: &Unit,
-        directive: &Directive<'_>,
-        out_dir: &Path,
-    ) -> std::result::Result<(), Diagnostic> {
+    pub fn check_directive(&self, unit: &Unit, directive: &Directive<'_>, out_dir: &Path) -> Result<(), Diagnostic> {
         let Some((key, value)) = key_and_value(directive) else { return Ok(()) };
         let grants = self.grant_set(unit)?;
         let context = DirectiveContext { out_dir, package_root: &unit.package.root, folders: &[], grants: &grants };

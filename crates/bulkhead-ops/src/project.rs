@@ -8,20 +8,22 @@ use crate::configuration::{self, Configuration};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
-use crate::{Error, Event, disk, overrides, patches, profiles, registries};
+use crate::{Error, Event, disk, overrides, patches, policy, profiles, registries};
 
-/// Configuration and workspace of one command.
+/// Configuration, workspace and policy of one command.
 pub struct Project {
     /// The configuration in force.
     pub configuration: Configuration,
     /// The workspace.
     pub workspace: Workspace,
+    /// What organisation, user and project allow.
+    pub policy: bulkhead_policy::Effective,
 }
 
 /// Loads both for the current folder, or for `--manifest-path`.
 ///
 /// # Errors
-/// There is no manifest, or manifests or configuration are wrong.
+/// There is no manifest, or manifests, configuration or policy are wrong.
 pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
     let configuration = configuration::load(global, events)?;
     let manifest_path = manifest_path(global)?;
@@ -39,7 +41,8 @@ pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
     if !global.quiet {
         warnings.into_iter().for_each(|warning| events(Event::Diagnostic(warning)));
     }
-    Ok(Project { configuration, workspace })
+    let policy = policy::load(&global.place, &workspace.root)?;
+    Ok(Project { configuration, workspace, policy })
 }
 
 /// The manifest that the command is about.

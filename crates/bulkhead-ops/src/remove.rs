@@ -6,7 +6,7 @@ use bulkhead_schema::edit_distance::distance;
 use bulkhead_workspace::Workspace;
 use bulkhead_workspace::edit::{ManifestEditor, Place, Section};
 
-use crate::client::client;
+use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
 use crate::options::{GlobalOptions, RemoveOptions};
@@ -91,7 +91,7 @@ fn unused_patches(global: &GlobalOptions, patches: &[(String, String, String)]) 
 fn resolve(global: &GlobalOptions, write: bool) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let project = project::open(global, &|_| ())?;
     let toolchain = compile::platforms(global, &project, &[])?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let request = LockRequest { rustc: Some(toolchain.release), write, ..LockRequest::keep() };
     let locked = lock::resolve(global, &project, &client, &request, &|_| ())?;
     let mut sources: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -12,18 +12,20 @@ use std::sync::Arc;
 use bulkhead_config::{Place, Replacement, SourceTable};
 use bulkhead_resolver::Registry;
 use bulkhead_schema::index::{IndexFile, VersionEntry};
-use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, SourceKind, Summary};
+use bulkhead_schema::{Dependency, Diagnostic, PackageId, PackageName, SourceId, SourceKind, Summary};
 use bulkhead_source::{Client, DownloadRequest, Fetched, LocalRegistry, SourceError, SparseIndex};
 use bulkhead_store::Store;
 use bulkhead_trust::Digest;
 use bulkhead_workspace::Package;
+use semver::Version;
 
 use crate::append_map::AppendMap;
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::git::{GitIndex, GitPackages, GitSources};
 use crate::overrides::StandIn;
-use crate::{Error, ErrorKind, Event, registries};
+use crate::provenance::Provenance;
+use crate::{Error, ErrorKind, Event, pins, provenance, registries};
 
 /// Where answers may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +126,7 @@ impl Listing {
         }
     }
 
-    fn package(&self, version: &semver::Version) -> Option<&Arc<Package>> {
+    fn package(&self, version: &Version) -> Option<&Arc<Package>> {
         let Self::Unpacked { packages, .. } = self else { return None };
         packages.iter().find(|package| package.id.version() == version)
     }
@@ -143,6 +145,9 @@ pub struct Sources<'a> {
     /// The registries that may be asked.
     named: BTreeSet<SourceId>,
     git: Option<GitSources>,
+    provenance: Provenance,
+    /// The servers of registries, as far as something was looked for there.
+    servers: pins::Seen,
     /// Repositories that could not be read: none is asked twice.
     failures: BTreeMap<SourceId, Error>,
     /// Whether the cache is read as the resolver asks for names, and not only for those that were loaded.
@@ -169,7 +174,7 @@ struct Downloaded {
     /// Digests of archives.
     present: HashSet<Digest, BuildHasherDefault<LeadingBytes>>,
     /// What the lockfile names counts as there: it must not be changed behind the user's back.
-    kept: BTreeMap<(SourceId, PackageName), Vec<semver::Version>>,
+    kept: BTreeMap<(SourceId, PackageName), Vec<Version>>,
 }
 
 /// A digest is as good as its own hash.
@@ -192,23 +197,38 @@ impl<'a> Sources<'a> {
     /// Nothing is read yet. `bulkhead_home` has the index cache and the store; of the registries, only those in `named`
     /// will be asked.
     pub fn new(client: &'a Client, bulkhead_home: PathBuf, table: SourceTable, named: BTreeSet<SourceId>) -> Self {
-        let (readers, announced, failures) = Default::default();
-        let listings = AppendMap::new();
-        let (downloaded, git, as_needed, stand_ins) = (None, None, false, Vec::new());
+        let (readers, announced, failures, provenance, servers) = Default::default();
         Self {
             client,
             bulkhead_home,
             table,
             readers,
-            listings,
+            listings: AppendMap::new(),
             announced,
-            downloaded,
+            downloaded: None,
             named,
-            git,
+            git: None,
             failures,
-            as_needed,
-            stand_ins,
+            provenance,
+            servers,
+            as_needed: false,
+            stand_ins: Vec::new(),
         }
+    }
+
+    /// From now on, no registry is asked for a package that may not come from it.
+    pub fn restrict(&mut self, provenance: Provenance) {
+        self.provenance = provenance;
+    }
+
+    /// What [`Sources::restrict`] was given.
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// The servers of those registries of which [`Sources::archive`] has spoken, where nothing replaces them.
+    pub fn servers(&self) -> &pins::Seen {
+        &self.servers
     }
 
     /// Whether `source` may be asked: index entries may speak of registries that nobody named.
@@ -242,12 +262,25 @@ impl<'a> Sources<'a> {
     /// The registry does not say where its archives are, or the source is of another kind.
     pub fn archive(&mut self, id: PackageId, checksum: &str) -> Result<Archive> {
         let client = self.client;
-        self.reader(id.source())?;
-        match self.readers.get(&id.source()).ok_or_else(|| unsupported(id.source()))? {
-            Reader::Sparse(index) => Ok(Archive::Remote(index.download(client, id, checksum).map_err(source_error)?)),
+        let source = id.source();
+        let replaced = self.table.replacement(source)?.is_some();
+        self.reader(source)?;
+        match self.readers.get(&source).ok_or_else(|| unsupported(source))? {
+            Reader::Sparse(index) => {
+                let request = index.download(client, id, checksum).map_err(source_error)?;
+                if !replaced {
+                    let api = index.config(client).map_err(source_error)?.api;
+                    self.servers.entry(source).or_insert_with(|| pins::servers(&request.url, api.as_deref()));
+                }
+                Ok(Archive::Remote(request))
+            }
             Reader::GitIndex(index) => {
-                let git = self.git.as_ref().ok_or_else(|| unsupported(id.source()))?;
-                Ok(Archive::Remote(git.index_download(index, client, id, checksum)?))
+                let git = self.git.as_ref().ok_or_else(|| unsupported(source))?;
+                let request = git.index_download(index, client, id, checksum)?;
+                if !replaced {
+                    self.servers.entry(source).or_insert_with(|| pins::servers(&request.url, None));
+                }
+                Ok(Archive::Remote(request))
             }
             Reader::Local(registry) => {
                 Ok(Archive::Local { registry: registry.root().to_owned(), bytes: registry.archive(id) })
@@ -358,7 +391,11 @@ impl<'a> Sources<'a> {
     ) -> Result<usize> {
         let mut by_source: BTreeMap<SourceId, Vec<PackageName>> = BTreeMap::new();
         for &(source, name) in wanted.iter().filter(|(source, _)| !source.is_path() && self.may_ask(*source)) {
-            by_source.entry(source.without_commit()).or_default().push(name);
+            match self.provenance.check(name, source) {
+                Ok(()) => by_source.entry(source.without_commit()).or_default().push(name),
+                Err(_) if need == Need::Likely => {}
+                Err(diagnostic) => return Err(provenance::refusal(diagnostic, self.requirer(source, name))),
+            }
         }
         let mut new = 0;
         for (source, names) in by_source {
@@ -461,6 +498,19 @@ impl<'a> Sources<'a> {
         Ok(())
     }
 
+    /// A package that asks for `name` from `source`, as far as what was loaded tells: for the message of a failure.
+    fn requirer(&self, source: SourceId, name: PackageName) -> Option<String> {
+        self.listings.keys().into_iter().find_map(|(from, requirer)| {
+            let known = self.listings.get(&(from, requirer))?;
+            known.listing.versions().iter().rev().find_map(|entry| {
+                let id = PackageId::new(requirer, entry.version.clone(), from);
+                let dependencies = &self.summary(id).ok()?.dependencies;
+                let wants = |dependency: &Dependency| dependency.package == name && dependency.source == source;
+                dependencies.iter().any(wants).then(|| id.to_string())
+            })
+        })
+    }
+
     fn load_cached(&mut self, source: SourceId, names: &[PackageName]) -> Result<usize> {
         let mut new = 0;
         for &name in names {
@@ -510,6 +560,12 @@ impl<'a> Sources<'a> {
                     answer.name
                 )));
             }
+            for version in &answer.exchanged {
+                events(Event::Warning(format!(
+                    "the registry lists another archive of `{}` {version} than this machine has seen there before",
+                    answer.name
+                )));
+            }
             let file = match (answer.index, need) {
                 (Ok(file), _) => file,
                 (Err(error), Need::Required) => return Err(source_error(error)),
@@ -519,6 +575,28 @@ impl<'a> Sources<'a> {
             new += usize::from(self.listings.insert((source, answer.name), known));
         }
         Ok(new)
+    }
+
+    /// The sources and names that were loaded.
+    pub fn loaded(&self) -> Vec<(SourceId, PackageName)> {
+        self.listings.keys()
+    }
+
+    /// Why entries of `name` cannot be used, for those versions that are `wanted`; newest first.
+    pub fn unusable(&self, source: SourceId, name: PackageName, wanted: &dyn Fn(&Version) -> bool) -> Vec<String> {
+        let known = self.listings.get(&(source, name)).map(|known| &known.listing);
+        let Some(Listing::Index(file)) = known else { return Vec::new() };
+        let entries = file.versions().iter().enumerate().rev().filter(|(_, entry)| wanted(&entry.version));
+        let broken = entries.filter_map(|(position, _)| Some(file.summary(position).err()?.message));
+        let rejected = file.rejected().iter().rev().filter_map(|rejected| {
+            let version = Version::parse(&rejected.version);
+            let matters = version.as_ref().map_or(true, wanted);
+            matters.then(|| {
+                let version = version.map_or_else(|_| "of no version".to_owned(), |version| version.to_string());
+                format!("registry {source}: entry {name} {version}: {}", rejected.reason)
+            })
+        });
+        rejected.chain(broken).collect()
     }
 
     /// The checksum that the index names for `id`.
@@ -612,7 +690,7 @@ pub fn source_error(error: SourceError) -> Error {
     }
     let failure = match kind {
         SourceKind::Protocol | SourceKind::TooLarge | SourceKind::RefusedAddress => {
-            Error::new(ErrorKind::Verification, format!("refused what `{url}` answered"))
+            Error::refusal(ErrorKind::Verification, "registry-answer", format!("refused what `{url}` answered"))
         }
         _ => Error::failure(format!("failed to fetch `{url}`")),
     };

@@ -160,8 +160,9 @@ fn channel_of(path: &Path, text: &str) -> crate::error::Result<String> {
             let toolchain = table.get("toolchain").and_then(toml::Value::as_table);
             let field = |key: &str| toolchain.and_then(|t| t.get(key)).and_then(toml::Value::as_str);
             if let Some(folder) = field("path") {
-                return Err(Error::new(
+                return Err(Error::refusal(
                     ErrorKind::UntrustedConfiguration,
+                    "toolchain-path",
                     format!("{} asks for the toolchain in `{folder}`", path.display()),
                 )
                 .because("a project may name an official channel, not a folder of programs")

@@ -12,7 +12,7 @@ use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::CompileKind;
 use bulkhead_workspace::Package;
 
-use crate::client::client;
+use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
 use crate::options::{GlobalOptions, PackageOptions, TreeOptions};
@@ -40,7 +40,7 @@ pub fn tree(
     let all_platforms = options.platforms.iter().any(|platform| platform == "all");
     let named = if all_platforms { Vec::new() } else { options.platforms.clone() };
     let toolchain = compile::platforms(global, &project, &named)?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bulkhead_resolver::Unlock;
 use bulkhead_schema::{PackageId, PackageName, PackageSpec, SourceId};
 
-use crate::client::client;
+use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{GlobalOptions, UpdateOptions};
@@ -99,7 +99,7 @@ fn relock(
 ) -> Result<()> {
     let project = project::open(global, events)?;
     let toolchain = compile::platforms(global, &project, &[])?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let request = LockRequest { rustc: Some(toolchain.release), ..request };
     let locked = lock::resolve(global, &project, &client, &request, events)?;
     report(&project, &locked)?;
@@ -118,7 +118,7 @@ fn named(
     let known: BTreeSet<PackageId> = match lock::previous(&global.place.disk, &project)? {
         Some(previous) => previous.packages.into_keys().collect(),
         None => {
-            let client = client(global, &project.configuration)?;
+            let client = project_client(global, &project)?;
             let request = LockRequest { write: false, ..LockRequest::keep() };
             lock::resolve(global, &project, &client, &request, events)?.resolve.nodes.into_keys().collect()
         }

@@ -12,7 +12,7 @@ use bulkhead_schema::{PackageId, PackageName, SourceId, SourceKind, manifest};
 use bulkhead_workspace::Package;
 
 use self::write::{Content, write_package};
-use crate::client::client;
+use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::GlobalOptions;
@@ -113,7 +113,7 @@ fn collect(
         project.configuration.config = project.configuration.config.without("source");
     }
     let toolchain = compile::platforms(global, &project, &[])?;
-    let client = client(global, &project.configuration)?;
+    let client = project_client(global, &project)?;
     let request = LockRequest { rustc: Some(toolchain.release), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);

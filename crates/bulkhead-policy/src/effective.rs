@@ -2,8 +2,13 @@
 
 use std::path::PathBuf;
 
-use bulkhead_schema::policy::{AgeExemption, Digest, Grant, Limits, Lock, Policy, SandboxLevel};
+use bulkhead_schema::policy::{
+    AgeExemption, Digest, Grant, Limits, Lock, LookalikeLevel, Lookalikes, Policy, ResolveLimits, SandboxLevel,
+    SourceRules,
+};
 use semver::Version;
+
+use crate::sources::Sources;
 
 /// Whose policy it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +25,17 @@ pub enum PolicySource {
     },
 }
 
+/// Whose file it is, as a message names it.
+impl std::fmt::Display for PolicySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Organisation => "the organisation's policy",
+            Self::User => "the user's policy",
+            Self::Workspace { .. } => "the project's `bulkhead.toml`",
+        })
+    }
+}
+
 /// One policy file and whose it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyLayer {
@@ -33,12 +49,18 @@ pub struct PolicyLayer {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Effective {
     grants: Vec<Grant>,
+    /// What each layer says about resolution, and whether it may only tighten.
+    resolve_limits: Vec<(bool, ResolveLimits)>,
     /// Limits of build scripts.
     pub limits: Limits,
     /// The weakest confinement that is accepted. `None` if no layer says: full.
     pub sandbox_level: Option<SandboxLevel>,
     /// How long versions have to have been public.
     pub publish_age: PublishAge,
+    /// Where packages may come from.
+    pub sources: Sources,
+    /// What happens to names that are easily taken for others.
+    pub lookalikes: Lookalikes,
     /// What a layer said in vain, one sentence each.
     pub notes: Vec<String>,
 }
@@ -118,6 +140,11 @@ pub fn effective(layers: &[PolicyLayer]) -> Effective {
         result.take_level(layer.policy.sandbox_level, locked(Lock::SandboxLevel));
         result.take_grants(layer, trusted, &locks);
         result.take_publish_age(layer, locked(Lock::PublishAge));
+        if !layer.policy.reservations.is_empty() {
+            result.sources.reservations.push((layer.source, layer.policy.reservations.clone()));
+        }
+        result.take_sources(layer.source, &layer.policy.sources, locked(Lock::Sources));
+        result.take_lookalikes(&layer.policy.lookalikes, locked(Lock::Lookalikes));
         locks.extend(&layer.policy.locked);
     }
     result
@@ -176,6 +203,55 @@ impl Effective {
         take(&mut self.limits.time_seconds, new.time_seconds);
         take(&mut self.limits.output_mib, new.output_mib);
         take(&mut self.limits.processes, new.processes);
+        self.resolve_limits.push((only_tighter, new.resolve));
+    }
+
+    /// The limits of resolution that hold, where `defaults` is what holds if no layer speaks.
+    pub fn resolve_limits(&self, defaults: ResolveLimits) -> ResolveLimits {
+        let mut limits = defaults;
+        for &(only_tighter, mut new) in &self.resolve_limits {
+            for ((_, old), (_, new)) in limits.fields().into_iter().zip(new.fields()) {
+                *old = match (*old, *new) {
+                    (Some(old), Some(new)) if only_tighter => Some(old.min(new)),
+                    (old, new) => new.or(old),
+                };
+            }
+        }
+        limits
+    }
+
+    /// A list replaces that of a higher layer only where the lower one may loosen; else both have to agree.
+    fn take_sources(&mut self, layer: PolicySource, new: &SourceRules, only_tighter: bool) {
+        for (lists, new) in [(&mut self.sources.registries, &new.registries), (&mut self.sources.git, &new.git)] {
+            let Some(new) = new else { continue };
+            if !only_tighter {
+                lists.clear();
+            }
+            lists.push((layer, new.clone()));
+        }
+    }
+
+    fn take_lookalikes(&mut self, new: &Lookalikes, only_tighter: bool) {
+        if let Some(level) = new.level {
+            let old = self.lookalike_level();
+            if only_tighter && level < old {
+                self.notes.push(
+                    "a laxer `lookalikes.level` was ignored: it is locked, or its file is not trusted".to_owned(),
+                );
+            } else {
+                self.lookalikes.level = Some(level);
+            }
+        }
+        if only_tighter && !new.allow.is_empty() {
+            self.notes.push("`lookalikes.allow` was ignored: it is locked, or its file is not trusted".to_owned());
+        } else {
+            self.lookalikes.allow.extend(new.allow.iter().cloned());
+        }
+    }
+
+    /// What happens when a name that is easily taken for another one enters the lockfile.
+    pub fn lookalike_level(&self) -> LookalikeLevel {
+        self.lookalikes.level.unwrap_or_default()
     }
 
     fn take_publish_age(&mut self, layer: &PolicyLayer, only_tighter: bool) {
@@ -272,7 +348,7 @@ impl GrantSet {
 #[cfg(test)]
 mod tests {
     use super::{Effective, PolicyLayer, PolicySource, effective};
-    use bulkhead_schema::policy::{Digest, SandboxLevel, parse_policy};
+    use bulkhead_schema::policy::{Digest, LookalikeLevel, ResolveLimits, SandboxLevel, parse_policy};
     use semver::Version;
     use std::path::Path;
     use std::sync::Arc;
@@ -337,6 +413,17 @@ mod tests {
     }
 
     #[test]
+    fn only_a_trusted_project_may_be_laxer_about_names() {
+        let text = "[lookalikes]\nlevel='allow'\nallow=['rnad']";
+        assert_eq!(of(&[(UNTRUSTED, text)]).lookalike_level(), LookalikeLevel::Warn);
+        assert!(of(&[(UNTRUSTED, text)]).lookalikes.allow.is_empty());
+        assert_eq!(of(&[(TRUSTED, text)]).lookalike_level(), LookalikeLevel::Allow);
+        let deny = "locked=['lookalikes']\nlookalikes.level='deny'";
+        assert_eq!(of(&[(ORGANISATION, deny), (TRUSTED, text)]).lookalike_level(), LookalikeLevel::Deny);
+        assert_eq!(of(&[(UNTRUSTED, "lookalikes.level='deny'")]).lookalike_level(), LookalikeLevel::Deny);
+    }
+
+    #[test]
     fn locks_hold_against_lower_layers_only() {
         let high = "locked=['grant.network','limits','sandbox.level']\nlimits.memory-mib=100\n[[grant]]\npackage='o'\nnetwork=true";
         let low = "sandbox.level='landlock'\nlimits={memory-mib=200,processes=5}\n[[grant]]\npackage='x'\nnetwork=true\nenv=['A']";
@@ -346,6 +433,15 @@ mod tests {
         assert!(policy.grants_for("o", &version("1.0.0"), None, true).unwrap().network);
         assert_eq!((policy.limits.memory_mib, policy.limits.processes), (Some(100), Some(5)));
         assert_ne!(policy.sandbox_level, Some(SandboxLevel::Landlock));
+        let resolve = |layers: &[(PolicySource, &str)]| {
+            let defaults = ResolveLimits { packages: Some(50), ..ResolveLimits::default() };
+            let limits = of(layers).resolve_limits(defaults);
+            (limits.packages, limits.depth)
+        };
+        let low = "limits.resolve={packages=60,depth=9}";
+        assert_eq!(resolve(&[(ORGANISATION, high), (TRUSTED, low)]), (Some(50), Some(9)));
+        assert_eq!(resolve(&[(UNTRUSTED, low)]), (Some(50), Some(9)));
+        assert_eq!(resolve(&[(TRUSTED, low)]), (Some(60), Some(9)));
         let policy = of(&[(TRUSTED, "limits.memory-mib=200\nsandbox.level='landlock'")]);
         assert_eq!((policy.limits.memory_mib, policy.sandbox_level), (Some(200), Some(SandboxLevel::Landlock)));
     }

@@ -1,17 +1,21 @@
 //! Facts in, allow or deny out, with the reason and the rule: what the build code of one package may do beyond the
-//! defaults, which directives of its build script are obeyed, which variables it may see, and the lines for
-//! `bulkhead.toml` that would grant what was denied.
+//! defaults, which directives of its build script are obeyed, which variables it may see, the lines for `bulkhead.toml`
+//! that would grant what was denied, where packages may come from, and which names are too close to others.
 //!
 //! Pure: it confines nothing itself (`bulkhead-sandbox`) and parses no file (`bulkhead_schema::policy`).
 //!
-//! Start with [`Effective`], then [`check_directive`].
+//! Start with [`Effective`], then [`check_directive`], [`Sources`] and [`lookalike`].
 
 mod directive;
 mod effective;
 mod environment;
+mod lookalike;
 mod propose;
+mod sources;
 
 pub use directive::{DirectiveContext, Refusal, check_directive, check_output};
 pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySource, PublishAge, effective};
 pub use environment::environment_allowed;
+pub use lookalike::{Lookalike, lookalike};
 pub use propose::{Denial, Denied, propose};
+pub use sources::Sources;

@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod build_script;
+pub mod bulkhead_lock;
 pub mod config;
 pub mod credential;
 pub mod dependency;

@@ -3,6 +3,7 @@
 //! What the rules mean is decided in `bulkhead-policy`.
 
 mod age;
+mod packages;
 
 use std::fmt;
 use std::ops::Range;
@@ -15,6 +16,7 @@ use crate::Diagnostic;
 use crate::config::{Data, Entry, Node, Table, parse};
 
 pub use age::{AgeExemption, PublishAgeRules};
+pub use packages::{LookalikeLevel, Lookalikes, NamePattern, Reservation, ResolveLimits, SourceRules, canonical_name};
 
 /// One policy file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +29,12 @@ pub struct Policy {
     pub sandbox_level: Option<SandboxLevel>,
     /// `[publish-age]`
     pub publish_age: PublishAgeRules,
+    /// `[[reserve]]`, in the order of the file.
+    pub reservations: Vec<Reservation>,
+    /// `[sources]`
+    pub sources: SourceRules,
+    /// `[lookalikes]`
+    pub lookalikes: Lookalikes,
     /// `locked`: what lower layers may not loosen, such as `grant.network` or `limits`.
     pub locked: Vec<Lock>,
 }
@@ -90,7 +98,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// `[limits]` for one build script. Missing values are the defaults of the executor.
+/// `[limits]`: of one build script, and of resolution. Missing values are the defaults of the executor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// `memory-mib`
@@ -101,6 +109,8 @@ pub struct Limits {
     pub output_mib: Option<u64>,
     /// `processes`
     pub processes: Option<u64>,
+    /// `[limits.resolve]`
+    pub resolve: ResolveLimits,
 }
 
 /// How strong the confinement has to be.
@@ -133,6 +143,10 @@ pub enum Lock {
     SandboxLevel,
     /// `publish-age`
     PublishAge,
+    /// `sources`
+    Sources,
+    /// `lookalikes`
+    Lookalikes,
 }
 
 const LOCKS: &[(&str, Lock)] = &[
@@ -145,6 +159,8 @@ const LOCKS: &[(&str, Lock)] = &[
     ("limits", Lock::Limits),
     ("sandbox.level", Lock::SandboxLevel),
     ("publish-age", Lock::PublishAge),
+    ("sources", Lock::Sources),
+    ("lookalikes", Lock::Lookalikes),
 ];
 
 /// Reads a policy file.
@@ -164,6 +180,9 @@ pub fn parse_policy(path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> 
             "limits" => policy.limits = reader.limits(entry)?,
             "sandbox" => policy.sandbox_level = reader.sandbox(entry)?,
             "publish-age" => policy.publish_age = reader.publish_age(entry)?,
+            "reserve" => policy.reservations = reader.reservations(entry)?,
+            "sources" => policy.sources = reader.source_rules(entry)?,
+            "lookalikes" => policy.lookalikes = reader.lookalikes(entry)?,
             "locked" => policy.locked = reader.locked(entry)?,
             _ => return Err(reader.unknown(key, entry)),
         }
@@ -270,6 +289,10 @@ impl Reader<'_> {
                 "time-seconds" => &mut limits.time_seconds,
                 "output-mib" => &mut limits.output_mib,
                 "processes" => &mut limits.processes,
+                "resolve" => {
+                    limits.resolve = self.resolve_limits(entry)?;
+                    continue;
+                }
                 _ => return Err(self.unknown(key, entry)),
             };
             match entry.node.data {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bulkhead_schema::SourceId;
 use bulkhead_schema::credential::{Secret, index_url};
+use bulkhead_schema::index::MAX_INDEX_FILE;
 use url::Url;
 
 use crate::{ErrorKind, SourceError, url_rules};
@@ -34,6 +35,8 @@ pub struct ClientOptions {
     pub multiplexing: bool,
     /// Accept `http://` for literal loopback addresses. For tests and local mirrors.
     pub allow_http_loopback: bool,
+    /// Largest answer of an index accepted, in bytes.
+    pub max_index_size: u64,
     /// Largest `.crate` accepted, in bytes.
     pub max_crate_size: u64,
     /// How many index requests may be under way at once.
@@ -55,6 +58,7 @@ impl Default for ClientOptions {
             retry_delay: Duration::from_millis(500),
             multiplexing: true,
             allow_http_loopback: false,
+            max_index_size: MAX_INDEX_FILE as u64,
             max_crate_size: 64 << 20,
             parallel_index: 100,
             parallel_downloads: 32,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bulkhead_schema::ids::CRATES_IO_DOMAIN;
-use bulkhead_schema::index::{self, IndexFile, MAX_INDEX_FILE, Validators};
+use bulkhead_schema::index::{self, IndexFile, Validators, VersionEntry};
 use bulkhead_schema::{PackageId, PackageName, SourceId};
 use semver::Version;
 use serde::Deserialize;
@@ -75,6 +75,28 @@ pub struct Fetched {
     /// Versions that this machine has seen before and that the registry no longer lists: worth a warning, since
     /// registries do not take versions back.
     pub vanished: Vec<Version>,
+    /// Versions of which this machine has seen another checksum before: the archive of a version never changes.
+    pub exchanged: Vec<Version>,
+}
+
+impl Fetched {
+    /// An answer in which nothing goes back behind what this machine has seen.
+    pub fn new(name: PackageName, index: Result<Option<Arc<IndexFile>>, SourceError>) -> Self {
+        Self { name, index, vanished: Vec::new(), exchanged: Vec::new() }
+    }
+
+    /// Notes in what `new` goes back behind `old`, which this machine has seen before.
+    fn compare(&mut self, old: Option<&IndexFile>, new: Option<&IndexFile>) {
+        for (position, VersionEntry { version, .. }) in old.iter().flat_map(|old| old.versions().iter().enumerate()) {
+            match new.and_then(|new| Some((new, new.position(version)?))) {
+                None => self.vanished.push(version.clone()),
+                Some((new, place)) if old.and_then(|old| old.checksum(position)) != new.checksum(place) => {
+                    self.exchanged.push(version.clone());
+                }
+                Some(_) => {}
+            }
+        }
+    }
 }
 
 /// A sparse registry and its cache on this machine.
@@ -160,9 +182,9 @@ impl SparseIndex {
             let known = if is_registry_name(name) { lock(&self.fresh).get(&name).cloned() } else { Some(None) };
             match known {
                 _ if answers.contains_key(&name) => {}
-                Some(index) => drop(answers.insert(name, Fetched { name, index: Ok(index), vanished: Vec::new() })),
+                Some(index) => drop(answers.insert(name, Fetched::new(name, Ok(index)))),
                 None => {
-                    answers.insert(name, Fetched { name, index: Ok(None), vanished: Vec::new() });
+                    answers.insert(name, Fetched::new(name, Ok(None)));
                     ask.push((name, self.read_cache(name)));
                 }
             }
@@ -186,7 +208,7 @@ impl SparseIndex {
                     "not in the local cache, and not asked in offline mode",
                 )
             };
-            Fetched { name, index: cached.map(|index| Some(Arc::new(index))).ok_or_else(missing), vanished: Vec::new() }
+            Fetched::new(name, cached.map(|index| Some(Arc::new(index))).ok_or_else(missing))
         };
         ask.into_iter().map(answer).collect()
     }
@@ -211,10 +233,7 @@ impl SparseIndex {
         let (connected, authorization) = match ready {
             Ok(ready) => ready,
             Err(error) => {
-                return ask
-                    .into_iter()
-                    .map(|(name, _)| Fetched { name, index: Err(error.clone()), vanished: Vec::new() })
-                    .collect();
+                return ask.into_iter().map(|(name, _)| Fetched::new(name, Err(error.clone()))).collect();
             }
         };
         let options = Arc::new(client.options().clone());
@@ -442,11 +461,10 @@ async fn ask_one(
     question: Question,
     begun: Arc<Notify>,
 ) -> (Fetched, bool) {
-    let name = question.name;
-    let (mut vanished, mut is_new) = (Vec::new(), false);
-    let index = answer(&http, &options, question, &begun, &mut vanished, &mut is_new).await;
+    let (mut fetched, mut is_new) = (Fetched::new(question.name, Ok(None)), false);
+    let index = answer(&http, &options, question, &begun, &mut fetched, &mut is_new).await;
     begun.notify_one();
-    (Fetched { name, index, vanished }, is_new)
+    (Fetched { index, ..fetched }, is_new)
 }
 
 async fn answer(
@@ -454,26 +472,24 @@ async fn answer(
     options: &ClientOptions,
     question: Question,
     begun: &Notify,
-    vanished: &mut Vec<Version>,
+    fetched: &mut Fetched,
     is_new: &mut bool,
 ) -> Result<Option<Arc<IndexFile>>, SourceError> {
     let Question { name, source, url, cached, authorization } = question;
     let parsed = url_rules::check(&url, options.allow_http_loopback)?;
     let validators = cached.as_ref().map(|index| index.validators().clone()).unwrap_or_default();
-    let limit = MAX_INDEX_FILE as u64;
+    let limit = options.max_index_size;
     let request = Get { validators, begun: Some(begun), limit, ..plain_get(&parsed, &authorization) };
     match get(http, options, request).await.map_err(|error| authorization.explain(error))? {
         Answer::NotModified => Ok(cached.map(Arc::new)),
         Answer::NotFound => {
-            vanished.extend(cached.iter().flat_map(|old| old.versions()).map(|entry| entry.version.clone()));
+            fetched.compare(cached.as_ref(), None);
             Ok(None)
         }
         Answer::Body { bytes, validators } => {
             let index = IndexFile::parse(name, source, bytes, validators)
                 .map_err(|error| SourceError::new(ErrorKind::Protocol, &url, error.message))?;
-            let gone = |version: &&Version| index.position(version).is_none();
-            vanished
-                .extend(cached.iter().flat_map(|old| old.versions()).map(|entry| &entry.version).filter(gone).cloned());
+            fetched.compare(cached.as_ref(), Some(&index));
             // Not every server answers that nothing changed.
             *is_new = !cached.is_some_and(|old| old.is_same(&index));
             Ok(Some(Arc::new(index)))

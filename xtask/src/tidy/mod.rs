@@ -5,6 +5,7 @@
 mod budget;
 mod functions;
 mod layers;
+mod rules;
 mod rust_text;
 mod text_rules;
 
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let mut findings = Vec::new();
     findings.extend(layers::check(&root)?);
     findings.extend(functions::check(&root, &files, update)?);
+    findings.extend(rules::check(&files));
     findings.extend(text_rules::check(&files));
     findings.extend(budget::check(&root)?);
 

@@ -1,8 +1,8 @@
 //! Input that is wrong, servers that misbehave and disks that are full: a clear error with the documented exit code,
 //! nothing half-written, and a next run that succeeds.
 
-use crate::stage::{BULKHEAD, Stage, Twins};
-use bulkhead_test_support::{CrateBuilder, Fault, Misbehaviour, Outcome, Registry, TempProject};
+use crate::stage::{BULKHEAD, Stage, Twins, assert_error};
+use bulkhead_test_support::{CrateBuilder, Fault, Misbehaviour, Registry, TempProject};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,17 +17,6 @@ plain = "1"
 //- /src/lib.rs
 pub fn say() -> String { plain::say() }
 "#;
-
-/// Asserts the code, and that the error on standard error holds each of `parts`.
-#[track_caller]
-fn assert_error(outcome: &Outcome, code: i32, parts: &[&str]) {
-    outcome.assert_code(code);
-    assert!(outcome.stderr.contains("error"), "{outcome}");
-    for part in parts {
-        assert!(outcome.stderr.contains(part), "{part:?} is missing\n{outcome}");
-    }
-    assert!(!outcome.stderr.contains("panicked"), "{outcome}");
-}
 
 /// Asserts that no temporary file or folder is left in the store, the index cache or the project.
 #[track_caller]

@@ -66,6 +66,17 @@ pub(crate) fn each<T: std::fmt::Debug>(cases: impl IntoIterator<Item = T>, check
     assert!(failed.is_empty(), "these failed, as is told above: {failed:#?}");
 }
 
+/// Asserts the code, and that the error on standard error holds each of `parts`.
+#[track_caller]
+pub(crate) fn assert_error(outcome: &Outcome, code: i32, parts: &[&str]) {
+    outcome.assert_code(code);
+    assert!(outcome.stderr.contains("error"), "{outcome}");
+    for part in parts {
+        assert!(outcome.stderr.contains(part), "{part:?} is missing\n{outcome}");
+    }
+    assert!(!outcome.stderr.contains("panicked"), "{outcome}");
+}
+
 /// Says why a test, or the rest of it, was not run.
 #[expect(clippy::print_stderr, reason = "the test harness shows it")]
 pub(crate) fn skipped(reason: &str) {

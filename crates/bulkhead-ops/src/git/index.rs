@@ -76,12 +76,10 @@ impl GitSources {
                 }
             })
         };
-        let answers = asked.into_iter().zip(files).map(|(name, bytes)| Fetched {
-            name,
-            index: bytes.map(|bytes| parse(name, bytes)).transpose(),
-            vanished: Vec::new(),
-        });
-        let absent = impossible.into_iter().map(|name| Fetched { name, index: Ok(None), vanished: Vec::new() });
+        let found =
+            |(name, bytes): (_, Option<_>)| Fetched::new(name, bytes.map(|bytes| parse(name, bytes)).transpose());
+        let answers = asked.into_iter().zip(files).map(found);
+        let absent = impossible.into_iter().map(|name| Fetched::new(name, Ok(None)));
         Ok(answers.chain(absent).collect())
     }
 

@@ -112,7 +112,12 @@ pub(super) fn cycle(resolve: &Resolve, cycle: &[PackageId]) -> ResolveError {
 }
 
 pub(super) fn checksum_changed(id: PackageId, old: &str, new: &str) -> ResolveError {
-    let because = vec![format!("Cargo.lock records {old}"), format!("the registry now says {new}")];
+    let because = vec![
+        "--- the registry's index".to_owned(),
+        "+++ Cargo.lock".to_owned(),
+        format!("- checksum = \"{new}\""),
+        format!("+ checksum = \"{old}\""),
+    ];
     ResolveError {
         because,
         ..error(ResolveErrorKind::ChecksumChanged, format!("checksum for `{id}` changed between lock files"))

@@ -202,6 +202,10 @@ fn put_dependency<'a>(
         None => registry,
         Some(Text(url)) => dependency_registry(url).map_err(|error| of("registry", &error))?,
     };
+    // The public registry accepts no such package: who sees one is not talking to it.
+    if registry.is_crates_io() && source != registry {
+        return Err(of("registry", &format_args!("a public package may not depend on another registry ({source})")));
+    }
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     out.push(
         kind | flag(dependency.optional, OPTIONAL)
