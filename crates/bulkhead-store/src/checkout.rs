@@ -423,3 +423,41 @@ pub fn submodules_in(root: &Path) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{check_target, checkout_key};
+    use bulkhead_schema::git::ObjectId;
+
+    #[test]
+    fn a_link_stays_in_the_checkout() {
+        for (path, target) in
+            [("a", "b"), ("a", "./b/c"), ("a/b", "../c"), ("a/b/c", "../../d/e"), ("a/b/c", "./../d"), ("a", "..b")]
+        {
+            assert_eq!(check_target(path, target), Ok(()), "{path} -> {target}");
+        }
+        for (path, target) in [
+            ("a", ""),
+            ("a", "/etc/passwd"),
+            ("a", ".."),
+            ("a", "../b"),
+            ("a/b", "../../c"),
+            ("a/b", "./../../c"),
+            ("a/b", "c/../../../d"),
+            ("a/b", "c/../d"),
+            ("a", ".git/config"),
+            ("a", "b/.GIT/config"),
+            ("a", "b\nc"),
+            ("a", "b\\..\\c"),
+        ] {
+            assert!(check_target(path, target).is_err(), "{path} -> {target}");
+        }
+    }
+
+    #[test]
+    fn a_checkout_is_known_by_repository_and_commit() {
+        let (one, two) = (ObjectId::from([1; 20]), ObjectId::from([2; 20]));
+        assert_ne!(checkout_key("https://example.org/a", one), checkout_key("https://example.org/a", two));
+        assert_ne!(checkout_key("https://example.org/a", one), checkout_key("https://example.org/b", one));
+    }
+}
