@@ -63,6 +63,10 @@ impl Config {
                     ),
                 ));
             }
+            // What remains of a table of a project that nobody trusts: nothing.
+            if item.definition.is_repository() && item.as_table().is_some_and(BTreeMap::is_empty) {
+                continue;
+            }
             let place = self.place(name, item)?;
             if let Some((other, _)) = table.defined.iter().find(|(_, known)| known.place == place) {
                 return Err(item
@@ -305,6 +309,16 @@ mod tests {
         assert!(of("[source.a]\nregistry = 'not a url'\n").contains("`source.a.registry` specified an invalid URL"));
         assert!(of("[source.a]\nregistry = 'sparse+https://a.example/x'\n").contains("must end in a slash"));
         assert!(of("[source.a]\ndirectory = 'd'\n[source.b]\ndirectory = 'd'\n").contains("the same place"));
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_table_that_is_not_trusted() {
+        let text = "[source.crates-io]\nreplace-with = 'v'\n[source.v]\ndirectory = 'v'\n[source.'git+https://g.example/x']\ngit = 'https://g.example/x'\nreplace-with = 'v'\n";
+        let class = LayerClass::Repository { trusted: false, root: "/p".into() };
+        let layer = Layer::file("/p/.cargo/config.toml", &text.into(), class).unwrap();
+        let merged = crate::merge(vec![layer], BTreeMap::new(), PathBuf::from("/p")).unwrap();
+        assert_eq!(merged.ignored.len(), 4);
+        assert_eq!(merged.config.sources().unwrap().replacement(SourceId::crates_io()).unwrap(), None);
     }
 
     #[test]

@@ -139,8 +139,9 @@ pub fn resolve<'a>(
     question.publish_age = age.as_ref();
     let rust_version = question.rust_versions.iter().min().cloned();
     let told = |error| explain::located(error, global, project);
-    let mut resolve =
-        solve(&question, &mut sources, request.current, limits::solving_time(&project.policy), &told, events)?;
+    let limit = limits::solving_time(&project.policy);
+    let mut resolve = solve(&question, &mut sources, request.current, limit, &told, events)
+        .map_err(|error| project.blame_untrusted_sources(error))?;
     let original = overrides::recorded(workspace, &mut resolve, sources.stand_ins(), events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     patches::warn_of_unused(&resolve, &patches, events);

@@ -8,7 +8,7 @@ use crate::configuration::{self, Configuration};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
-use crate::{Error, Event, disk, overrides, patches, policy, profiles, registries};
+use crate::{Error, ErrorKind, Event, disk, overrides, patches, policy, profiles, registries};
 
 /// Configuration, workspace and policy of one command.
 pub struct Project {
@@ -18,6 +18,21 @@ pub struct Project {
     pub workspace: Workspace,
     /// What organisation, user and project allow.
     pub policy: bulkhead_policy::Effective,
+}
+
+impl Project {
+    /// A failure to find or fetch packages, where the project's own files say that they stand elsewhere, and nobody has
+    /// trusted those files: then this is what is to be told.
+    pub fn blame_untrusted_sources(&self, error: Error) -> Error {
+        let mut ignored = self.configuration.ignored.iter();
+        let Some(key) = ignored.find(|key| key.key.starts_with("source.")) else { return error };
+        if error.kind != ErrorKind::Failure {
+            return error;
+        }
+        let message = "the project's configuration says that its packages come from elsewhere, and is not trusted";
+        let error = error.while_doing(message).help(key.how_to_trust.clone());
+        Error { kind: ErrorKind::UntrustedConfiguration, ..error }
+    }
 }
 
 /// Loads both for the current folder, or for `--manifest-path`.

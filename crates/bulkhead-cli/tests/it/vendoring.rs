@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use bulkhead_test_support::{CrateBuilder, Entry, GitRepository};
+use bulkhead_test_support::{CrateBuilder, Entry, GitRepository, Registry};
 
 use crate::stage::{Stage, Twins, WORKSPACE};
 
@@ -323,4 +323,27 @@ fn a_repository_can_be_read_from_a_mirror() {
     let (_, ours) = twins.run(&["check"]);
     ours.assert_success();
     assert!(twins.bulkhead.project.read("Cargo.lock").contains(&repository.url()));
+}
+
+#[test]
+fn packages_of_other_registries_are_vendored_under_their_names() {
+    let twins = Twins::new(WORKSPACE);
+    let other = Registry::start();
+    other.publish(CrateBuilder::new("elsewhere", "1.0.0").file("src/lib.rs", ""));
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.home.configure(&format!("[registries.other]\nindex = \"{}\"\n", other.index_url()));
+        let entry = "derive-it = \"0.3\"\nelsewhere = { version = \"1\", registry = \"other\" }";
+        stage.project.edit("app/Cargo.toml", "derive-it = \"0.3\"", entry);
+    }
+    let (theirs, ours) = twins.run(&["vendor", "--respect-source-config"]);
+    assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
+    let vendored = |stage: &Stage| tree(&stage.project.path("vendor"));
+    assert_eq!(vendored(&twins.bulkhead), vendored(&twins.cargo));
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.write(".cargo/config.toml", &ours.stdout);
+        stage.bulkhead(&["trust"]).assert_success();
+    }
+    drop(other);
+    let (theirs, ours) = twins.run(&["run", "--frozen"]);
+    assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
 }
