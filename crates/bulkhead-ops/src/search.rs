@@ -1,5 +1,6 @@
 //! `search`: asks a registry's web API.
 
+use bulkhead_schema::SourceKind;
 pub use bulkhead_schema::api::{Found, FoundPackage};
 use bulkhead_source::SparseIndex;
 
@@ -31,6 +32,10 @@ pub struct SearchOptions {
 pub fn search(global: &GlobalOptions, options: &SearchOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Found> {
     let configuration = configuration::load(global, events)?;
     let source = registries::chosen(&configuration, options.registry.as_deref(), options.index.as_deref())?;
+    if !source.is_crates_io() && source.kind() != SourceKind::SparseRegistry {
+        let message = format!("`{}` cannot be searched: its index is a git repository", source.registry_name());
+        return Err(Error::failure(message).help("ask its operator for the address of a sparse index"));
+    }
     let client = client::client(global, &configuration)?;
     if client.options().offline {
         let flag = if global.lock.locked { "--frozen" } else { "--offline" };
