@@ -126,12 +126,7 @@ impl Disk {
     /// recently that the next change might not show.
     pub fn inputs(&self) -> Option<Inputs> {
         let notes = self.notes();
-        let settled = |noted: &Noted| match &noted.look {
-            Look::Content(state) => is_settled(state, notes.started),
-            Look::Absent | Look::Kind { .. } => true,
-        };
-        let usable = notes.repeatable == Some(true) && notes.looks.iter().all(settled);
-        usable.then(|| Inputs { looks: notes.looks.clone(), locks: notes.locks.clone() })
+        (notes.repeatable == Some(true)).then(|| Inputs { looks: notes.looks.clone(), locks: notes.locks.clone() })
     }
 
     /// Notes that nobody else may hold the lock file `path`.
@@ -141,6 +136,9 @@ impl Disk {
 
     /// Notes a file or folder that somebody else has looked at since the command started, and whether it was there.
     pub fn note(&self, path: &Path, present: bool) {
+        if self.notes().repeatable == Some(false) {
+            return;
+        }
         match (std::fs::metadata(path), present) {
             (Ok(metadata), true) => self.record(path, true, Look::Content(State::of(&metadata))),
             (Err(error), false) if is_missing(&error) => self.record(path, true, Look::Absent),
@@ -150,6 +148,11 @@ impl Disk {
 
     fn record(&self, path: &Path, follow: bool, look: Look) {
         let mut notes = self.notes();
+        if let Look::Content(state) = &look
+            && !is_settled(state, notes.started)
+        {
+            notes.repeatable = Some(false);
+        }
         let next = notes.looks.len();
         let position = *notes.known.entry((path.to_path_buf(), follow)).or_insert(next);
         let Some(noted) = notes.looks.get_mut(position) else {
