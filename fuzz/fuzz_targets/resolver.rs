@@ -104,6 +104,7 @@ fn world(choices: &mut Choices<'_>) -> World {
             version: summary.id.version().clone(),
             yanked: summary.yanked,
             rust_version: summary.rust_version.clone(),
+            whole_rust_version: false,
             pubtime: None,
         };
         let listed = world.entries.entry(summary.id.name()).or_default();

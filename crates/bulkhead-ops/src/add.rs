@@ -455,7 +455,7 @@ impl Finder<'_> {
         }
         let (rust, shown) = self.rust_version()?;
         let suits = |entry: &&VersionEntry| entry.rust_version.as_ref().is_none_or(|needed| *needed <= rust);
-        let needs = newest.rust_version.as_ref().map(request::short_version).unwrap_or_default();
+        let needs = newest.written_rust_version().unwrap_or_default();
         let maintain = format!("maintain {}'s rust-version of {shown}", self.package.id.name());
         let declared = self.package.summary.rust_version.is_some();
         let Some(chosen) = versions.iter().rev().find(suits) else {

@@ -222,6 +222,7 @@ impl<'a> Patched<'a> {
                 version: summary.id.version().clone(),
                 yanked: false,
                 rust_version: summary.rust_version.clone(),
+                whole_rust_version: false,
                 pubtime: None,
             });
             known.sort_by(|a, b| a.version.cmp(&b.version));

@@ -109,6 +109,7 @@ impl Listing {
             version: package.id.version().clone(),
             yanked: package.summary.yanked,
             rust_version: package.summary.rust_version.clone(),
+            whole_rust_version: package.details.rust_version.as_ref().is_some_and(|it| it.split('.').count() == 3),
             pubtime: None,
         };
         Self::Unpacked { versions: packages.iter().map(entry).collect(), packages }

@@ -35,7 +35,7 @@ pub struct PackageChange {
     pub available: Option<Version>,
     /// What that version, or if there is none the chosen one, needs and the workspace does not promise:
     /// `(available: v2.0.0, requires Rust 1.80)`, `(requires Rust 1.80)`.
-    pub requires_rust: Option<Version>,
+    pub requires_rust: Option<String>,
     /// Why `available` is too young to be taken:
     /// `(available: v2.0.0, published 2 hours ago, minimum age 3 days)`.
     pub youth: Option<Youth>,
@@ -52,10 +52,7 @@ impl PackageChange {
 
     /// The note behind the status line, with its leading space; empty if there is nothing to note.
     pub fn note(&self) -> String {
-        let rust = self.requires_rust.as_ref().map(|rust| match rust.patch {
-            0 => format!("requires Rust {}.{}", rust.major, rust.minor),
-            _ => format!("requires Rust {rust}"),
-        });
+        let rust = self.requires_rust.as_ref().map(|rust| format!("requires Rust {rust}"));
         let available = self.available.as_ref().map(|version| format!("available: v{version}"));
         let notes = [available, rust, self.youth.map(|youth| youth.to_string())];
         let notes: Vec<String> = notes.into_iter().flatten().collect();
@@ -177,14 +174,14 @@ impl Notes<'_> {
         let published = &*published;
         let own = published.binary_search_by(|entry| entry.version.cmp(id.version())).ok();
         let own = own.and_then(|place| published.get(place));
-        if let Some(needed) = own.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone())
+        if let Some(needed) = own.filter(|entry| !self.compiles(id, entry)).and_then(VersionEntry::written_rust_version)
         {
             return PackageChange { change, available: None, requires_rust: Some(needed), youth: None };
         }
         let newest = self.newest(published, id);
         let available = newest.map(|entry| entry.version.clone());
         let requires_rust =
-            newest.filter(|entry| !self.compiles(id, entry)).and_then(|entry| entry.rust_version.clone());
+            newest.filter(|entry| !self.compiles(id, entry)).and_then(VersionEntry::written_rust_version);
         let youth = newest.and_then(|entry| self.age?.youth(id.source(), id.name(), entry, published));
         PackageChange { change, available, requires_rust, youth }
     }

@@ -58,6 +58,7 @@ fn fixture(text: &str) -> Fixture {
                     version: summary.id.version().clone(),
                     yanked: summary.yanked,
                     rust_version: summary.rust_version.clone(),
+                    whole_rust_version: false,
                     pubtime: pubtime(rest),
                 });
                 entries.sort_by(|a, b| a.version.cmp(&b.version));

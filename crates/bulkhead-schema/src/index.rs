@@ -35,8 +35,19 @@ pub struct VersionEntry {
     pub yanked: bool,
     /// `rust_version`; a partial version is filled up with zeros.
     pub rust_version: Option<Version>,
+    /// Whether that was written with all three numbers.
+    pub whole_rust_version: bool,
     /// When it was published, in seconds since 1970-01-01 UTC, where the registry says so. The registry's claim.
     pub pubtime: Option<i64>,
+}
+
+impl VersionEntry {
+    /// `rust_version` as it was written: `1.70` or `1.70.0`.
+    pub fn written_rust_version(&self) -> Option<String> {
+        let Version { major, minor, patch, .. } = self.rust_version.as_ref()?;
+        let whole = self.whole_rust_version || *patch != 0;
+        Some(if whole { format!("{major}.{minor}.{patch}") } else { format!("{major}.{minor}") })
+    }
 }
 
 /// A line of the index that cannot be used, and why. The other versions of the package remain usable.

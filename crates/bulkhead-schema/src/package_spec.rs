@@ -28,7 +28,12 @@ impl PackageSpec {
             let reason = format!("unsupported source protocol: {kind}");
             return Err(InvalidId::new("package specification", text, reason));
         }
-        let url = Some(url.trim_end_matches('/').to_owned());
+        let trimmed = url.trim_end_matches('/');
+        let plain = !url.contains(|c: char| c.is_control() || c.is_whitespace());
+        if !plain || !trimmed.contains("://") || url::Url::parse(url).is_err() {
+            return Err(InvalidId::new("package specification", text, "its address is no URL"));
+        }
+        let url = Some(trimmed.to_owned());
         match fragment {
             None => Ok(Self { name: None, version: None, url }),
             Some(version) if version.starts_with(|c: char| c.is_ascii_digit()) => {
@@ -142,7 +147,19 @@ mod tests {
             assert!(!matches(spec, regex), "{spec}");
         }
         assert!(!matches("a@1.0", id("a", "1.0.0-beta")));
-        for bad in ["-p", "", "a@", "a@x", "a@1.2.3.4", "a b", "foo+https://x/y"] {
+        for bad in [
+            "-p",
+            "",
+            "a@",
+            "a@x",
+            "a@1.2.3.4",
+            "a b",
+            "foo+https://x/y",
+            ".3\u{8}1://",
+            "://x",
+            "https:///",
+            "a b://x",
+        ] {
             assert!(PackageSpec::parse(bad).is_err(), "{bad}");
         }
     }

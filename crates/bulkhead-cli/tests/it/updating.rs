@@ -203,7 +203,7 @@ fn rust_versions_are_told() {
         );
         twins.same_output(&["generate-lockfile"]);
         twins.publish(
-            "a 1.1.0 rust=1.80 | deep ^1\na 2.0.0 rust=1.55\ndeep 1.0.1 rust=1.60\ndeep 1.1.0 rust=1.99\nb 1.1.0",
+            "a 1.1.0 rust=1.80 | deep ^1\na 2.0.0 rust=1.55\ndeep 1.0.1 rust=1.60\ndeep 1.1.0 rust=1.99.0\nb 1.1.0",
         );
         each(
             [

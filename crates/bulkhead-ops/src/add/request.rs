@@ -3,7 +3,7 @@
 use bulkhead_schema::PackageName;
 use bulkhead_schema::platform::Platform;
 use bulkhead_workspace::edit::Place;
-use semver::{Version, VersionReq};
+use semver::VersionReq;
 
 use crate::Error;
 use crate::error::Result;
@@ -167,11 +167,6 @@ pub(crate) fn other_spellings(name: PackageName) -> Vec<PackageName> {
     let mut known = std::collections::BTreeSet::from([name.as_str().to_owned()]);
     spellings.retain(|spelling| known.insert(spelling.clone()));
     spellings.iter().filter_map(|spelling| PackageName::registry(spelling).ok()).collect()
-}
-
-/// `1.70` for `1.70.0`: what index entries leave out.
-pub(super) fn short_version(version: &Version) -> String {
-    if version.patch == 0 { format!("{}.{}", version.major, version.minor) } else { version.to_string() }
 }
 
 #[cfg(test)]

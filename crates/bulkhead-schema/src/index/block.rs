@@ -21,12 +21,13 @@ use crate::hash::checksum;
 use crate::{PackageName, SourceId};
 
 /// The last digit changes with the format.
-const MAGIC: &[u8; 8] = b"BHINDEX2";
+const MAGIC: &[u8; 8] = b"BHINDEX3";
 const FIXED: usize = 24;
 
 const YANKED: u8 = 1;
 const RUST_VERSION: u8 = 2;
 const PUBTIME: u8 = 4;
+const WHOLE_RUST_VERSION: u8 = 16;
 const TAGGED: u8 = 8;
 
 /// Makes the block of `versions`, which are sorted. `None` if it would be larger than any answer that is accepted can
@@ -98,12 +99,13 @@ pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn put_version(out: &mut Vec<u8>, entry: &VersionEntry) {
-    let VersionEntry { version, yanked, rust_version, pubtime } = entry;
+    let VersionEntry { version, yanked, rust_version, whole_rust_version, pubtime } = entry;
     let tagged = !version.pre.is_empty() || !version.build.is_empty();
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     out.push(
         flag(*yanked, YANKED)
             | flag(rust_version.is_some(), RUST_VERSION)
+            | flag(*whole_rust_version, WHOLE_RUST_VERSION)
             | flag(pubtime.is_some(), PUBTIME)
             | flag(tagged, TAGGED),
     );
@@ -264,7 +266,8 @@ fn version(head: &mut Reader<'_>) -> Option<VersionEntry> {
         version.pre = Prerelease::new(head.text()?).ok()?;
         version.build = BuildMetadata::new(head.text()?).ok()?;
     }
-    Some(VersionEntry { version, yanked: flags & YANKED != 0, rust_version, pubtime })
+    let (yanked, whole_rust_version) = (flags & YANKED != 0, flags & WHOLE_RUST_VERSION != 0);
+    Some(VersionEntry { version, yanked, rust_version, whole_rust_version, pubtime })
 }
 
 fn triple(head: &mut Reader<'_>) -> Option<Version> {

@@ -166,11 +166,13 @@ fn head<'a>(name: PackageName, line: &'a [u8]) -> Result<Usable<'a>, Unusable> {
     }
     let version = Version::parse(text).map_err(|error| reject(text, format!("invalid version: {error}")))?;
     let checksum = checksum(&head.cksum.0).map_err(|reason| reject(text, reason))?;
+    let whole_rust_version = head.rust_version.as_ref().is_some_and(|Text(written)| written.split('.').count() == 3);
     let rust_version = head.rust_version.map(|Text(written)| rust_version(&written)).transpose();
     let pubtime = head.pubtime.map(|Text(written)| pubtime(&written)).transpose();
     let entry = VersionEntry {
         yanked: head.yanked.unwrap_or(false),
         rust_version: rust_version.map_err(|reason| reject(text, reason))?,
+        whole_rust_version,
         pubtime: pubtime.map_err(|reason| reject(text, reason))?,
         version,
     };
