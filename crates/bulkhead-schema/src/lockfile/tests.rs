@@ -118,3 +118,10 @@ fn the_short_way_reads_what_the_long_way_reads() {
         assert!(super::canonical::read(other).is_none(), "{other}");
     }
 }
+
+#[test]
+fn what_was_read_reads_back_when_it_is_written() {
+    // Found by fuzzing: a comment that nothing ends may hold what no other line may.
+    let lockfile = parse(Path::new("Cargo.lock"), "# odd \0 comment").unwrap();
+    assert!(parse(Path::new("Cargo.lock"), &lockfile.to_string()).is_ok());
+}
