@@ -150,10 +150,10 @@ fn compare_dependencies(index: &Summary, manifest: &Summary, fields: &mut Vec<Di
         places.entry(place(dependency)).or_default().1.push(dependency);
     }
     for (place, (listed, packaged)) in places {
-        let covers = |some: &[&Dependency], all: &[&Dependency]| {
-            some.iter().all(|one| all.iter().any(|other| same_dependency(one, other, index.id)))
-        };
-        let agree = listed.len() == packaged.len() && covers(&listed, &packaged) && covers(&packaged, &listed);
+        let same = |one: &Dependency, other: &Dependency| same_dependency(one, other, index.id);
+        let agree = listed.len() == packaged.len()
+            && listed.iter().all(|one| packaged.iter().any(|other| same(one, other)))
+            && packaged.iter().all(|other| listed.iter().any(|one| same(one, other)));
         if !agree {
             let describe =
                 |list: &[&Dependency]| list.iter().map(|one| description(one)).collect::<Vec<_>>().join(", ");
@@ -387,6 +387,8 @@ mod tests {
         let other = "sparse+https://other.example/index/";
         let plain = dependency("");
         assert!(verify_manifest(&summary(other, &plain), &summary("", &plain)).is_ok());
+        let turned = |a: &str, b: &str| verify_manifest(&summary(other, &two(a, b)), &summary("", &two(b, a)));
+        assert!(turned("d", "e").is_ok(), "in another order as well");
         // But not the other way round, and not from a third one.
         let foreign = dependency(r#","registry":"sparse+https://third.example/""#);
         assert!(verify_manifest(&summary(other, &foreign), &summary("", &plain)).is_err());
