@@ -51,6 +51,10 @@ pub(super) fn read(text: &str) -> Option<(Option<Piece<'_>>, Vec<RawPackage<'_>>
             }
         }
     }
+    // A last line that nothing ends was not looked at: the file may have been cut off.
+    if lines.offset != text.len() {
+        return None;
+    }
     packages.iter().all(|package| package.name.is_some() && package.version.is_some()).then_some((version, packages))
 }
 
