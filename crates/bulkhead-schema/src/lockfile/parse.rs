@@ -259,8 +259,6 @@ impl Parser<'_> {
 /// Comment lines at the head of the file that Cargo did not write itself.
 fn comments(text: &str) -> Vec<String> {
     let lines = text.lines().take_while(|line| line.starts_with('#')).enumerate();
-    // TOML has no control characters in comments; the last line of a file passes all the same if nothing ends it.
-    let plain = |line: &str| !line.chars().any(|c| c.is_control() && c != '\t');
-    let own = lines.filter(|(place, line)| HEADER.get(*place) != Some(line) && plain(line));
+    let own = lines.filter(|(place, line)| HEADER.get(*place) != Some(line));
     own.map(|(_, line)| line.to_owned()).collect()
 }
