@@ -73,7 +73,7 @@ fn show(file: &IndexFile) -> String {
 fn whole_entries() {
     check(
         r#"{"name":"aa","vers":"1.10.0","deps":[],SUM,"features":{},"yanked":true,"rust_version":"1.70","pubtime":"2025-11-12T19:30:12Z"}
-{"name":"aa","vers":"1.2.0-rc.1+b","deps":[{"name":"b","req":"^1","features":["x"],"optional":true,"default_features":false,"target":"cfg(unix)","kind":"normal","registry":null,"package":null},{"name":"c","req":"*","kind":"dev","package":"real"},{"name":"d","req":">=1, <3","kind":"build","registry":"https://example.org/index"}],SUM,"features":{"default":["b"],"f":["b?/x","c/y"]},"features2":{"f":["dep:b"],"b":[]},"v":2,"links":"z","unknown":{"deep":[1]}}
+{"name":"aa","vers":"1.2.0-rc.1+b","deps":[{"name":"b","req":"^1","features":["x"],"optional":true,"default_features":false,"target":"cfg(unix)","kind":"normal","registry":null,"package":null},{"name":"c","req":"*","kind":"dev","package":"real"},{"name":"d","req":">=1, <3","kind":"build","registry":"https://github.com/rust-lang/crates.io-index"}],SUM,"features":{"default":["b"],"f":["b?/x","c/y"]},"features2":{"f":["dep:b"],"b":[]},"v":2,"links":"z","unknown":{"deep":[1]}}
 {"name":"aa","vers":"1.2.0","deps":[{"name":"b","req":"0.1","optional":true}],SUM,"features":{}}
 "#,
         &expect![[r#"
@@ -83,7 +83,7 @@ fn whole_entries() {
               f = [b?/x, c/y, dep:b]
               Normal b ^1 on cfg(unix) optional bare ["x"]
               Development real * as c
-              Build d >=1, <3 from registry+https://example.org/index
+              Build d >=1, <3
               links z
             1.2.0
               b = [dep:b]
