@@ -76,6 +76,8 @@ pub struct Locked<'a> {
     pub original: Option<Resolve>,
     /// What was read of its sources.
     pub sources: Sources<'a>,
+    /// `[patch]` of manifests and configuration.
+    pub patches: Vec<bulkhead_resolver::Patch>,
     /// What differs from the lockfile on disk.
     pub changes: Changes,
     /// The lockfile on disk before, decoded.
@@ -161,7 +163,7 @@ pub fn resolve<'a>(
         changes.packages.clear();
     }
     let (resolve, original) = overrides::built(workspace, (resolve, original), &mut sources, events)?;
-    Ok(Locked { resolve, original, sources, changes, previous, changed, rust_version, age })
+    Ok(Locked { resolve, original, sources, patches, changes, previous, changed, rust_version, age })
 }
 
 /// Brings the lockfile up to what `resolve` says, if that is wanted. Says whether it is another text than before.

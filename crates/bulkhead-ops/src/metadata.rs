@@ -153,6 +153,7 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
             development: true,
         })
         .collect();
+    request.patches = &locked.patches;
     match bulkhead_resolver::resolve(&request, &locked.sources) {
         Ok(Outcome::Resolved(mut resolve)) => {
             overrides::record(&mut resolve, locked.sources.stand_ins());
@@ -172,10 +173,8 @@ fn retain_platforms(project: &Project, resolve: &mut Resolve, toolchain: &Toolch
         platform.is_none_or(|platform| named.iter().any(|info| platform.matches(&info.triple, &info.cfg)))
     };
     for node in resolve.nodes.values_mut() {
-        for edge in &mut node.dependencies {
-            edge.declared.retain(&matches);
-        }
-        node.dependencies.retain(|edge| !edge.declared.is_empty());
+        // An edge that some platform needs is told with all its declarations.
+        node.dependencies.retain(|edge| edge.declared.iter().any(matches));
     }
     let mut reached = BTreeSet::new();
     let mut pending: Vec<_> = project.workspace.members.iter().map(|package| package.id).collect();

@@ -135,7 +135,8 @@ fn put_target(out: &mut Writer, target: &Target, root: &Path) -> Option<()> {
     out.text(name);
     out.text(path.strip_prefix(root).ok()?.to_str()?);
     out.text(edition.as_str());
-    out.symbols(required_features);
+    out.flag(required_features.is_some());
+    required_features.iter().for_each(|features| out.symbols(features));
     [test, doctest, bench, doc, harness].into_iter().for_each(|flag| out.flag(*flag));
     Some(())
 }
@@ -323,7 +324,7 @@ fn target(reader: &mut Reader<'_>, root: &Path) -> Option<Target> {
         name: reader.symbol()?,
         path: below(root, reader.text()?)?,
         edition: Edition::parse(reader.text()?)?,
-        required_features: reader.symbols()?,
+        required_features: reader.optional(Reader::symbols)?,
         test: reader.flag()?,
         doctest: reader.flag()?,
         bench: reader.flag()?,

@@ -81,8 +81,8 @@ pub struct TargetJson<'a> {
     name: Symbol,
     src_path: &'a Path,
     edition: &'static str,
-    #[serde(rename = "required-features", skip_serializing_if = "<[Symbol]>::is_empty")]
-    required_features: &'a [Symbol],
+    #[serde(rename = "required-features", skip_serializing_if = "Option::is_none")]
+    required_features: Option<&'a [Symbol]>,
     doc: bool,
     doctest: bool,
     test: bool,
@@ -171,7 +171,7 @@ pub fn target_json(target: &Target) -> TargetJson<'_> {
         name: target.name,
         src_path: &target.path,
         edition: target.edition.as_str(),
-        required_features: &target.required_features,
+        required_features: target.required_features.as_deref(),
         doc: target.doc,
         doctest: target.doctest,
         test: target.test,

@@ -116,7 +116,7 @@ pub struct Target {
     /// Its edition.
     pub edition: Edition,
     /// Features without which it is skipped.
-    pub required_features: Vec<Symbol>,
+    pub required_features: Option<Vec<Symbol>>,
     /// Whether `test` builds it by default.
     pub test: bool,
     /// Whether doctests are run.

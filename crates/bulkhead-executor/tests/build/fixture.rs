@@ -292,7 +292,7 @@ fn package(workspace: &Path, name: &str) -> Arc<Package> {
         name: Symbol::new(name),
         path: root.join(file),
         edition: Edition::E2021,
-        required_features: Vec::new(),
+        required_features: None,
         test: true,
         doctest: false,
         bench: false,

@@ -33,7 +33,7 @@ pub struct TargetTable {
     /// `harness`
     pub harness: Option<bool>,
     /// `required-features`
-    pub required_features: Vec<Spanned<String>>,
+    pub required_features: Option<Vec<Spanned<String>>>,
 }
 
 const TARGET_KEYS: &[&str] = &[
@@ -70,7 +70,7 @@ impl Reader<'_> {
             bench: section.boolean(self, "bench"),
             doc: section.boolean(self, "doc"),
             harness: section.boolean(self, "harness"),
-            required_features: section.strings(self, "required-features").unwrap_or_default(),
+            required_features: section.strings(self, "required-features"),
         };
         section.take("filename");
         section.take("doc-scrape-examples");

@@ -10,7 +10,7 @@ use super::draft::Draft;
 pub(super) fn missing(draft: &mut Draft<'_>, id: PackageId, purpose: FeaturesFor, target: &Target) -> Vec<Symbol> {
     let active = draft.features(id, purpose);
     let mut missing = Vec::new();
-    for &wanted in &target.required_features {
+    for &wanted in target.required_features.iter().flatten() {
         let found = match wanted.split_once('/') {
             Some((dependency, feature)) => dependency_has(draft, id, dependency, feature),
             None => active.contains(&wanted),

@@ -122,7 +122,7 @@ impl Search<'_> {
         let defaults = Defaults { test: true, bench: true, doc: true, doctest: doctestable };
         let mut target = self.target(table, TargetKind::Lib(types), &name, &file, defaults, findings);
         target.doctest &= doctestable;
-        target.required_features.clear();
+        target.required_features = None;
         Some(target)
     }
 
@@ -313,7 +313,10 @@ impl Search<'_> {
             name: name.into(),
             path: path::join(self.root, file),
             edition,
-            required_features: table.required_features.iter().map(|name| Symbol::new(name.get_ref())).collect(),
+            required_features: table
+                .required_features
+                .as_ref()
+                .map(|names| names.iter().map(|name| Symbol::new(name.get_ref())).collect()),
             test: table.test.unwrap_or(defaults.test),
             doctest: table.doctest.unwrap_or(defaults.doctest),
             bench: table.bench.unwrap_or(defaults.bench),
