@@ -173,7 +173,7 @@ fn damage_that_is_found_late_is_healed_by_the_next_run() {
     fetch(&registry.index(), options(), &["aa"]);
     let file = cache_file(&registry);
     let mut bytes = std::fs::read(&file).unwrap();
-    let block = bytes.windows(8).position(|window| window == b"BHINDEX2").unwrap();
+    let block = bytes.windows(7).position(|window| window == b"BHINDEX").unwrap();
     let head = u32::from_le_bytes(bytes[block + 16..block + 20].try_into().unwrap()) as usize;
     bytes[block + head] ^= 1;
     std::fs::write(&file, &bytes).unwrap();
