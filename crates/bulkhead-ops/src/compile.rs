@@ -219,7 +219,7 @@ pub struct Wanted<'a> {
     /// The platforms; none for all there are.
     pub targets: Vec<CompileKind>,
     /// Whether the packages are to be compiled.
-    pub purpose: Purpose,
+    pub purpose: Purpose<'a>,
 }
 
 /// Activates features and loads the packages that are active.

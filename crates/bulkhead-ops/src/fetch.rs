@@ -6,10 +6,12 @@ use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
 use crate::options::GlobalOptions;
+use crate::packages::Purpose;
 use crate::project;
 use crate::{Event, compile, packages, status};
 
-/// Downloads, verifies and unpacks what the workspace depends on: for every platform, or only for `platforms`.
+/// Downloads and verifies what the workspace depends on: for every platform, or only for `platforms`. What this machine,
+/// or the platform of the configuration, has no use for is unpacked when something needs it.
 ///
 /// # Errors
 /// The project cannot be resolved, or a package cannot be fetched or is not what was promised.
@@ -22,11 +24,14 @@ pub fn fetch(global: &GlobalOptions, platforms: &[String], events: &(dyn Fn(Even
     status::report_changes(&locked, events);
     status::warn_of_yanked(&locked, events);
     let members: Vec<_> = project.workspace.members.iter().map(|package| package.id).collect();
+    // As Cargo does with `--target`: what build code needs on this machine alone is left out.
+    let counts = |kind: &CompileKind| platforms.is_empty() || *kind != CompileKind::Host;
+    let needed = compile::needed(&members, &locked, &toolchain, &counts);
     let wanted = match platforms.is_empty() {
-        true => locked.resolve.nodes.keys().copied().collect(),
-        // As Cargo does: what build code needs on this machine alone is left out.
-        false => compile::needed(&members, &locked, &toolchain, &|kind| *kind != CompileKind::Host),
+        true => &locked.resolve.nodes.keys().copied().collect(),
+        false => &needed,
     };
-    packages::load(global, &project, &mut locked, &wanted, &client, events)?;
+    let purpose = Purpose::Fetch { needed: &needed };
+    packages::load_for(purpose, global, &project, &mut locked, wanted, &client, events)?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead_schema::{PackageId, Summary};
 use bulkhead_source::{Client, DownloadRequest, Progress, SourceError};
 use bulkhead_store::{PackageTree, Store};
-use bulkhead_trust::{Digest, Expected, index_fingerprint, verify_archive, verify_manifest};
+use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, index_fingerprint, verify_archive, verify_manifest};
 use bulkhead_workspace::{Package, compact, load_package, metadata_json};
 
 use crate::error::Result;
@@ -21,16 +21,28 @@ use crate::{Error, ErrorKind, Event, pins};
 
 /// What packages are wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum Purpose<'a> {
     /// To be compiled: every file of a tree is compared with its record.
     Build,
     /// To be told about: it is enough that the tree is the one that was verified before, since nothing of it is read.
     Look,
+    /// To be there when they are wanted without a network: those that nothing on this machine needs stay in their archives.
+    Fetch {
+        /// The others.
+        needed: &'a BTreeSet<PackageId>,
+    },
+}
+
+impl Purpose<'_> {
+    /// Whether the archive of `id` will do.
+    fn is_served_by_archive(self, id: PackageId) -> bool {
+        matches!(self, Self::Fetch { needed } if !needed.contains(&id))
+    }
 }
 
 /// Brings the registry packages among `wanted` onto this machine and reads the manifests of all of them.
 ///
-/// Every archive is checked against the index and the lockfile before a byte of it is unpacked.
+/// Every archive is checked against the index and the lockfile before a byte of it is kept or unpacked.
 ///
 /// # Errors
 /// A download that fails or is not what was promised; a package that breaks the rules for archives or manifests.
@@ -45,12 +57,12 @@ pub fn load(
     load_for(Purpose::Build, global, project, locked, wanted, client, events)
 }
 
-/// The same, for a purpose that may be less than to compile them.
+/// The same, for a purpose that may be less than to compile them. Packages that stay in their archives are left out.
 ///
 /// # Errors
 /// As for [`load`].
 pub fn load_for(
-    purpose: Purpose,
+    purpose: Purpose<'_>,
     global: &GlobalOptions,
     project: &Project,
     locked: &mut Locked<'_>,
@@ -125,7 +137,7 @@ fn all<T: Send>(
     project: &Project,
     locked: &mut Locked<'_>,
     wanted: &BTreeSet<PackageId>,
-    purpose: Purpose,
+    purpose: Purpose<'_>,
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
     recall: Recall<'_, T>,
@@ -159,14 +171,15 @@ fn all<T: Send>(
     let mut absent = Vec::new();
     for ((_, summary), found) in stored.iter().zip(look_up(&shelf, &stored, recall, tell)) {
         match found? {
-            Some(answer) => drop(packages.insert(summary.id, answer)),
-            None => absent.push(summary.id),
+            Found::Known(answer) => drop(packages.insert(summary.id, answer)),
+            Found::Archive => {}
+            Found::Nothing => absent.push(summary.id),
         }
     }
     if !absent.is_empty() {
         disk.never_repeat();
         let root = &project.workspace.root;
-        let downloaded = download(global, root, &store, locked, &absent, client, events)?;
+        let downloaded = download(global, root, &store, purpose, locked, &absent, client, events)?;
         packages.extend(downloaded.iter().map(|package| (package.id, tell(package))));
     }
     Ok(packages)
@@ -190,7 +203,7 @@ fn writer(global: &GlobalOptions) -> u64 {
 struct Shelf<'a> {
     store: &'a Store,
     writer: u64,
-    purpose: Purpose,
+    purpose: Purpose<'a>,
     offline: bool,
     disk: &'a Disk,
     events: &'a (dyn Fn(Event) + Sync),
@@ -216,7 +229,7 @@ pub fn one(
     let (offline, disk) = (client.options().offline, &global.place.disk);
     let shelf = Shelf { store: &store, writer: writer(global), purpose: Purpose::Look, offline, disk, events };
     let found = look_up(&shelf, &[(digest, Arc::new(summary.clone()))], &|_, _, _| None, &Arc::clone).pop();
-    if let Some(package) = found.transpose()?.flatten() {
+    if let Some(Found::Known(package)) = found.transpose()? {
         return Ok(package);
     }
     events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
@@ -227,7 +240,8 @@ pub fn one(
             arriving.next().map(|(_, answer)| answer).ok_or_else(|| Error::failure("the download did not finish"))?
         }
     };
-    let (package, bytes) = accept_as(&store, summary, None, answer)?;
+    let (archive, bytes) = accept_as(summary, None, answer)?;
+    let package = unpack(&store, summary, &archive)?;
     events(Event::Downloaded { package: id, bytes });
     Ok(package)
 }
@@ -235,13 +249,23 @@ pub fn one(
 /// Fewest packages that are worth a thread of their own.
 const SHARE: usize = 24;
 
-/// Finds the packages that are in the store, in the order of `wanted`. `None`: it has to be downloaded.
+/// What the store has of a package.
+enum Found<T> {
+    /// Nothing of use: it has to be downloaded.
+    Nothing,
+    /// Its archive, where that will do.
+    Archive,
+    /// Its tree, and this is what there is to know of it.
+    Known(T),
+}
+
+/// Finds the packages that are in the store, in the order of `wanted`.
 fn look_up<T: Send>(
     shelf: &Shelf<'_>,
     wanted: &[(Digest, Arc<Summary>)],
     recall: Recall<'_, T>,
     tell: Tell<'_, T>,
-) -> Vec<Result<Option<T>>> {
+) -> Vec<Result<Found<T>>> {
     let one = |(digest, summary): &(Digest, Arc<Summary>)| find(shelf, summary, *digest, recall, tell);
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(wanted.len() / SHARE).max(1);
     let mut shares = wanted.chunks(wanted.len().div_ceil(workers).max(1));
@@ -264,8 +288,11 @@ fn find<T>(
     digest: Digest,
     recall: Recall<'_, T>,
     tell: Tell<'_, T>,
-) -> Result<Option<T>> {
+) -> Result<Found<T>> {
     let id = summary.id;
+    if shelf.purpose.is_served_by_archive(id) && shelf.store.keeps(id, digest).map_err(verification)? {
+        return Ok(Found::Archive);
+    }
     let recalled = || {
         let (root, bytes) = shelf.store.notes(id, digest, shelf.writer)?;
         let answer = recall(&Notes::read(&bytes, summary)?, id, &root)?;
@@ -275,15 +302,15 @@ fn find<T>(
     if shelf.purpose == Purpose::Look
         && let Some(answer) = recalled()
     {
-        return Ok(Some(answer));
+        return Ok(Found::Known(answer));
     }
     let tree = match shelf.store.get(id, digest) {
         Ok(Some(tree)) => tree,
-        Ok(None) => return Ok(None),
+        Ok(None) => return Ok(Found::Nothing),
         // A tree that was changed is replaced by a fresh one, and the user hears of it.
         Err(damage) if damage.code == "store-damaged" && !shelf.offline => {
             (shelf.events)(Event::Warning(format!("{damage}; it is downloaded and unpacked again")));
-            return Ok(None);
+            return Ok(Found::Nothing);
         }
         Err(damage) => return Err(verification(damage)),
     };
@@ -291,18 +318,17 @@ fn find<T>(
         shelf.disk.never_repeat();
         let (path, problem) = (finding.path.display(), &finding.problem);
         (shelf.events)(Event::Warning(format!("{path}: {problem}; `{id}` was unpacked again from its archive")));
-    } else if shelf.purpose == Purpose::Build
+    } else if shelf.purpose != Purpose::Look
         && let Some(answer) = recalled()
     {
-        return Ok(Some(answer));
+        return Ok(Found::Known(answer));
     }
-    let package = read(&tree)?;
-    verify_manifest(summary, &package.summary).map_err(|found| verification((*found).into()))?;
+    let package = read_as(&tree, summary)?;
     if let Some(notes) = Notes::write(&package, summary) {
         shelf.store.note(&tree, shelf.writer, &notes);
     }
     witness(shelf.disk, &tree.root);
-    Ok(Some(tell(&package)))
+    Ok(Found::Known(tell(&package)))
 }
 
 /// The package in a verified tree, which must be the one that it is said to be.
@@ -316,6 +342,13 @@ fn read(tree: &PackageTree) -> Result<Arc<Package>> {
         return Err(Error::refusal(ErrorKind::Verification, "manifest-mismatch", message)
             .help("do not use this version, and tell the registry's operator"));
     }
+    Ok(package)
+}
+
+/// The same, which must also be what its index entry says.
+fn read_as(tree: &PackageTree, summary: &Summary) -> Result<Arc<Package>> {
+    let package = read(tree)?;
+    verify_manifest(summary, &package.summary).map_err(|found| verification((*found).into()))?;
     Ok(package)
 }
 
@@ -394,11 +427,13 @@ fn digest_in(summary: &Summary) -> Result<Digest> {
     })
 }
 
-/// Brings the archives of `ids` here, from wherever they are.
+/// Brings the archives of `ids` here, from wherever they are. Returns the packages that were unpacked.
+#[expect(clippy::too_many_arguments, reason = "it is a part of the function above")]
 fn download(
     global: &GlobalOptions,
     workspace_root: &Path,
     store: &Store,
+    purpose: Purpose<'_>,
     locked: &mut Locked<'_>,
     ids: &[PackageId],
     client: &Client,
@@ -413,13 +448,13 @@ fn download(
             Archive::Local { registry, bytes } => {
                 let message = format!("{} v{} (registry `{}`)", id.name(), id.version(), registry.display());
                 events(Event::Status { verb: "Unpacking", message });
-                packages.push(accept(store, locked, id, bytes)?.0);
+                packages.extend(accept(store, purpose, locked, id, bytes)?.0);
             }
         }
     }
     pins::check(global, workspace_root, locked.sources.servers(), true, events)?;
     if !requests.is_empty() {
-        packages.extend(download_all(store, locked, requests, client, events)?);
+        packages.extend(download_all(store, purpose, locked, requests, client, events)?);
     }
     Ok(packages)
 }
@@ -428,6 +463,7 @@ fn download(
 /// while the rest arrives.
 fn download_all(
     store: &Store,
+    purpose: Purpose<'_>,
     locked: &Locked<'_>,
     requests: Vec<DownloadRequest>,
     client: &Client,
@@ -438,32 +474,33 @@ fn download_all(
     let received = AtomicU64::new(0);
     let progress = Arc::new(Progress::default());
     let arriving = Mutex::new(client.download(requests, &progress));
-    let finished = Mutex::new((Vec::with_capacity(total), Vec::new()));
+    let finished = Mutex::new((0, Vec::with_capacity(total), Vec::new()));
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(total);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some((id, answer)) = next(&arriving) {
-                    let outcome = accept(store, locked, id, answer);
+                    let outcome = accept(store, purpose, locked, id, answer);
                     let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
                     match outcome {
                         Ok((package, bytes)) => {
                             received.fetch_add(bytes, Ordering::Relaxed);
-                            finished.0.push(package);
+                            finished.0 += 1;
+                            finished.1.extend(package);
                             events(Event::Downloaded { package: id, bytes });
                         }
-                        Err(error) => finished.1.push(error),
+                        Err(error) => finished.2.push(error),
                     }
                     let bytes = progress.received.load(Ordering::Relaxed);
-                    events(Event::DownloadProgress { done: finished.0.len(), total, bytes });
+                    events(Event::DownloadProgress { done: finished.0, total, bytes });
                 }
             });
         }
     });
-    let (packages, mut errors) = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (done, packages, mut errors) = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
     match errors.pop() {
         Some(error) => Err(error),
-        None if packages.len() < total => Err(Error::failure("some downloads did not finish")),
+        None if done < total => Err(Error::failure("some downloads did not finish")),
         None => {
             events(Event::DownloadsFinished { packages: total, bytes: received.into_inner() });
             Ok(packages)
@@ -477,33 +514,45 @@ fn next(arriving: &Mutex<bulkhead_source::Downloads>) -> Option<Answer> {
     arriving.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
+/// Verifies one archive; keeps it, or unpacks and reads it. Returns the package in the second case, and the archive's size.
 fn accept(
     store: &Store,
+    purpose: Purpose<'_>,
     locked: &Locked<'_>,
     id: PackageId,
     answer: std::result::Result<Vec<u8>, SourceError>,
-) -> Result<(Arc<Package>, u64)> {
+) -> Result<(Option<Arc<Package>>, u64)> {
     let lock = locked.previous.as_ref().and_then(|previous| previous.checksums.get(&id)).map(String::as_str);
-    accept_as(store, &*summary_of(locked, id)?, lock, answer)
+    let summary = summary_of(locked, id)?;
+    let (archive, length) = accept_as(&summary, lock, answer)?;
+    if purpose.is_served_by_archive(id) {
+        store.keep(&archive).map_err(|diagnostic| unpacking(id, diagnostic))?;
+        return Ok((None, length));
+    }
+    Ok((Some(unpack(store, &summary, &archive)?), length))
 }
 
-/// Verifies, unpacks and reads one archive, whose index entry is `summary`.
+/// Verifies one archive, whose index entry is `summary`. Returns its size too.
 fn accept_as(
-    store: &Store,
     summary: &Summary,
     lock: Option<&str>,
     answer: std::result::Result<Vec<u8>, SourceError>,
-) -> Result<(Arc<Package>, u64)> {
+) -> Result<(Verified<CrateArchive>, u64)> {
     let id = summary.id;
     let bytes = answer.map_err(|error| source_error(error).while_doing(format!("failed to download `{id}`")))?;
     let length = bytes.len() as u64;
     let archive = verify_archive(id, bytes, &Expected { index: summary.checksum.as_deref(), lock })
         .map_err(|mismatch| verification(bulkhead_schema::Diagnostic::from(mismatch)))?;
-    let stored = store.insert(&archive).map_err(|diagnostic| {
-        let error = verification(diagnostic);
-        if error.kind == ErrorKind::Failure { error.while_doing(format!("failed to unpack `{id}`")) } else { error }
-    });
-    let package = read(&stored?)?;
-    verify_manifest(summary, &package.summary).map_err(|found| verification((*found).into()))?;
-    Ok((package, length))
+    Ok((archive, length))
+}
+
+/// Unpacks and reads one archive.
+fn unpack(store: &Store, summary: &Summary, archive: &Verified<CrateArchive>) -> Result<Arc<Package>> {
+    let tree = store.insert(archive).map_err(|diagnostic| unpacking(summary.id, diagnostic))?;
+    read_as(&tree, summary)
+}
+
+fn unpacking(id: PackageId, diagnostic: bulkhead_schema::Diagnostic) -> Error {
+    let error = verification(diagnostic);
+    if error.kind == ErrorKind::Failure { error.while_doing(format!("failed to unpack `{id}`")) } else { error }
 }

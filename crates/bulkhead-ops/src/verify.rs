@@ -19,8 +19,8 @@ use crate::{Error, ErrorKind, lock, project};
 /// How the packages of a workspace stand in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Packages of the lockfile whose archive and unpacked files are in the store, byte for byte, or that stand in the
-    /// folder of a directory source as its list has them.
+    /// Packages of the lockfile whose archive, and unpacked files if something needed them yet, are in the store, byte for
+    /// byte, or that stand in the folder of a directory source as its list has them.
     pub whole: usize,
     /// Packages of the lockfile that are not in the store.
     pub absent: usize,

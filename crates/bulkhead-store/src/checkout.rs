@@ -91,19 +91,23 @@ impl Store {
         commit: ObjectId,
         damaged: &dyn Fn(&crate::Finding),
     ) -> Result<Option<Checkout>, Diagnostic> {
-        match self.present_as(key, CHECKOUT, &commit.to_string(), &folder_name(&commit.to_string()))? {
-            Present::Nothing => Ok(None),
-            Present::Whole(tree) => Ok(Some(Checkout { root: tree.root, tree: tree.tree })),
-            Present::Damaged(finding) => {
-                damaged(&finding);
-                let session = self.session()?;
-                let old = session.fresh_name();
-                let moved = rustix::fs::renameat(&self.folder, key.to_string(), &session.folder, &old);
-                moved.map_err(|error| failed("take away", &finding.path, error))?;
-                let _ = remove_tree(session.folder.as_fd(), old.as_ref());
-                Ok(None)
+        let top = folder_name(&commit.to_string());
+        let finding = match self.present_as(key, CHECKOUT, &commit.to_string(), &top)? {
+            Present::Nothing => return Ok(None),
+            Present::Whole(tree) => return Ok(Some(Checkout { root: tree.root, tree: tree.tree })),
+            Present::Damaged(finding) => finding,
+            // Checkouts have no archive to be unpacked from.
+            Present::Archive => {
+                crate::Finding { path: self.path.join(key.to_string()), problem: "its files were removed".to_owned() }
             }
-        }
+        };
+        damaged(&finding);
+        let session = self.session()?;
+        let old = session.fresh_name();
+        let moved = rustix::fs::renameat(&self.folder, key.to_string(), &session.folder, &old);
+        moved.map_err(|error| failed("take away", &finding.path, error))?;
+        let _ = remove_tree(session.folder.as_fd(), old.as_ref());
+        Ok(None)
     }
 
     /// Begins the checkout of `commit` under `key`.

@@ -7,7 +7,7 @@
 //! Checkouts of git repositories ([`NewCheckout`]) are written the same way, from objects that are hashed one by one on the
 //! way down from the commit's id.
 //! Beside each tree stand the archive it came from and a record of every file in it, so that a tree that was changed
-//! behind Bulkhead's back is noticed and healed.
+//! behind Bulkhead's back is noticed and healed. An archive may stand alone until somebody wants its tree.
 //!
 //! Start with [`Store`].
 

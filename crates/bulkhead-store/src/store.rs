@@ -1,6 +1,7 @@
 //! The store's folder, what goes in, and what comes out.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +66,8 @@ impl PackageTree {
 /// What stands in the store under one digest.
 pub(crate) enum Present<T> {
     Nothing,
+    /// The archive alone: nobody needed the tree yet.
+    Archive,
     Whole(T),
     Damaged(Finding),
 }
@@ -102,22 +105,50 @@ impl Store {
         let package = archive.get();
         match self.present(package.id(), package.digest())? {
             Present::Whole(tree) => Ok(tree),
-            Present::Nothing => self.unpack(package, None),
+            Present::Nothing | Present::Archive => self.unpack(package, None),
             Present::Damaged(finding) => self.unpack(package, Some(finding)),
         }
     }
 
-    /// The package `id` whose archive has the digest `archive`, if it is here: every file and folder is compared with the
-    /// record that was made when it was unpacked, and a tree that differs is unpacked again from its kept archive.
+    /// Keeps `archive` without a look into it, for a package that nothing needs yet: [`get`](Store::get) unpacks it when
+    /// something does, and checks it then. A whole tree that is there already stays.
     ///
     /// # Errors
-    /// `store-damaged`: the tree was changed and its archive is gone or changed too. Inserting the package again heals it.
+    /// `store-file`: the disk refuses.
+    pub fn keep(&self, archive: &Verified<CrateArchive>) -> Result<(), Diagnostic> {
+        let package = archive.get();
+        let session = self.session()?;
+        let name = session.fresh_name();
+        write_archive(&session, &name, package).map_err(|error| {
+            let _ = remove_tree(session.folder.as_fd(), name.as_ref());
+            failed("write into", &session.path.join(&name), error)
+        })?;
+        self.settle(&session, &name, package.id(), package.digest()).map(drop)
+    }
+
+    /// The package `id` whose archive has the digest `archive`, if it is here: every file and folder is compared with the
+    /// record that was made when it was unpacked, and a tree that differs, or was not needed before, is unpacked from the
+    /// kept archive.
+    ///
+    /// # Errors
+    /// `store-damaged`: the tree was changed or never made, and its archive is gone or changed. Inserting the package again
+    /// heals it. `archive-refused`: an archive that is looked into for the first time breaks a rule.
     pub fn get(&self, id: PackageId, archive: Digest) -> Result<Option<PackageTree>, Diagnostic> {
         match self.present(id, archive)? {
             Present::Nothing => Ok(None),
             Present::Whole(tree) => Ok(Some(tree)),
-            Present::Damaged(finding) => self.heal(id, archive, finding).map(Some),
+            Present::Archive => self.unpack_kept(id, archive, None).map(Some),
+            Present::Damaged(finding) => self.unpack_kept(id, archive, Some(finding)).map(Some),
         }
+    }
+
+    /// Whether the archive of the package `id` stands here alone, and is unchanged: all of it is read.
+    ///
+    /// # Errors
+    /// `store-file`: the disk refuses. `store-other-package`: the digest is that of another package.
+    pub fn keeps(&self, id: PackageId, archive: Digest) -> Result<bool, Diagnostic> {
+        let is_alone = matches!(self.present(id, archive)?, Present::Archive);
+        Ok(is_alone && self.read_archive(id, archive).is_ok())
     }
 
     /// What [`note`](Store::note) kept of a package, and the folder of its tree, if record, manifest and folder are still
@@ -141,8 +172,12 @@ impl Store {
         open_folder(&self.folder, archive.to_string().as_ref()).is_ok()
     }
 
-    /// The files of the package whose archive has the digest `archive`, by path, as they were when it was unpacked.
-    pub(crate) fn contents(&self, archive: Digest) -> Option<BTreeMap<String, Digest>> {
+    /// The files of the package `id` whose archive has the digest `archive`, by path, as they were when it was unpacked, or
+    /// are now that it is.
+    pub(crate) fn contents(&self, id: PackageId, archive: Digest) -> Option<BTreeMap<String, Digest>> {
+        if matches!(self.present(id, archive), Ok(Present::Archive)) {
+            self.get(id, archive).ok()?;
+        }
         let folder = open_folder(&self.folder, archive.to_string().as_ref()).ok()?;
         let bytes = read_record(&folder);
         let record = parse_record(bytes.as_deref(), archive)?;
@@ -178,6 +213,7 @@ impl Store {
         let present = self.present_as(archive, id.name().as_str(), &version, &archive::top_folder(id))?;
         Ok(match present {
             Present::Nothing => Present::Nothing,
+            Present::Archive => Present::Archive,
             Present::Damaged(finding) => Present::Damaged(finding),
             Present::Whole(WholeTree { root, tree }) => {
                 Present::Whole(PackageTree { id, root, archive, tree, healed: None })
@@ -205,6 +241,9 @@ impl Store {
         };
         let bytes = read_record(&folder);
         let Some(record) = parse_record(bytes.as_deref(), archive) else {
+            if bytes.is_none() && holds_archive_alone(&folder) {
+                return Ok(Present::Archive);
+            }
             return Ok(Present::Damaged(Finding {
                 path: path.join(RECORD),
                 problem: "it is missing or damaged".to_owned(),
@@ -231,27 +270,38 @@ impl Store {
         }
     }
 
-    fn heal(&self, id: PackageId, archive: Digest, finding: Finding) -> Result<PackageTree, Diagnostic> {
-        let key = archive.to_string();
-        let Finding { path, problem } = &finding;
-        let lost = |why: &str| {
-            Diagnostic::error(
-                "store-damaged",
-                format!("`{id}` was changed on disk: {}: {problem}; and its archive {why}", path.display()),
-            )
-            .help("run `bulkhead fetch` to download it again")
+    /// Unpacks the archive that is here already: for the first time, or since `damaged` was found.
+    fn unpack_kept(&self, id: PackageId, archive: Digest, damaged: Option<Finding>) -> Result<PackageTree, Diagnostic> {
+        let why = match self.read_archive(id, archive) {
+            Ok(verified) => return self.unpack(verified.get(), damaged),
+            Err(why) => why,
         };
-        let kept = open_folder(&self.folder, key.as_ref()).map_err(std::io::Error::from);
-        let bytes = kept.and_then(|folder| read_file(&folder, ARCHIVE, MAX_ARCHIVE));
-        let bytes = bytes.map_err(|error| lost(&format!("cannot be read: {error}")))?;
-        let expected = Expected { index: None, lock: Some(&key) };
-        let verified = verify_archive(id, bytes, &expected).map_err(|_| lost("was changed too"))?;
-        self.unpack(verified.get(), Some(finding))
+        // Another process that unpacked it meanwhile put a new folder in the place of the one that was looked at.
+        if let Present::Whole(tree) = self.present(id, archive)? {
+            return Ok(tree);
+        }
+        let message = match &damaged {
+            Some(Finding { path, problem }) => {
+                format!("`{id}` was changed on disk: {}: {problem}; and its archive {why}", path.display())
+            }
+            None => format!("`{id}` is to be unpacked, but its archive {why}"),
+        };
+        Err(Diagnostic::error("store-damaged", message).help("run `bulkhead fetch` to download it again"))
     }
 
-    /// Unpacks into a temporary folder and gives it its name. What stands there already is replaced only if `damaged`.
+    /// The kept archive, or why there is none, as the end of a sentence that begins with it.
+    fn read_archive(&self, id: PackageId, archive: Digest) -> Result<Verified<CrateArchive>, String> {
+        let key = archive.to_string();
+        let kept = open_folder(&self.folder, key.as_ref()).map_err(std::io::Error::from);
+        let bytes = kept.and_then(|folder| read_file(&folder, ARCHIVE, MAX_ARCHIVE));
+        let bytes = bytes.map_err(|error| format!("cannot be read: {error}"))?;
+        let expected = Expected { index: None, lock: Some(&key) };
+        verify_archive(id, bytes, &expected).map_err(|_| "was changed".to_owned())
+    }
+
+    /// Unpacks into a temporary folder and gives it its name. What stands there already is replaced unless it is whole.
     fn unpack(&self, package: &CrateArchive, damaged: Option<Finding>) -> Result<PackageTree, Diagnostic> {
-        let (id, digest) = (package.id(), package.digest());
+        let (id, archive) = (package.id(), package.digest());
         let session = self.session()?;
         let name = session.fresh_name();
         let written = write_package(&session, &name, package, &self.limits);
@@ -262,27 +312,36 @@ impl Store {
                 Failure::Sink(error) => failed("unpack into", &session.path.join(&name), error),
             }
         })?;
-        let root = self.path.join(digest.to_string()).join(archive::top_folder(id));
-        let key = digest.to_string();
-        let gate = damaged.is_some().then(|| folder::gate(&self.folder, &self.path)).transpose()?;
-        if gate.is_some() && matches!(self.present(id, digest)?, Present::Damaged(_)) {
-            replace(&session, &name, &self.folder, &key).map_err(|error| failed("replace", &root, error))?;
-            return Ok(PackageTree { id, root, archive: digest, tree, healed: damaged });
+        if let Some(tree) = self.settle(&session, &name, id, archive)? {
+            return Ok(PackageTree { healed: damaged, ..tree });
         }
-        match rustix::fs::renameat(&session.folder, &name, &self.folder, &key) {
-            Ok(()) => Ok(PackageTree { id, root, archive: digest, tree, healed: damaged }),
-            Err(Errno::EXIST | Errno::NOTEMPTY) => {
-                // Another thread or process was faster; what it wrote is looked at like anything else.
-                let _ = remove_tree(session.folder.as_fd(), name.as_ref());
-                match self.present(id, digest)? {
-                    Present::Whole(tree) => Ok(PackageTree { healed: damaged, ..tree }),
-                    Present::Nothing | Present::Damaged(_) => {
-                        Err(failed("replace", &root, std::io::Error::from(std::io::ErrorKind::AlreadyExists)))
-                    }
-                }
-            }
-            Err(error) => Err(failed("finish", &root, error)),
+        let root = self.path.join(archive.to_string()).join(archive::top_folder(id));
+        Ok(PackageTree { id, root, archive, tree, healed: damaged })
+    }
+
+    /// Gives the finished folder `name` of the session its place. If a whole tree stands there already, because another
+    /// thread or process was faster, that stays and is returned.
+    fn settle(
+        &self,
+        session: &Session,
+        name: &str,
+        id: PackageId,
+        archive: Digest,
+    ) -> Result<Option<PackageTree>, Diagnostic> {
+        let key = archive.to_string();
+        let place = self.path.join(&key);
+        match rustix::fs::renameat(&session.folder, name, &self.folder, &key) {
+            Ok(()) => return Ok(None),
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
+            Err(error) => return Err(failed("finish", &place, error)),
         }
+        let _gate = folder::gate(&self.folder, &self.path)?;
+        if let Present::Whole(tree) = self.present(id, archive)? {
+            let _ = remove_tree(session.folder.as_fd(), name.as_ref());
+            return Ok(Some(tree));
+        }
+        replace(session, name, &self.folder, &key).map_err(|error| failed("replace", &place, error))?;
+        Ok(None)
     }
 
     pub(crate) fn session(&self) -> Result<Arc<Session>, Diagnostic> {
@@ -315,9 +374,22 @@ fn replace(session: &Session, name: &str, store: &OwnedFd, key: &str) -> rustix:
     Ok(())
 }
 
+/// Whether nothing stands in a package's folder but its archive. (Nor does anything in one that was replaced a moment ago.)
+pub(crate) fn holds_archive_alone(folder: &OwnedFd) -> bool {
+    folder::names_in(folder.as_fd()).is_ok_and(|names| names.iter().all(|name| name == ARCHIVE))
+}
+
+const READ_ONLY: Mode = Mode::RUSR.union(Mode::RGRP).union(Mode::ROTH);
+
+/// Writes the archive alone into the new folder `name` of the session.
+fn write_archive(session: &Session, name: &str, package: &CrateArchive) -> std::io::Result<()> {
+    rustix::fs::mkdirat(&session.folder, name, Mode::RWXU)?;
+    let folder = open_folder(&session.folder, name.as_ref())?;
+    new_file(&folder, ARCHIVE, READ_ONLY)?.write_all(package.bytes())
+}
+
 /// Writes tree, archive and record into the new folder `name` of the session. Returns the digest of the tree.
 fn write_package(session: &Session, name: &str, package: &CrateArchive, limits: &Limits) -> Result<Digest, Failure> {
-    use std::io::Write as _;
     let id = package.id();
     let begun = || -> std::io::Result<(OwnedFd, TreeWriter)> {
         rustix::fs::mkdirat(&session.folder, name, Mode::RWXU)?;
@@ -329,9 +401,8 @@ fn write_package(session: &Session, name: &str, package: &CrateArchive, limits: 
     archive::walk(id, package.bytes(), limits, &mut writer)?;
     let finished = || -> std::io::Result<Digest> {
         let record = Record::new(package.digest(), id.name().as_str(), id.version().to_string(), writer.finish()?);
-        let read_only = Mode::RUSR | Mode::RGRP | Mode::ROTH;
-        new_file(&folder, ARCHIVE, read_only)?.write_all(package.bytes())?;
-        new_file(&folder, RECORD, read_only)?.write_all(&record.to_bytes())?;
+        new_file(&folder, ARCHIVE, READ_ONLY)?.write_all(package.bytes())?;
+        new_file(&folder, RECORD, READ_ONLY)?.write_all(&record.to_bytes())?;
         Ok(record.tree)
     };
     finished().map_err(Failure::Sink)

@@ -72,7 +72,7 @@ impl<'a> Vendored<'a> {
     pub fn check(&self, package: VendoredPackage<'_>, deep: bool) -> Result<(), Diagnostic> {
         let VendoredPackage { id, root, list: (bytes, list) } = package;
         let published = list.package.as_deref().and_then(|text| Digest::parse(text).ok());
-        let published = published.and_then(|archive| self.store.contents(archive));
+        let published = published.and_then(|archive| self.store.contents(id, archive));
         let folder = open_folder(rustix::fs::CWD, root.as_os_str()).map_err(|error| match error {
             rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => link(root),
             error => failed("open", root, error),

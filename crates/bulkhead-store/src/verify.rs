@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use crate::checkout::{CHECKOUT, folder_name};
 use crate::folder::{names_in, open_folder};
 use crate::record::{MAX_RECORD, Record, State};
-use crate::store::{ARCHIVE, RECORD};
+use crate::store::{ARCHIVE, RECORD, holds_archive_alone};
 
 /// Something in the store that is not as it was put there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,16 +73,16 @@ pub(crate) fn check_states(tree: &OwnedFd, path: &Path, record: &Record<'_>) -> 
 /// Reads everything in the package's folder again: states, contents, names that do not belong there, the archive.
 pub(crate) fn check_contents(folder: &OwnedFd, path: &Path, archive: Digest) -> Vec<Finding> {
     let bytes = read_record(folder);
+    if bytes.is_none() && holds_archive_alone(folder) {
+        return check_archive(folder, path, archive).into_iter().collect();
+    }
     let record = parse_record(bytes.as_deref(), archive).filter(Record::is_consistent);
     let Some(record) = record else {
         return vec![finding(path.join(RECORD), "it is missing or damaged")];
     };
     let mut findings = Vec::new();
-    match open_file(folder, ARCHIVE).and_then_digest() {
-        _ if record.name == CHECKOUT => {}
-        Ok(found) if found == archive => {}
-        Ok(found) => findings.push(finding(path.join(ARCHIVE), format!("its SHA-256 is {found}"))),
-        Err(error) => findings.push(finding(path.join(ARCHIVE), error.to_string())),
+    if record.name != CHECKOUT {
+        findings.extend(check_archive(folder, path, archive));
     }
     let name = if record.name == CHECKOUT {
         folder_name(&record.version)
@@ -107,6 +107,16 @@ pub(crate) fn check_contents(folder: &OwnedFd, path: &Path, archive: Digest) -> 
     }
     findings.extend(strangers(&tree, &root, &record));
     findings
+}
+
+/// Compares the kept archive with its digest.
+fn check_archive(folder: &OwnedFd, path: &Path, archive: Digest) -> Option<Finding> {
+    let problem = match open_file(folder, ARCHIVE).and_then_digest() {
+        Ok(found) if found == archive => return None,
+        Ok(found) => format!("its SHA-256 is {found}"),
+        Err(error) => error.to_string(),
+    };
+    Some(finding(path.join(ARCHIVE), problem))
 }
 
 /// Names in the tree that the record does not know.

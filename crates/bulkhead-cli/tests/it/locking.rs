@@ -86,6 +86,76 @@ fn fetch_downloads_what_every_platform_needs_and_builds_nothing() {
     assert_eq!(again.stderr, "");
 }
 
+/// One package for this machine, and one for another, after `fetch`; and where the archive of the second is.
+fn fetched_for_two_platforms() -> (Stage, std::path::PathBuf) {
+    let stage = Stage::new(
+        r#"
+//- /Cargo.toml
+[package]
+name = "one"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+test-tool = "0.5"
+[target.'cfg(windows)'.dependencies]
+plain = "1"
+//- /src/lib.rs
+pub fn answer() -> u8 { test_tool::answer() }
+"#,
+    );
+    stage.bulkhead(&["fetch"]).assert_success();
+    let folders = std::fs::read_dir(stage.home.bulkhead_home().join("store")).unwrap().flatten();
+    let mut alone: Vec<_> = folders.map(|folder| folder.path().join("archive.crate")).collect();
+    alone.retain(|archive| archive.exists() && !archive.with_file_name("tree").exists());
+    assert_eq!(alone.len(), 1, "the other one is unpacked");
+    (stage, alone.remove(0))
+}
+
+#[test]
+fn what_only_other_platforms_need_is_unpacked_when_it_is_wanted() {
+    let uses: [&[&str]; 4] = [
+        &["metadata", "--offline"],
+        &["metadata", "--offline", "--filter-platform", "x86_64-pc-windows-msvc"],
+        &["vendor", "--offline", "--respect-source-config"],
+        &["fetch", "--offline", "--target", "x86_64-pc-windows-msvc"],
+    ];
+    for command in uses {
+        let (stage, archive) = fetched_for_two_platforms();
+        for harmless in [&["verify"][..], &["fetch", "--offline"], &["check", "--offline"], &["tree", "--offline"]] {
+            stage.bulkhead(harmless).assert_success();
+            assert!(!archive.with_file_name("plain-1.1.0").exists(), "{harmless:?}");
+        }
+        stage.registry.clear_requests();
+        stage.bulkhead(command).assert_success();
+        assert!(archive.with_file_name("plain-1.1.0/Cargo.toml").exists(), "{command:?}");
+        assert!(stage.registry.requests().is_empty(), "{command:?}");
+        stage.bulkhead(&["verify"]).assert_success();
+    }
+}
+
+#[test]
+fn an_archive_that_was_changed_before_it_was_unpacked_is_noticed() {
+    let (stage, archive) = fetched_for_two_platforms();
+    let evil = b"something else".as_slice();
+    std::fs::remove_file(&archive).unwrap();
+    std::fs::write(&archive, evil).unwrap();
+    let uses: [&[&str]; 4] = [
+        &["verify"],
+        &["metadata", "--offline"],
+        &["vendor", "--offline", "--respect-source-config"],
+        &["fetch", "--offline"],
+    ];
+    for command in uses {
+        stage.bulkhead(command).assert_code(104);
+    }
+    // What does not need it does not mind; with a network it is downloaded again.
+    stage.bulkhead(&["check", "--offline"]).assert_success();
+    let healed = stage.bulkhead(&["fetch"]);
+    assert!(healed.assert_success().stderr.contains("downloaded"), "{healed}");
+    stage.bulkhead(&["metadata", "--offline"]).assert_success();
+    stage.bulkhead(&["verify"]).assert_success();
+}
+
 #[test]
 fn a_version_that_was_yanked_stays_while_it_is_locked() {
     let twins = Twins::new(ONE);

@@ -305,6 +305,98 @@ fn many_insert_the_same_package_at_once() {
     make_writable(folder.path());
 }
 
+/// A store that keeps the package's archive alone, and where that is.
+fn kept(bytes: &[u8]) -> (tempfile::TempDir, Store, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.keep(&verified(bytes)).unwrap();
+    let archive = folder.path().join("store").join(Digest::of(bytes).to_string()).join("archive.crate");
+    assert_eq!(fs::read_dir(archive.parent().unwrap()).unwrap().count(), 1);
+    (folder, store, archive)
+}
+
+#[test]
+fn a_kept_archive_is_unpacked_when_it_is_wanted() {
+    let (folder, store, _) = kept(&package());
+    let digest = Digest::of(&package());
+    assert!(store.contains(digest) && store.keeps(id(), digest).unwrap());
+    assert_eq!(store.verify_deep().unwrap(), []);
+    let tree = store.get(id(), digest).unwrap().unwrap();
+    assert_eq!(tree.healed, None);
+    assert_eq!(fs::read(tree.root.join("src/lib.rs")).unwrap(), b"pub fn a() {}\n");
+    // From now on it is like any other, whoever keeps its archive again.
+    store.keep(&verified(&package())).unwrap();
+    assert!(!store.keeps(id(), digest).unwrap());
+    assert_eq!(store.get(id(), digest).unwrap(), Some(tree.clone()));
+    tamper(&tree.root.join("x"), b"RUN");
+    store.keep(&verified(&package())).unwrap();
+    assert_eq!(store.get(id(), digest).unwrap().unwrap().healed, None, "what was damaged is gone");
+    assert_eq!(store.verify_deep().unwrap(), []);
+    make_writable(folder.path());
+}
+
+#[test]
+fn a_kept_archive_that_was_changed_is_never_unpacked() {
+    let evil = Tar::new().file("aa-1.0.0/src/lib.rs", b"pub fn evil() {}\n").gz();
+    let (folder, store, archive) = kept(&package());
+    let digest = Digest::of(&package());
+    tamper(&archive, &evil);
+    assert!(!store.keeps(id(), digest).unwrap());
+    assert_eq!(store.verify_deep().unwrap()[0].path, archive);
+    assert_eq!(store.get(id(), digest).unwrap_err().code, "store-damaged");
+    store.keep(&verified(&package())).unwrap();
+    assert!(store.keeps(id(), digest).unwrap());
+    // The same if it is gone, or if something else stands beside it.
+    fs::remove_file(&archive).unwrap();
+    assert_eq!(store.get(id(), digest).unwrap_err().code, "store-damaged");
+    store.keep(&verified(&package())).unwrap();
+    fs::create_dir_all(archive.with_file_name("aa-1.0.0/src")).unwrap();
+    fs::write(archive.with_file_name("aa-1.0.0/src/lib.rs"), "pub fn evil() {}\n").unwrap();
+    assert!(!store.keeps(id(), digest).unwrap());
+    let tree = store.get(id(), digest).unwrap().unwrap();
+    assert!(tree.healed.is_some());
+    assert_eq!(fs::read(tree.root.join("src/lib.rs")).unwrap(), b"pub fn a() {}\n");
+    make_writable(folder.path());
+}
+
+#[test]
+fn a_kept_archive_is_checked_before_it_is_unpacked() {
+    let bad = Tar::new().entry(b'2', b"aa-1.0.0/up", b"").gz();
+    let (folder, store, archive) = kept(&bad);
+    assert_eq!(store.get(id(), Digest::of(&bad)).unwrap_err().code, "archive-refused");
+    assert_eq!(fs::read_dir(archive.parent().unwrap()).unwrap().count(), 1);
+    let other = bulkhead_schema::PackageId::new(id().name(), semver::Version::new(2, 0, 0), id().source());
+    let (_folder, store, _) = kept(&package());
+    assert_eq!(store.get(other, Digest::of(&package())).unwrap_err().code, "archive-refused");
+    make_writable(folder.path());
+}
+
+#[test]
+fn many_want_a_kept_archive_at_once() {
+    for _ in 0..5 {
+        let (folder, first, _) = kept(&package());
+        let stores = [first, Store::open(folder.path()).unwrap()];
+        std::thread::scope(|scope| {
+            let wanted: Vec<_> = (0..8)
+                .map(|n| {
+                    let store = &stores[n % 2];
+                    scope.spawn(move || match n {
+                        0..6 => store.get(id(), Digest::of(&package())).map(Option::unwrap),
+                        6 => store.insert(&verified(&package())),
+                        _ => store.keep(&verified(&package())).and_then(|()| store.insert(&verified(&package()))),
+                    })
+                })
+                .collect();
+            for tree in wanted {
+                assert_eq!(tree.join().unwrap().unwrap().healed, None);
+            }
+        });
+        assert_eq!(stores[0].verify_deep().unwrap(), []);
+        drop(stores);
+        make_writable(folder.path());
+    }
+}
+
 #[test]
 fn a_home_that_others_could_write_is_refused() {
     let folder = tempfile::tempdir().unwrap();

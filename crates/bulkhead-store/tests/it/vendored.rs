@@ -127,8 +127,8 @@ fn the_archive_knows_better_than_the_list() {
     let bytes = Tar::new().file("aa-1.0.0/src/lib.rs", b"pub fn a() {}\n").file("aa-1.0.0/src/inner/b.rs", b"").gz();
     let digest = Digest::of(&bytes).to_string();
     let files = ["Cargo.toml", "src/lib.rs", "src/inner/b.rs"];
+    let verified = verify_archive(id(), bytes, &Expected { index: Some(&digest), lock: None }).unwrap();
     let manifest = {
-        let verified = verify_archive(id(), bytes, &Expected { index: Some(&digest), lock: None }).unwrap();
         let tree = stage.store.insert(&verified).unwrap();
         fs::read(tree.root.join("Cargo.toml")).unwrap()
     };
@@ -137,11 +137,18 @@ fn the_archive_knows_better_than_the_list() {
     assert_eq!(stage.check(false), Ok(()));
     // Consistent, and yet not what was published.
     fs::write(stage.root.join("src/lib.rs"), "pub fn evil() {}\n").unwrap();
-    stage.list(&files, Some(digest));
+    stage.list(&files, Some(digest.clone()));
     assert_eq!(stage.check(false), Err("vendored-forged"));
     // Without the archive there is nothing to compare with but the list.
     stage.list(&files, None);
     assert_eq!(stage.check(false), Ok(()));
     let store = stage.folder.path().join("home/store");
+    assert!(Command::new("chmod").args(["-R", "u+w"]).arg(&store).status().unwrap().success());
+    // An archive that nobody unpacked yet knows as much.
+    fs::remove_dir_all(store.join(&digest)).unwrap();
+    stage.list(&files, Some(digest));
+    assert_eq!(stage.check(false), Ok(()));
+    stage.store.keep(&verified).unwrap();
+    assert_eq!(stage.check(false), Err("vendored-forged"));
     assert!(Command::new("chmod").args(["-R", "u+w"]).arg(store).status().unwrap().success());
 }
