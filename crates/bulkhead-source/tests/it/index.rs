@@ -216,7 +216,7 @@ fn what_a_killed_writer_left_is_passed_over() {
     fetch(&registry.index(), options(), &["aa"]);
     let file = cache_file(&registry);
     let mut bytes = std::fs::read(&file).unwrap();
-    bytes.extend_from_slice(b"BHINDEX2 half a block");
+    bytes.extend_from_slice(b"BHINDEX3 half a block");
     std::fs::write(&file, &bytes).unwrap();
     assert!(registry.index().cached(name("aa")).is_some());
     fetch(&registry.index(), options(), &["bb"]);
