@@ -265,6 +265,10 @@ fn project_command(
                 shell.warning("please specify `--format-version` flag explicitly to avoid compatibility problems");
             }
             let metadata = bulkhead_ops::metadata::metadata(global, &options::metadata(arguments), &events)?;
+            if !global.place.disk.is_repeatable() {
+                // It is megabytes that nobody will ask for.
+                shell.transcript();
+            }
             print(shell, &metadata)
         }
         "tree" => tree(arguments, global, shell, &events),

@@ -83,7 +83,7 @@ pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn
     };
     let nodes = resolved.iter().flat_map(|(_, resolve)| resolve.nodes.keys());
     let specs: Specs = nodes.map(|id| (*id, package_id_spec(*id))).collect();
-    let rest = Rest {
+    let answer = Rest {
         workspace_members: workspace.members.iter().map(|package| spec(&package.id)).collect(),
         workspace_default_members: workspace.default_members.iter().map(spec).collect(),
         resolve: resolved.as_ref().map(|(packages, resolve)| Graph {
@@ -97,9 +97,22 @@ pub fn metadata(global: &GlobalOptions, options: &MetadataOptions, events: &(dyn
         metadata: &workspace.metadata,
     };
     global.place.disk.may_repeat();
-    let rest = serde_json::to_string(&rest).map_err(not_text)?;
-    // What is known of packages is JSON already, and by far the most of it.
-    Ok(format!("{{\"packages\":[{}],{}", packages.join(","), rest.trim_start_matches('{')))
+    let rest = serde_json::to_string(&answer).map_err(not_text)?;
+    // What is known of packages is JSON already, and by far the most of it: it is copied once.
+    let length = packages.iter().map(|package| package.len() + 1).sum::<usize>();
+    let mut text = String::with_capacity(length + rest.len() + 32);
+    text.push_str("{\"packages\":[");
+    for (position, package) in packages.iter().enumerate() {
+        text.push_str(if position == 0 { "" } else { "," });
+        text.push_str(package);
+    }
+    text.push_str("],");
+    text.push_str(rest.trim_start_matches('{'));
+    // The process ends here: to take tens of thousands of small things apart is of use to nobody.
+    std::mem::forget(answer);
+    std::mem::forget(packages);
+    std::mem::forget((specs, resolved, project));
+    Ok(text)
 }
 
 fn not_text(error: serde_json::Error) -> Error {
@@ -126,6 +139,7 @@ fn resolved(
     }
     let wanted: BTreeSet<PackageId> = resolve.nodes.keys().copied().collect();
     let packages = packages::describe(global, project, &mut locked, &wanted, &client, events)?;
+    std::mem::forget(locked);
     Ok((packages, resolve))
 }
 

@@ -6,7 +6,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "here it is noted")]
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -80,8 +81,8 @@ struct Notes {
     started: SystemTime,
     /// In the order of first looks.
     looks: Vec<Noted>,
-    /// Positions in `looks`.
-    known: BTreeMap<(PathBuf, bool), usize>,
+    /// Positions in `looks`. Paths as they are spelled, since comparing them part by part takes long.
+    known: HashMap<(OsString, bool), usize>,
     locks: Vec<PathBuf>,
     repeatable: Option<bool>,
 }
@@ -104,7 +105,7 @@ const COARSE_TICK: Duration = Duration::from_secs(3);
 impl Disk {
     /// The disk of a command that started at `started`, by the system's clock.
     pub fn since(started: SystemTime) -> Self {
-        let (looks, known, locks) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (looks, known, locks) = (Vec::new(), HashMap::new(), Vec::new());
         Self(Arc::new(Mutex::new(Notes { started, looks, known, locks, repeatable: None })))
     }
 
@@ -120,6 +121,11 @@ impl Disk {
     /// The command did or saw something that an answer given again would not: it fetched, wrote, waited.
     pub fn never_repeat(&self) {
         self.notes().repeatable = Some(false);
+    }
+
+    /// Whether the answer may be given again as far as is known now.
+    pub fn is_repeatable(&self) -> bool {
+        self.notes().repeatable != Some(false)
     }
 
     /// What the answer depends on; `None` if it may not be given again, or if something that it depends on was changed so
@@ -154,7 +160,7 @@ impl Disk {
             notes.repeatable = Some(false);
         }
         let next = notes.looks.len();
-        let position = *notes.known.entry((path.to_path_buf(), follow)).or_insert(next);
+        let position = *notes.known.entry((path.as_os_str().to_owned(), follow)).or_insert(next);
         let Some(noted) = notes.looks.get_mut(position) else {
             notes.looks.push(Noted { path: path.to_path_buf(), follow, look });
             return;

@@ -80,6 +80,9 @@ pub fn tree(
     }
     global.place.disk.may_repeat();
     drawing.draw(&graph, &roots, &workspace, paper);
+    std::mem::forget(graph);
+    // The process ends here: to take tens of thousands of small things apart is of use to nobody.
+    std::mem::forget((locked, features, packages, project));
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write as _;
 
 use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, FeatureValue, Features, PackageId, Summary, Symbol};
 use semver::{Comparator, Op, VersionReq};
@@ -71,41 +72,56 @@ pub fn verify_manifest(index: &Summary, manifest: &Summary) -> Result<(), Box<Di
 /// Stands for everything of an index entry that [`verify_manifest`] compares: what was compared once need not be compared
 /// again while it stays the same.
 pub fn index_fingerprint(index: &Summary) -> Digest {
-    let mut bytes = Vec::with_capacity(1024);
-    let mut text = |text: &str| {
-        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(text.as_bytes());
-    };
-    text(index.id.name().as_str());
-    text(&index.id.version().to_string());
-    text(index.id.source().url());
-    text(index.links.as_ref().map_or("", |links| links.as_str()));
-    text(&shown(index.rust_version.as_ref()));
+    let mut out = Vec::with_capacity(4096);
+    put(&mut out, index.id.name().as_str());
+    put_shown(&mut out, Some(index.id.version()));
+    put(&mut out, index.id.source().url());
+    put(&mut out, index.links.as_ref().map_or("", |links| links.as_str()));
+    put_shown(&mut out, index.rust_version.as_ref());
     let counts = |dependency: &&Dependency| dependency.kind != DependencyKind::Development;
     for dependency in index.dependencies.iter().filter(counts) {
-        text(if dependency.kind == DependencyKind::Build { "build" } else { "normal" });
-        text(dependency.package.as_str());
-        text(dependency.name_in_manifest().as_str());
-        text(&dependency.requirement.to_string());
-        text(&shown(dependency.platform.as_ref()));
-        text(dependency.source.url());
-        text(match (dependency.optional, dependency.default_features) {
+        put(&mut out, if dependency.kind == DependencyKind::Build { "build" } else { "normal" });
+        put(&mut out, dependency.package.as_str());
+        put(&mut out, dependency.name_in_manifest().as_str());
+        put_shown(&mut out, Some(&dependency.requirement));
+        put_shown(&mut out, dependency.platform.as_ref());
+        put(&mut out, dependency.source.url());
+        let kind = match (dependency.optional, dependency.default_features) {
             (true, true) => "optional",
             (true, false) => "optional bare",
             (false, true) => "",
             (false, false) => "bare",
-        });
-        text(&dependency.features.len().to_string());
-        dependency.features.iter().for_each(|feature| text(feature.as_str()));
+        };
+        put(&mut out, kind);
+        put_shown(&mut out, Some(dependency.features.len()));
+        dependency.features.iter().for_each(|feature| put(&mut out, feature.as_str()));
     }
     for (name, values) in index.features.iter() {
-        text(name.as_str());
-        text(&values.len().to_string());
-        for value in values {
-            text(&value.to_string());
-        }
+        put(&mut out, name.as_str());
+        put_shown(&mut out, Some(values.len()));
+        values.iter().for_each(|value| put_shown(&mut out, Some(value)));
     }
-    Digest::of(&bytes)
+    Digest::of(&out)
+}
+
+/// A text after its length.
+fn put(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// What is shown of `value`, after its length; nothing stands for none.
+fn put_shown(out: &mut Vec<u8>, value: Option<impl fmt::Display>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 8]);
+    if let Some(value) = value {
+        // Writing to memory does not fail.
+        let _ = write!(out, "{value}");
+    }
+    let length = (out.len() - start - 8) as u64;
+    if let Some(place) = out.get_mut(start..start + 8) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
 }
 
 fn shown<T: fmt::Display>(value: Option<T>) -> String {

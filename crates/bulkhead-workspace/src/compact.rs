@@ -31,7 +31,7 @@ pub fn encode(package: &Package) -> Option<Vec<u8>> {
 /// The package that stands in the folder `root` and comes from `source`; `None` if the bytes are not what [`encode`] made.
 pub fn decode(bytes: &[u8], root: &Path, source: SourceId) -> Option<Package> {
     let (&format, rest) = bytes.split_first()?;
-    let mut reader = Reader { rest, texts: Vec::new() };
+    let mut reader = Reader { rest, texts: Vec::new(), source: None };
     if format != FORMAT {
         return None;
     }
@@ -227,6 +227,8 @@ struct Reader<'a> {
     rest: &'a [u8],
     /// Each with its symbol, once it has been needed as one.
     texts: Vec<(&'a str, Option<Symbol>)>,
+    /// The source that was read last: most dependencies come from the same one.
+    source: Option<(usize, SourceId)>,
 }
 
 impl<'a> Reader<'a> {
@@ -266,6 +268,16 @@ impl<'a> Reader<'a> {
         let number = usize::try_from(self.number()?).ok()?;
         let (text, symbol) = self.texts.get_mut(number)?;
         Some(*symbol.get_or_insert_with(|| Symbol::new(text)))
+    }
+
+    fn source(&mut self) -> Option<SourceId> {
+        let number = usize::try_from(self.number()?).ok()?;
+        if let Some((_, source)) = self.source.filter(|(last, _)| *last == number) {
+            return Some(source);
+        }
+        let source = SourceId::parse(self.texts.get(number)?.0).ok()?;
+        self.source = Some((number, source));
+        Some(source)
     }
 
     fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
@@ -372,7 +384,7 @@ fn dependency(reader: &mut Reader<'_>) -> Option<Dependency> {
         default_features: reader.flag()?,
         specified_requirement: reader.flag()?,
         features: reader.symbols()?,
-        source: SourceId::parse(reader.text()?).ok()?,
+        source: reader.source()?,
     })
 }
 
