@@ -478,6 +478,8 @@ impl fmt::Display for ReferenceQuery {
 
 #[derive(PartialEq, Eq, Hash)]
 struct PackageData {
+    /// The first letters of the name, by which most packages are told apart without comparing texts.
+    beginning: u64,
     name: PackageName,
     version: Version,
     source: SourceId,
@@ -490,7 +492,10 @@ pub struct PackageId(&'static PackageData);
 impl PackageId {
     /// The package `name` `version` of `source`.
     pub fn new(name: PackageName, version: Version, source: SourceId) -> Self {
-        Self(intern(&PACKAGES, PackageData { name, version, source }))
+        let mut beginning = [0; 8];
+        beginning.iter_mut().zip(name.as_str().bytes()).for_each(|(place, byte)| *place = byte);
+        let beginning = u64::from_be_bytes(beginning);
+        Self(intern(&PACKAGES, PackageData { beginning, name, version, source }))
     }
 
     /// Its name.
@@ -524,6 +529,9 @@ impl Ord for PackageId {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         if self == other {
             return std::cmp::Ordering::Equal;
+        }
+        if self.0.beginning != other.0.beginning {
+            return self.0.beginning.cmp(&other.0.beginning);
         }
         let key = |id: &Self| (id.0.name, &id.0.version, id.0.source);
         key(self).cmp(&key(other))

@@ -7,19 +7,20 @@
 //! written, and only by the program that wrote them. They are no verification of the tree's other files: whoever builds
 //! from the package asks [`Store::get`](crate::Store::get) first.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use bulkhead_schema::PackageId;
 use bulkhead_trust::Digest;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Mode};
 
 use crate::archive;
 use crate::folder::open_folder;
 use crate::record::{Reader, State, put_state};
 use crate::store::RECORD;
-use crate::verify::read_file;
+use crate::verify::open_file;
 use crate::write::new_file;
 
 /// The notes beside a tree.
@@ -34,6 +35,9 @@ const MAGIC: &[u8; 8] = b"BHNOTE\x001";
 /// Largest notes that are read, in bytes.
 const MAX_NOTES: u64 = 16 << 20;
 
+/// Few notes are longer, in bytes.
+const USUAL_NOTES: usize = 32 << 10;
+
 /// Bytes before the notes themselves.
 const HEAD: usize = 8 + 8 + 32 + 3 * 44;
 
@@ -47,7 +51,7 @@ fn states(folder: &OwnedFd, id: PackageId) -> Option<[State; 3]> {
 
 /// The notes on the package in `folder`.
 pub(crate) fn read(folder: &OwnedFd, id: PackageId, archive: Digest, writer: u64) -> Option<Vec<u8>> {
-    let mut bytes = read_file(folder, NOTES, MAX_NOTES).ok()?;
+    let mut bytes = read_notes(folder)?;
     let end = bytes.len().checked_sub(32)?;
     let mut head = Reader(bytes.get(..HEAD)?);
     let is_known = head.array()? == *MAGIC
@@ -60,6 +64,17 @@ pub(crate) fn read(folder: &OwnedFd, id: PackageId, archive: Digest, writer: u64
     }
     bytes.truncate(end);
     bytes.drain(..HEAD);
+    Some(bytes)
+}
+
+/// The whole file, most often with a single call: that it is whole, its digest tells.
+fn read_notes(folder: &OwnedFd) -> Option<Vec<u8>> {
+    let mut file = open_file(folder, NOTES).ok()?;
+    let mut bytes = Vec::with_capacity(USUAL_NOTES);
+    rustix::io::read(&file, spare_capacity(&mut bytes)).ok()?;
+    if bytes.len() == bytes.capacity() {
+        (&mut file).take(MAX_NOTES).read_to_end(&mut bytes).ok()?;
+    }
     Some(bytes)
 }
 
