@@ -280,6 +280,10 @@ impl Files for Disk {
         self.look(path, true, false).is_ok_and(|metadata| metadata.is_dir())
     }
 
+    fn is_link(&self, path: &Path) -> bool {
+        self.look(path, false, false).is_ok_and(|metadata| metadata.is_symlink())
+    }
+
     fn list(&self, folder: &Path) -> Vec<(String, FileType)> {
         if self.look(folder, true, true).is_err() {
             return Vec::new();

@@ -32,6 +32,11 @@ pub trait Files {
     /// Whether `path` is a folder, or a link to one.
     fn is_dir(&self, path: &Path) -> bool;
 
+    /// Whether `path` itself is a symbolic link; where there are none, it is not.
+    fn is_link(&self, _path: &Path) -> bool {
+        false
+    }
+
     /// The entries of the folder `dir` in any order; empty if it can't be listed. Names that aren't UTF-8 are left out.
     fn list(&self, dir: &Path) -> Vec<(String, FileType)>;
 }

@@ -349,6 +349,64 @@ fn folders_of_paths_take_the_place_of_packages_once_they_are_trusted() {
     assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
 }
 
+/// A folder of `paths` is searched for packages: not what is hidden, a link, another repository or a package's `target`.
+#[test]
+fn folders_of_paths_are_searched() {
+    let one = PROJECT.replace("newer = { package = \"plain\", version = \"2\" }\n", "");
+    let one = one.replace("\"{} {}\", plain::say(), newer::say()", "\"{}\", plain::say()");
+    for (place, is_found) in [
+        ("forks", true),
+        ("forks/deep/down", true),
+        ("forks/sound/nested", true),
+        ("forks/target/plain", true),
+        ("forks/sound/target/plain", false),
+        ("forks/.hidden/plain", false),
+        ("forks/clone/plain", false),
+        ("elsewhere/plain", false),
+    ] {
+        let twins = Twins::new(&one);
+        twins.run(&["generate-lockfile"]);
+        for stage in [&twins.cargo, &twins.bulkhead] {
+            let package = |folder: &str, name: &str, more: &str| {
+                let head = format!("[package]\nname = \"{name}\"\nversion = \"1.1.0\"\nedition = \"2021\"\n");
+                stage.project.write(&format!("{folder}/Cargo.toml"), head + more);
+                stage.project.write(
+                    &format!("{folder}/src/lib.rs"),
+                    format!("pub fn say() -> String {{ \"from {folder}\".into() }}\n"),
+                );
+            };
+            package("forks/sound", "sound", "");
+            // What nobody uses may be broken; cargo does not always bear it.
+            if stage.project.root() == twins.bulkhead.project.root() {
+                package("forks/lacking", "lacking", "[dependencies]\nother = { path = \"absent\" }\n");
+            }
+            package("forks/broken", "broken", "nonsense\n");
+            stage.project.write("forks/virtual/Cargo.toml", "[workspace]\n");
+            stage.project.write("forks/clone/.git/HEAD", "");
+            let features = "[features]\ndefault = []\nloud = []\n";
+            package(place, "plain", features);
+            if is_found && place != "forks" {
+                package("forks/zz", "plain", features);
+            }
+            std::fs::create_dir_all(stage.project.path("elsewhere")).unwrap();
+            std::os::unix::fs::symlink("../elsewhere", stage.project.path("forks/link")).unwrap();
+            stage.project.write(".cargo/config.toml", "paths = [\"forks\"]\n");
+        }
+        twins.bulkhead.bulkhead(&["trust"]).assert_success();
+        let (theirs, ours) = twins.run(&["run", "--locked"]);
+        assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
+        assert_eq!(ours.stdout.contains(place), is_found, "{ours}");
+        for text in [&theirs.stderr, &ours.stderr] {
+            assert!(text.contains("broken"), "{text}");
+            assert_eq!(
+                text.contains("skipping duplicate package `plain v1.1.0"),
+                is_found && place != "forks",
+                "{text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_replacement_can_come_from_a_repository() {
     let fork = GitRepository::new("fork", &FORK.replace("1.7.0", "1.1.0"));

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_schema::manifest::{Manifest, Spanned};
-use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageId};
+use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, Level, PackageId};
 
+use super::repository::search;
 use super::root::is_excluded;
 use super::{Loader, Patch, Replacement, globs};
 use crate::{Package, path};
@@ -204,8 +205,8 @@ impl Loader<'_> {
         self.findings.push(finding);
     }
 
-    /// Everything that members, patches and replacements reach by `path` and that is no member. Development dependencies
-    /// count only for members, as in Cargo.
+    /// Everything that members, patches, replacements and `overrides` reach by `path` and that is no member. Development
+    /// dependencies count only for members, as in Cargo.
     pub(super) fn path_packages(
         &mut self,
         members: &[Arc<Package>],
@@ -214,49 +215,78 @@ impl Loader<'_> {
     ) -> BTreeMap<PackageId, Arc<Package>> {
         let known: BTreeSet<PackageId> = members.iter().map(|member| member.id).collect();
         let mut reached: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
-        let mut pending: Vec<(Arc<Package>, bool)> = members.iter().map(|member| (Arc::clone(member), true)).collect();
-        for package in overrides.iter().filter(|package| !known.contains(&package.id)) {
-            reached.insert(package.id, Arc::clone(package));
-            pending.push((Arc::clone(package), false));
-        }
         let extra = patches.iter().map(|patch| &patch.dependency);
         let extra = extra.chain(replacements.iter().map(|replacement| &replacement.dependency));
-        let mut wanted: Vec<(Option<Arc<Package>>, Dependency)> =
-            extra.map(|dependency| (None, dependency.clone())).collect();
+        let wanted = extra.map(|dependency| (None, dependency.clone())).collect();
+        self.reach(members, wanted, &known, &mut reached, unloaded);
+        let others: Vec<_> = overrides.iter().filter(|package| !known.contains(&package.id)).map(Arc::clone).collect();
+        reached.extend(others.iter().map(|package| (package.id, Arc::clone(package))));
+        // Most of what stands below a folder of `paths` takes nobody's place, and what it lacks then stops nobody.
+        self.reach(&others, Vec::new(), &known, &mut reached, &mut Vec::new());
+        reached
+    }
+
+    /// Adds to `reached` what `start` and `wanted` (with the package that wants it) lead to by `path`.
+    fn reach(
+        &mut self,
+        start: &[Arc<Package>],
+        mut wanted: Vec<(Option<Arc<Package>>, Dependency)>,
+        members: &BTreeSet<PackageId>,
+        reached: &mut BTreeMap<PackageId, Arc<Package>>,
+        unloaded: &mut Vec<Diagnostic>,
+    ) {
+        let mut pending = start.to_vec();
         loop {
             while let Some((by, dependency)) = wanted.pop() {
                 match self.path_package(by.as_deref(), &dependency) {
-                    Ok(Some(package)) if !known.contains(&package.id) && !reached.contains_key(&package.id) => {
+                    Ok(Some(package)) if !members.contains(&package.id) && !reached.contains_key(&package.id) => {
                         reached.insert(package.id, Arc::clone(&package));
-                        pending.push((package, false));
+                        pending.push(package);
                     }
                     Ok(_) => {}
                     Err(finding) => unloaded.push(finding),
                 }
             }
-            let Some((package, is_member)) = pending.pop() else { return reached };
+            let Some(package) = pending.pop() else { return };
             for dependency in &package.summary.dependencies {
-                if is_member || dependency.kind != DependencyKind::Development {
+                if members.contains(&package.id) || dependency.kind != DependencyKind::Development {
                     wanted.push((Some(Arc::clone(&package)), dependency.clone()));
                 }
             }
         }
     }
 
-    /// The packages in the folders of `paths`.
+    /// The packages in the folders of `paths` and below them. Of several with one name and version in a folder, the first.
+    /// Only the manifest in the folder itself has to be sound.
     pub(super) fn overrides(&mut self, unloaded: &mut Vec<Diagnostic>) -> Vec<Arc<Package>> {
         let mut found = Vec::new();
         for folder in &self.options.overrides {
-            let manifest_path = path::join(folder, "Cargo.toml");
-            let before = self.findings.len();
-            let package = if self.manifest_exists(&manifest_path) { self.package(&manifest_path) } else { None };
-            match package {
-                Some(package) => found.push(package),
-                None => {
-                    let errors = self.findings.split_off(before);
-                    unloaded.push(errors.into_iter().next().unwrap_or_else(|| super::missing(&manifest_path)));
+            let folder = path::join(folder, ".");
+            let own = folder.join("Cargo.toml");
+            let mut problems = Vec::new();
+            let mut first: BTreeMap<_, Arc<Package>> = BTreeMap::new();
+            for manifest_path in search(self.files, &folder, &BTreeSet::new(), &mut problems) {
+                let before = self.findings.len();
+                let is_package = self.manifest(&manifest_path).is_none_or(|manifest| manifest.package.is_some());
+                let package = if is_package { self.package(&manifest_path) } else { None };
+                let errors =
+                    self.findings.split_off(before).into_iter().filter(|finding| finding.level == Level::Error);
+                match package {
+                    None if manifest_path == own => unloaded.extend(errors),
+                    None => problems.extend(errors),
+                    Some(package) => match first.get(&(package.id.name(), package.id.version())) {
+                        Some(kept) => problems.push(duplicate(&package, kept)),
+                        None => {
+                            first.insert((package.id.name(), package.id.version()), Arc::clone(&package));
+                            found.push(package);
+                        }
+                    },
                 }
             }
+            if first.is_empty() && unloaded.is_empty() {
+                unloaded.push(super::missing(&own));
+            }
+            self.findings.extend(problems.into_iter().map(|problem| Diagnostic { level: Level::Warning, ..problem }));
         }
         found
     }
@@ -275,7 +305,7 @@ impl Loader<'_> {
         }
         // A broken package outside the workspace stops what resolves, not what only looks at the members.
         let errors = self.findings.split_off(before);
-        match errors.into_iter().find(|finding| finding.level == bulkhead_schema::Level::Error) {
+        match errors.into_iter().find(|finding| finding.level == Level::Error) {
             Some(error) => Err(error),
             None => match by {
                 Some(by) => Err(self.missing_dependency(by, dependency, &manifest_path)),
@@ -301,6 +331,13 @@ impl Loader<'_> {
     fn manifest_exists(&self, path: &Path) -> bool {
         self.manifests.get(path).map_or_else(|| self.files.is_file(path), Option::is_some)
     }
+}
+
+fn duplicate(package: &Package, kept: &Package) -> Diagnostic {
+    let (skipped, kept) = (package.manifest_path.display(), kept.manifest_path.display());
+    let (name, version) = (package.id.name(), package.id.version());
+    let message = format!("skipping duplicate package `{name} v{version}`: {skipped} in favor of {kept}");
+    Diagnostic::warning("duplicate-package", message)
 }
 
 /// The search for members as far as it has come.

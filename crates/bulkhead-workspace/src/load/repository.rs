@@ -51,7 +51,7 @@ pub fn load_repository(
     let skipped: BTreeSet<PathBuf> = submodules.iter().map(|path| root.join(path)).collect();
     let mut seen = BTreeSet::new();
     let mut known = BTreeMap::new();
-    for manifest_path in search(files, root, &skipped) {
+    for manifest_path in search(files, root, &skipped, &mut repository.broken) {
         loader.collect(manifest_path, &mut seen, &mut known, &mut repository);
     }
     repository
@@ -117,17 +117,28 @@ impl Loader<'_> {
     }
 }
 
-/// The manifests below `root`, each folder's own before those of the folders in it.
-fn search(files: &dyn Files, root: &Path, skipped: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+/// The manifests below `root`, each folder's own before those of the folders in it. Hidden folders, a package's `target/`,
+/// links and what is a repository of its own are not entered. What `broken` is told of was not searched.
+pub(super) fn search(
+    files: &dyn Files,
+    root: &Path,
+    skipped: &BTreeSet<PathBuf>,
+    broken: &mut Vec<Diagnostic>,
+) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut pending = vec![root.to_owned()];
     let mut visited = 0;
     while let Some(folder) = pending.pop() {
         visited += 1;
         if visited > MAX_FOLDERS {
+            let message = format!("`{}` has more than {MAX_FOLDERS} folders to be searched", root.display());
+            broken.push(Diagnostic::error("too-many-folders", message));
             break;
         }
         let mut entries = files.list(&folder);
+        if folder != root && entries.iter().any(|(name, _)| name == ".git") {
+            continue;
+        }
         entries.sort_by(|a, b| b.0.cmp(&a.0));
         let is_package = entries.iter().any(|(name, kind)| name == "Cargo.toml" && *kind == FileType::File);
         if is_package {
@@ -136,7 +147,7 @@ fn search(files: &dyn Files, root: &Path, skipped: &BTreeSet<PathBuf>) -> Vec<Pa
         for (name, kind) in entries {
             let inner = folder.join(&name);
             let passed_over = name.starts_with('.') || (name == "target" && is_package) || skipped.contains(&inner);
-            if kind == FileType::Directory && !passed_over {
+            if kind == FileType::Directory && !passed_over && !files.is_link(&inner) {
                 pending.push(inner);
             }
         }
