@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -81,10 +82,15 @@ fn cache_file(place: &Place, rustc: &Path, requests: &[Vec<String>]) -> Result<P
     Ok(place.bulkhead_home.join("cache/toolchains").join(&name[..32]))
 }
 
+/// All questions at once: each is a start of rustc, which is most of what it takes.
 fn ask(place: &Place, rustc: &Path, requests: &[Vec<String>]) -> Result<Answers> {
-    let (version, _) = run(place, rustc, &["-vV".to_owned()])?;
-    let probes = requests.iter().map(|arguments| run(place, rustc, arguments)).collect::<Result<_>>()?;
-    Ok(Answers { version, probes })
+    std::thread::scope(|scope| {
+        let probes: Vec<_> =
+            requests.iter().map(|arguments| scope.spawn(move || run(place, rustc, arguments))).collect();
+        let (version, _) = run(place, rustc, &["-vV".to_owned()])?;
+        let answers = probes.into_iter().map(|probe| probe.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        Ok(Answers { version, probes: answers.collect::<Result<_>>()? })
+    })
 }
 
 /// rustc compiles nothing here and reads no project file, so it needs no confinement; it gets no environment but what
