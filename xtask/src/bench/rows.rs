@@ -243,9 +243,9 @@ impl Stage {
     /// Asks the registry, so that both sides know and have the same. Cargo goes first: its lockfile counts for both.
     fn online(&self, side: &Side, workload: Workload, command: &str) -> Result<(), String> {
         let project = self.application(side, workload);
-        done(&side.run(&project, &[command]))?;
-        // What the offline resolution is about has been asked for too.
-        done(&side.run(&project, &["generate-lockfile"]))
+        // What the offline resolution is about is asked for too, and first: it may choose versions that are not here yet.
+        done(&side.run(&project, &["generate-lockfile"]))?;
+        if command == "generate-lockfile" { Ok(()) } else { done(&side.run(&project, &[command])) }
     }
 
     /// Lets cargo download the application's packages, and serves them on the loopback interface. Both sides fetch what
