@@ -109,6 +109,22 @@ impl GitSources {
         Ok(Self { options, disk, pinned, previous: previous.collect(), precise, own, configuration })
     }
 
+    /// Git sources where there is no project, which are read with git fully confined: there is no policy to accept less.
+    ///
+    /// # Errors
+    /// The configuration of the network is wrong.
+    pub fn outside(global: &GlobalOptions, configuration: &Configuration) -> Result<Self> {
+        Ok(Self {
+            options: options(global, configuration, Level::Full)?,
+            disk: global.place.disk.clone(),
+            pinned: BTreeMap::new(),
+            previous: BTreeMap::new(),
+            precise: None,
+            own: BTreeSet::new(),
+            configuration: Configuration { config: configuration.config.clone(), ignored: Vec::new() },
+        })
+    }
+
     /// The commit at which `source` stays, as the lockfile has it.
     pub fn pinned(&self, source: SourceId) -> Option<ObjectId> {
         self.pinned.get(&source).copied()

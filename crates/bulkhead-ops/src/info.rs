@@ -18,12 +18,14 @@ use crate::add::request::other_spellings;
 use crate::client::client;
 use crate::configuration::Configuration;
 use crate::error::Result;
+use crate::git::GitSources;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
 use crate::{
-    Error, ErrorKind, Event, compile, configuration, manifests, packages, probe, project, registries, status, toolchain,
+    Error, ErrorKind, Event, compile, configuration, manifests, packages, permissions, probe, project, registries,
+    status, toolchain,
 };
 
 /// Which package, and where.
@@ -178,6 +180,13 @@ fn of_registry(
     let name = spec.name().and_then(|name| PackageName::registry(name.as_str()).ok()).ok_or_else(absent)?;
     let home = global.place.bulkhead_home.clone();
     let mut sources = Sources::new(client, home, configuration.config.sources()?, BTreeSet::from([source]));
+    sources.read_git(match project {
+        Some(project) => {
+            let level = permissions::level(&project.policy);
+            GitSources::new(global, project, level, std::iter::empty(), BTreeMap::new(), None)?
+        }
+        None => GitSources::outside(global, configuration)?,
+    });
     if client.options().offline {
         sources.prefer_downloaded(&Store::open(&global.place.bulkhead_home)?, std::iter::empty());
     }

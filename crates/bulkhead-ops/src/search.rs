@@ -1,10 +1,11 @@
 //! `search`: asks a registry's web API.
 
-use bulkhead_schema::SourceKind;
 pub use bulkhead_schema::api::{Found, FoundPackage};
-use bulkhead_source::SparseIndex;
+use bulkhead_schema::{SourceId, SourceKind};
+use bulkhead_source::{Client, SparseIndex};
 
 use crate::error::Result;
+use crate::git::GitSources;
 use crate::options::GlobalOptions;
 use crate::sources::source_error;
 use crate::{Error, Event, client, configuration, registries};
@@ -32,15 +33,37 @@ pub struct SearchOptions {
 pub fn search(global: &GlobalOptions, options: &SearchOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Found> {
     let configuration = configuration::load(global, events)?;
     let source = registries::chosen(&configuration, options.registry.as_deref(), options.index.as_deref())?;
-    if !source.is_crates_io() && source.kind() != SourceKind::SparseRegistry {
-        let message = format!("`{}` cannot be searched: its index is a git repository", source.registry_name());
-        return Err(Error::failure(message).help("ask its operator for the address of a sparse index"));
-    }
     let client = client::client(global, &configuration)?;
     if client.options().offline {
         let flag = if global.lock.locked { "--frozen" } else { "--offline" };
         return Err(Error::failure(format!("attempting to make an HTTP request, but {flag} was specified")));
     }
+    let path = format!("/api/v1/crates?q={}&per_page={}", encoded(&options.query), options.limit.min(MOST_RESULTS));
+    let is_git = !source.is_crates_io() && source.kind() != SourceKind::SparseRegistry;
+    let (api, bytes) = match is_git {
+        true => {
+            let git = GitSources::outside(global, &configuration)?;
+            let mut index = git.index(source, source)?;
+            if !index.is_known() {
+                events(Event::UpdatingIndex { registry: source.index_name() });
+                git.update_index(&mut index)?;
+            }
+            git.index_api(&index, &client, &path)?
+        }
+        false => ask_sparse(global, &client, source, &path, events)?,
+    };
+    bulkhead_schema::api::parse_found(&bytes).map_err(|problem| {
+        Error::failure(format!("failed to retrieve search results from the registry at {api}")).because(problem)
+    })
+}
+
+fn ask_sparse(
+    global: &GlobalOptions,
+    client: &Client,
+    source: SourceId,
+    path: &str,
+    events: &dyn Fn(Event),
+) -> Result<(String, Vec<u8>)> {
     let cache = global.place.bulkhead_home.join("index");
     let index = match source.is_crates_io() {
         true => SparseIndex::crates_io(&cache),
@@ -50,11 +73,7 @@ pub fn search(global: &GlobalOptions, options: &SearchOptions, events: &(dyn Fn(
     if !index.recall_config() {
         events(Event::UpdatingIndex { registry: source.index_name() });
     }
-    let path = format!("/api/v1/crates?q={}&per_page={}", encoded(&options.query), options.limit.min(MOST_RESULTS));
-    let (api, bytes) = index.api(&client, &path).map_err(source_error)?;
-    bulkhead_schema::api::parse_found(&bytes).map_err(|problem| {
-        Error::failure(format!("failed to retrieve search results from the registry at {api}")).because(problem)
-    })
+    index.api(client, path).map_err(source_error)
 }
 
 /// Percent-encodes everything but letters, digits and what never needs it.

@@ -57,11 +57,55 @@ impl RegistryConfig {
     ) -> Result<DownloadRequest, SourceError> {
         let url = SparseIndex::download_url(self, id, checksum);
         let parsed = url_rules::check(&url, client.options().allow_http_loopback)?;
-        let authorization = match client.has_tokens() && self.auth_required {
-            true => Authorization::for_request(&client.grant(registry, &[])?, registry, root, &parsed)?,
-            false => Authorization::Public,
-        };
+        let authorization = self.authorization(client, registry, root, &parsed)?;
         Ok(DownloadRequest { id, url, authorization })
+    }
+
+    /// The answer of the web API of `registry`, whose index stands at `root` and is not read over HTTP, to a GET of
+    /// `path`, which begins with `/` (Cargo Book, "Web API"), and the API's address.
+    ///
+    /// # Errors
+    /// The registry has no API, cannot be reached, or wants a token that nobody has.
+    pub fn ask(
+        &self,
+        client: &Client,
+        registry: SourceId,
+        root: &Url,
+        path: &str,
+    ) -> Result<(String, Vec<u8>), SourceError> {
+        let (api, url) = self.api_url(client, registry, root, path)?;
+        let authorization = self.authorization(client, registry, root, &url)?;
+        Ok((api, ask(client, &url, &authorization)?))
+    }
+
+    fn authorization(
+        &self,
+        client: &Client,
+        registry: SourceId,
+        root: &Url,
+        url: &Url,
+    ) -> Result<Authorization, SourceError> {
+        match client.has_tokens() && self.auth_required {
+            true => Authorization::for_request(&client.grant(registry, &[])?, registry, root, url),
+            false => Ok(Authorization::Public),
+        }
+    }
+
+    /// The address of the API, and that of `path` in it.
+    fn api_url(
+        &self,
+        client: &Client,
+        registry: SourceId,
+        root: &Url,
+        path: &str,
+    ) -> Result<(String, Url), SourceError> {
+        let Some(api) = &self.api else {
+            let message = format!("the registry `{}` has no web API", registry.registry_name());
+            return Err(SourceError::new(ErrorKind::NotFound, root.as_str(), message));
+        };
+        let api = api.trim_end_matches('/').to_owned();
+        let url = url_rules::check(&format!("{api}{path}"), client.options().allow_http_loopback)?;
+        Ok((api, url))
     }
 }
 
@@ -343,22 +387,9 @@ impl SparseIndex {
     /// # Errors
     /// The registry has no API, cannot be reached, or wants a token that nobody has.
     pub fn api(&self, client: &Client, path: &str) -> Result<(String, Vec<u8>), SourceError> {
-        let Some(api) = self.config(client)?.api else {
-            let message = format!("the registry `{}` has no web API", self.source.registry_name());
-            return Err(SourceError::new(ErrorKind::NotFound, self.root.as_str(), message));
-        };
-        let api = api.trim_end_matches('/').to_owned();
-        let url = url_rules::check(&format!("{api}{path}"), client.options().allow_http_loopback)?;
+        let (api, url) = self.config(client)?.api_url(client, self.source, &self.root, path)?;
         let authorization = self.authorization(client, &url)?;
-        let connected = client.connected(url.as_str())?;
-        let request = Get { limit: MAX_API, ..plain_get(&url, &authorization) };
-        let answer = connected.handle.block_on(get(&connected.http, client.options(), request));
-        match answer.map_err(|error| authorization.explain(error))? {
-            Answer::Body { bytes, .. } => Ok((api, bytes)),
-            Answer::NotFound | Answer::NotModified => {
-                Err(SourceError::new(ErrorKind::NotFound, url.as_str(), "the registry does not answer this request"))
-            }
-        }
+        Ok((api, ask(client, &url, &authorization)?))
     }
 
     /// Where the archive of `id` is (Cargo Book, "Registry Index", the markers of `dl`).
@@ -376,6 +407,19 @@ impl SparseIndex {
             return format!("{}/{name}/{version}/download", config.dl);
         }
         markers.iter().fold(config.dl.clone(), |url, (marker, value)| url.replace(marker, value))
+    }
+}
+
+/// The answer of a web API at `url`.
+fn ask(client: &Client, url: &Url, authorization: &Authorization) -> Result<Vec<u8>, SourceError> {
+    let connected = client.connected(url.as_str())?;
+    let request = Get { limit: MAX_API, ..plain_get(url, authorization) };
+    let answer = connected.handle.block_on(get(&connected.http, client.options(), request));
+    match answer.map_err(|error| authorization.explain(error))? {
+        Answer::Body { bytes, .. } => Ok(bytes),
+        Answer::NotFound | Answer::NotModified => {
+            Err(SourceError::new(ErrorKind::NotFound, url.as_str(), "the registry does not answer this request"))
+        }
     }
 }
 

@@ -758,6 +758,61 @@ fn an_index_may_be_a_git_repository() {
 }
 
 #[test]
+fn a_registry_with_such_an_index_is_searched_and_described() {
+    let twins = Twins::new(&format!("{}//- /src/main.rs\nfn main() {{}}\n", manifest("")));
+    let index = index_repository(&twins.cargo);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.home.configure(&format!("[registries.mine]\nindex = \"{}\"\n", index.url()));
+    }
+    let refused = twins.bulkhead.bulkhead(&["search", "plain", "--registry", "mine"]);
+    assert!(refused.stderr.contains("`mine` has no web API"), "{refused}");
+    let address = twins.cargo.registry.address();
+    index.commit(&format!("//- /config.json\n{{\"dl\": \"http://{address}/dl\", \"api\": \"http://{address}\"}}\n"));
+    twins.cargo.registry.set_search_answer(
+        r#"{"crates":[{"name":"plain","max_version":"1.1.0","description":"Plain"}],"meta":{"total":1}}"#,
+    );
+    twins.same_output(&["info", "plain", "--registry", "mine"]);
+    let found = twins.same_output(&["search", "plain", "--registry", "mine"]);
+    assert!(found.stdout.contains("plain = \"1.1.0\""), "{found}");
+    // Cargo shows this address as a path.
+    twins.run(&["info", "plain", "--index", &index.url()]);
+    let (theirs, ours) = twins.run(&["search", "plain", "--index", &index.url()]);
+    assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
+    // Out of a workspace.
+    std::fs::remove_file(twins.bulkhead.project.path("Cargo.toml")).unwrap();
+    std::fs::remove_file(twins.cargo.project.path("Cargo.toml")).unwrap();
+    twins.same_output(&["info", "plain", "--registry", "mine"]);
+    twins.same_output(&["search", "plain", "--registry", "mine"]);
+}
+
+/// Whoever may write into the index would name the server that gets the token.
+#[test]
+fn a_token_is_not_sent_to_whatever_api_an_index_repository_names() {
+    let [server, stage] = [(); 2].map(|()| Stage::new(&format!("{}//- /src/lib.rs\n", manifest(""))));
+    let address = server.registry.address();
+    server.registry.set_search_answer(r#"{"crates":[],"meta":{"total":0}}"#);
+    let config = format!("{{\"dl\": \"http://{address}/dl\", \"api\": \"http://{address}\", \"auth-required\": true}}");
+    let index = GitRepository::new("index", &format!("//- /config.json\n{config}\n"));
+    let configure = |stage: &Stage, more: &str| {
+        stage.home.configure(&format!("[registries.mine]\nindex = \"{}\"\n{more}", index.url()));
+    };
+    configure(&stage, "");
+    let search = ["search", "plain", "--registry", "mine"];
+    let token = ("CARGO_REGISTRIES_MINE_TOKEN", "secret");
+    let theirs = stage.home.command("cargo").args(search).current_dir(stage.project.root()).env(token.0, token.1).run();
+    theirs.assert_success();
+    assert_eq!(server.registry.tokens().len(), 1, "cargo sends it");
+    server.registry.clear_requests();
+    stage.command(&search).env(token.0, token.1).run().assert_success();
+    assert_eq!((server.registry.requests().len(), server.registry.tokens().len()), (1, 0));
+    // The twin: the user says that the server is the registry's.
+    let twin = Stage::new(&format!("{}//- /src/lib.rs\n", manifest("")));
+    configure(&twin, &format!("token-origins = [\"http://{address}\"]\n"));
+    twin.command(&search).env(token.0, token.1).run().assert_success();
+    assert_eq!(server.registry.tokens().len(), 1);
+}
+
+#[test]
 fn packages_of_a_repository_can_be_added() {
     let repository = GitRepository::new("fruit", REPOSITORY);
     let fixture = format!("{}//- /src/main.rs\nfn main() {{}}\n", manifest(""));

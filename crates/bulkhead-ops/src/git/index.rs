@@ -28,6 +28,13 @@ pub struct GitIndex {
     config: OnceLock<RegistryConfig>,
 }
 
+impl GitIndex {
+    /// Whether it was ever fetched.
+    pub fn is_known(&self) -> bool {
+        self.commit.is_some()
+    }
+}
+
 impl GitSources {
     /// The index of `source`, which stands in the repository of `place`, as this machine saw it last.
     ///
@@ -94,17 +101,27 @@ impl GitSources {
         id: PackageId,
         checksum: &str,
     ) -> Result<DownloadRequest> {
-        let config = match index.config.get() {
-            Some(config) => config,
-            None => {
-                let read = self.index_config(index)?;
-                index.config.get_or_init(|| read)
-            }
-        };
+        let config = self.index_config(index)?;
         config.download(client, index.source, &index.url, id, checksum).map_err(source_error)
     }
 
-    fn index_config(&self, index: &GitIndex) -> Result<RegistryConfig> {
+    /// The answer of the registry's web API to a GET of `path`, and the API's address.
+    ///
+    /// # Errors
+    /// As for [`index_download`](Self::index_download); the registry has no API.
+    pub fn index_api(&self, index: &GitIndex, client: &Client, path: &str) -> Result<(String, Vec<u8>)> {
+        self.index_config(index)?.ask(client, index.source, &index.url, path).map_err(source_error)
+    }
+
+    fn index_config<'a>(&self, index: &'a GitIndex) -> Result<&'a RegistryConfig> {
+        if let Some(config) = index.config.get() {
+            return Ok(config);
+        }
+        let read = self.read_config(index)?;
+        Ok(index.config.get_or_init(|| read))
+    }
+
+    fn read_config(&self, index: &GitIndex) -> Result<RegistryConfig> {
         let missing = || Error::failure(format!("the index `{}` has no `config.json`", index.url));
         let database = Database::open_index(&self.options, &index.url).map_err(git_error)?;
         let commit = index.commit.ok_or_else(missing)?;
