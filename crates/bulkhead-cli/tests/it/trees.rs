@@ -179,6 +179,36 @@ fn features_are_drawn_as_by_cargo() {
 }
 
 #[test]
+fn a_feature_that_was_only_implied_is_not_followed() {
+    const PROJECT: &str = r#"
+//- /Cargo.toml
+[package]
+name = "root"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+crypto = "1"
+//- /src/lib.rs
+"#;
+    let twins = Twins::new(PROJECT);
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        let base = CrateBuilder::new("base", "1.0.0").feature("sys", &[]).feature("default", &[]);
+        stage.registry.publish(base);
+        // `base/sys` brings up the feature `base` before `alias` names it.
+        let crypto = CrateBuilder::new("crypto", "1.0.0")
+            .dependency_with(DependencyBuilder::new("base", "^1").optional())
+            .feature("default", &["back", "alias"])
+            .feature("back", &["dep:base", "base/sys"])
+            .feature("base", &["back", "other"])
+            .feature("alias", &["base"])
+            .feature("other", &[]);
+        stage.registry.publish(crypto);
+    }
+    twins.run(&["fetch"]);
+    check(&twins, &["tree -e features", "tree -e features -i base", "tree -e all --target all"]);
+}
+
+#[test]
 fn formats_are_those_of_cargo() {
     check(
         &twins(),

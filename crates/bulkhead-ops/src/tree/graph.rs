@@ -51,6 +51,13 @@ impl From<DependencyKind> for EdgeKind {
     }
 }
 
+/// A feature that another one switches on.
+struct Meant {
+    feature: NodeIndex,
+    /// Whether what it switches on in turn has still to be looked at.
+    to_follow: bool,
+}
+
 /// Position of a node in a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeIndex(usize);
@@ -107,12 +114,10 @@ impl<'a> Graph<'a> {
         let mut graph = Self { nodes: Vec::new(), packages: BTreeMap::new(), features: BTreeMap::new() };
         let links = graph.visit(input);
         let mut named = Named::new();
-        for (from, dependencies) in links {
-            for (declared, place) in dependencies {
-                let Some(to) = graph.find(input, place) else { continue };
-                named.entry((from, declared.name_in_manifest())).or_default().insert((to, declared.optional));
-                graph.link(from, declared, to, input.edges.features);
-            }
+        for (from, declared, place) in links {
+            let Some(to) = graph.find(input, place) else { continue };
+            named.entry((from, declared.name_in_manifest())).or_default().insert((to, declared.optional));
+            graph.link(from, declared, to, input.edges.features);
         }
         if input.edges.features {
             graph.ask(input, &named);
@@ -122,14 +127,26 @@ impl<'a> Graph<'a> {
         graph
     }
 
-    /// Adds the packages, in the order in which Cargo comes by them: features are drawn in that order.
-    fn visit(&mut self, input: &Input<'a, '_>) -> Vec<(NodeIndex, Vec<(&'a Dependency, Place)>)> {
-        let mut pending: Vec<Place> = Vec::new();
+    /// Adds the packages, and returns what leads from which to which: of a package that is depended on first what leads on from
+    /// it, then what leads to it. It is the order in which Cargo comes by features, which decides how some are drawn.
+    fn visit(&mut self, input: &Input<'a, '_>) -> Vec<(NodeIndex, &'a Dependency, Place)> {
+        enum Step<'a> {
+            Enter(Place),
+            Link(NodeIndex, &'a Dependency, Place),
+        }
+        let mut pending: Vec<Step<'a>> = Vec::new();
         for (id, _) in input.members.iter().rev() {
-            pending.extend(input.targets.iter().rev().map(|kind| (*id, FeaturesFor::Target, *kind)));
+            pending.extend(input.targets.iter().rev().map(|kind| Step::Enter((*id, FeaturesFor::Target, *kind))));
         }
         let mut links = Vec::new();
-        while let Some(place) = pending.pop() {
+        while let Some(step) = pending.pop() {
+            let place = match step {
+                Step::Enter(place) => place,
+                Step::Link(from, declared, to) => {
+                    links.push((from, declared, to));
+                    continue;
+                }
+            };
             let Some((package, features)) = input.package(place) else { continue };
             let key = (place.0, features, place.2);
             if self.packages.contains_key(&key) {
@@ -137,9 +154,10 @@ impl<'a> Graph<'a> {
             }
             let index = self.add(Subject::Package { package, features, platform: place.2 });
             self.packages.insert(key, index);
-            let dependencies = input.dependencies(place);
-            pending.extend(dependencies.iter().rev().map(|(_, place)| *place));
-            links.push((index, dependencies));
+            for (declared, place) in input.dependencies(place).into_iter().rev() {
+                pending.push(Step::Link(index, declared, place));
+                pending.push(Step::Enter(place));
+            }
         }
         links
     }
@@ -174,13 +192,18 @@ impl<'a> Graph<'a> {
 
     /// The node of a feature, which leads to its package.
     fn feature(&mut self, of: NodeIndex, name: Symbol) -> NodeIndex {
+        self.feature_or_new(of, name).0
+    }
+
+    /// The same, and whether nobody had come by it before.
+    fn feature_or_new(&mut self, of: NodeIndex, name: Symbol) -> (NodeIndex, bool) {
         if let Some(known) = self.features.get(&(of, name)) {
-            return *known;
+            return (*known, false);
         }
         let index = self.add(Subject::Feature { of, name, by_command_line: false });
         self.edge(index, EdgeKind::Feature, of);
         self.features.insert((of, name), index);
-        index
+        (index, true)
     }
 
     /// The features that the command line asks of the members.
@@ -197,8 +220,8 @@ impl<'a> Graph<'a> {
                     values.push(FeatureValue::Feature(Symbol::new("default")));
                 }
                 for value in values {
-                    for node in self.meant(member, value, named) {
-                        self.mark(node);
+                    for meant in self.meant(member, value, named) {
+                        self.mark(meant.feature);
                     }
                 }
             }
@@ -212,38 +235,57 @@ impl<'a> Graph<'a> {
     }
 
     /// The features that a value in a feature of `package` switches on.
-    fn meant(&mut self, package: NodeIndex, value: FeatureValue, named: &Named) -> Vec<NodeIndex> {
+    fn meant(&mut self, package: NodeIndex, value: FeatureValue, named: &Named) -> Vec<Meant> {
         match value {
-            FeatureValue::Feature(name) => vec![self.feature(package, name)],
+            FeatureValue::Feature(name) => {
+                let (feature, is_new) = self.feature_or_new(package, name);
+                vec![Meant { feature, to_follow: is_new }]
+            }
             FeatureValue::Dependency(_) => Vec::new(),
             FeatureValue::DependencyFeature { dependency, feature, weak } => {
                 let mut found = Vec::new();
                 for (to, optional) in named.get(&(package, dependency)).into_iter().flatten() {
                     if *optional && !weak {
-                        found.push(self.feature(package, dependency));
+                        found.push(Meant { feature: self.feature(package, dependency), to_follow: false });
                     }
-                    found.push(self.feature(*to, feature));
+                    let (feature, is_new) = self.feature_or_new(*to, feature);
+                    found.push(Meant { feature, to_follow: is_new });
                 }
                 found
             }
         }
     }
 
-    /// Follows every feature that somebody asks for to those that it switches on.
+    /// Follows every feature that somebody asks for to those that it switches on, each as soon as it is come by. As with Cargo,
+    /// the feature of an optional dependency is not followed if what brought it up first was a feature *of* that dependency.
     fn expand(&mut self, named: &Named) {
-        let mut next = 0;
-        while let Some(node) = self.nodes.get(next) {
-            let from = NodeIndex(next);
-            next += 1;
-            let Subject::Feature { of, name, .. } = node.subject else { continue };
-            let Subject::Package { package, .. } = &self.nodes[of.0].subject else { continue };
-            let values = package.summary.features.get(&name).cloned().unwrap_or_default();
-            for value in values {
-                for to in self.meant(of, value, named) {
-                    self.edge(from, EdgeKind::Feature, to);
+        for asked in (0..self.nodes.len()).map(NodeIndex) {
+            let mut pending: Vec<_> =
+                self.values_of(asked).map(|(of, values)| (asked, of, values)).into_iter().collect();
+            while let Some((from, of, values)) = pending.last_mut() {
+                let (from, of) = (*from, *of);
+                let Some(value) = values.next() else {
+                    pending.pop();
+                    continue;
+                };
+                let mut to_follow = Vec::new();
+                for meant in self.meant(of, value, named) {
+                    self.edge(from, EdgeKind::Feature, meant.feature);
+                    to_follow.extend(meant.to_follow.then_some(meant.feature));
+                }
+                for feature in to_follow.into_iter().rev() {
+                    pending.extend(self.values_of(feature).map(|(of, values)| (feature, of, values)));
                 }
             }
         }
+    }
+
+    /// The package of a feature, and what the feature switches on. `None` for packages.
+    fn values_of(&self, feature: NodeIndex) -> Option<(NodeIndex, std::vec::IntoIter<FeatureValue>)> {
+        let Subject::Feature { of, name, .. } = self.nodes.get(feature.0)?.subject else { return None };
+        let Subject::Package { package, .. } = &self.nodes.get(of.0)?.subject else { return None };
+        let values = package.summary.features.get(&name).cloned().unwrap_or_default();
+        Some((of, values.into_iter()))
     }
 
     /// The nodes in the order in which they are drawn: packages before features, by name and version.
