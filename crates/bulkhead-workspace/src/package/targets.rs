@@ -210,6 +210,8 @@ impl Search<'_> {
             return None;
         };
         let file = match &table.path {
+            // Packages of one repository share tests in a folder beside theirs, and are published without them.
+            Some(path) if !matches!(kind, Many::Binary) && !self.is_inside(path.get_ref()) => return None,
             Some(path) => self.inside(&format!("{}.path", kind.key()), path.get_ref(), path.span(), findings)?,
             None => self.usual_path(kind, name, found, findings)?,
         };
@@ -341,12 +343,16 @@ impl Search<'_> {
 
     /// The path of a target. A downloaded package must not name files of this machine.
     fn inside(&self, key: &str, file: &str, span: Range<usize>, findings: &mut Vec<Diagnostic>) -> Option<PathBuf> {
-        if !self.standing.allows(self.root, Path::new(file)) {
+        if !self.is_inside(file) {
             let message = format!("`{key}` of the downloaded package `{}` leads out of the package", self.name);
             findings.push(self.manifest.error("target-outside-package", message, span));
             return None;
         }
         Some(PathBuf::from(file))
+    }
+
+    fn is_inside(&self, file: &str) -> bool {
+        self.standing.allows(self.root, Path::new(file))
     }
 
     /// A target's name becomes a file's name below `target/`, so it must not be able to lead elsewhere.

@@ -292,6 +292,32 @@ fn old_spellings_end_with_edition_2024() {
 }
 
 #[test]
+fn tests_outside_a_downloaded_package_are_left_out() {
+    check_downloaded(
+        "//- /store/x/Cargo.toml
+[package]
+name = 'x'
+version = '1.0.0'
+edition = '2021'
+autobenches = false
+[[test]]
+name = 'tests'
+path = '../tests/main.rs'
+[[bench]]
+name = 'benchmarks'
+path = '/T/main.rs'
+//- /store/x/src/lib.rs
+//- /store/tests/main.rs
+",
+        &expect![[r#"
+            downloaded
+              x v1.0.0 edition 2021
+                lib [Lib] x src/lib.rs [test doctest bench doc]
+        "#]],
+    );
+}
+
+#[test]
 fn a_downloaded_package_cannot_name_files_outside_itself() {
     check_downloaded(
         "//- /store/x/Cargo.toml
