@@ -1,20 +1,8 @@
 //! Registries whose indexes lie, contradict themselves or go too far (attacks 33 to 55 of the catalogue, as far as they are
 //! about entries): what breaks a rule is passed over and named, and nobody else is asked because of it.
 
-use crate::stage::{Stage, assert_error};
+use crate::stage::{APP, Stage, assert_error};
 use bulkhead_test_support::{CrateBuilder, Fault, Misbehaviour};
-
-const APP: &str = r#"
-//- /Cargo.toml
-[package]
-name = "app"
-version = "0.1.0"
-edition = "2021"
-[dependencies]
-plain = "1"
-//- /src/main.rs
-fn main() {}
-"#;
 
 const SUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 

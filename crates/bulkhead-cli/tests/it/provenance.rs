@@ -1,20 +1,8 @@
 //! Packages that are not what they are said to be, or come from where they should not (attacks 35 to 55 of the catalogue):
 //! refused with package, rule and advice, after a proof that `cargo` takes them.
 
-use crate::stage::{Stage, Twins, assert_error};
+use crate::stage::{APP, Stage, Twins, assert_error};
 use bulkhead_test_support::{CrateBuilder, DependencyBuilder, Outcome, Registry};
-
-const APP: &str = r#"
-//- /Cargo.toml
-[package]
-name = "app"
-version = "0.1.0"
-edition = "2021"
-[dependencies]
-plain = "1"
-//- /src/main.rs
-fn main() {}
-"#;
 
 /// A package `plain` 1.6.0 whose archive is `packaged`, and of which the index says `fields`.
 fn two_faced(packaged: CrateBuilder, fields: &str) -> CrateBuilder {

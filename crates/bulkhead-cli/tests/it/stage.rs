@@ -5,6 +5,19 @@ use bulkhead_test_support::{
 };
 use std::path::Path;
 
+/// A program that depends on `plain`.
+pub(crate) const APP: &str = r#"
+//- /Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+plain = "1"
+//- /src/main.rs
+fn main() {}
+"#;
+
 /// The program under test.
 pub(crate) const BULKHEAD: &str = env!("CARGO_BIN_EXE_bulkhead");
 
