@@ -8,10 +8,13 @@
 
 mod gzip;
 mod tar;
+mod twins;
 
 use std::io;
 
 use bulkhead_schema::{Diagnostic, PackageId};
+
+use twins::Comparison;
 
 /// What an archive may cost. The values are the limits of this program, not of any format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,7 @@ impl Default for Limits {
 }
 
 /// Who receives the files of an archive as it is walked. Paths are below the top folder, `/`-separated, portable, and
-/// never come twice.
+/// never come twice. Two that some file systems take for one may come if the files are equal.
 pub trait Sink {
     /// A folder that has an entry of its own.
     fn folder(&mut self, path: &str) -> io::Result<()>;
@@ -104,9 +107,16 @@ pub fn top_folder(id: PackageId) -> String {
 /// # Errors
 /// The archive is refused, with the entry and the rule, or `sink` failed; what `sink` got until then has to be thrown away.
 pub fn walk(id: PackageId, bytes: &[u8], limits: &Limits, sink: &mut dyn Sink) -> Result<(), Failure> {
-    let walked = gzip::Stream::open(bytes, limits)
-        .map_err(Stop::from)
-        .and_then(|mut stream| tar::walk(&mut stream, &top_folder(id), limits, sink));
+    let top = top_folder(id);
+    let walk_into = |sink: &mut dyn Sink| tar::walk(&mut gzip::Stream::open(bytes, limits)?, &top, limits, sink);
+    let walked = walk_into(sink).and_then(|twins| {
+        if twins.is_empty() {
+            return Ok(());
+        }
+        let mut comparison = Comparison::of(&twins);
+        walk_into(&mut comparison)?;
+        Ok(comparison.finish()?)
+    });
     walked.map_err(|stop| match stop {
         Stop::Sink(error) => Failure::Sink(error),
         Stop::Refused(Refusal { entry, reason }) => {

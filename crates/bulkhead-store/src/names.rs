@@ -88,6 +88,15 @@ enum Kind {
 impl Taken {
     /// Adds a file and the folders above it.
     pub(crate) fn add_file(&mut self, path: &str) -> Result<(), String> {
+        match self.add_file_or_twin(path)? {
+            None => Ok(()),
+            Some(twin) => Err(confused(&twin)),
+        }
+    }
+
+    /// Like [`add_file`](Self::add_file), except that the file may have the place of one that was added before: that one's
+    /// path is returned, for the caller to find out whether it matters which of them is read.
+    pub(crate) fn add_file_or_twin(&mut self, path: &str) -> Result<Option<String>, String> {
         self.add_folders_above(path)?;
         self.add(path, Kind::File)
     }
@@ -95,7 +104,7 @@ impl Taken {
     /// Adds a folder and the folders above it.
     pub(crate) fn add_folder(&mut self, path: &str) -> Result<(), String> {
         self.add_folders_above(path)?;
-        self.add(path, Kind::NamedFolder)
+        self.add(path, Kind::NamedFolder).map(drop)
     }
 
     fn add_folders_above(&mut self, path: &str) -> Result<(), String> {
@@ -110,26 +119,33 @@ impl Taken {
         Ok(())
     }
 
-    fn add(&mut self, path: &str, kind: Kind) -> Result<(), String> {
+    /// Returns the twin of a file, if it has one.
+    fn add(&mut self, path: &str, kind: Kind) -> Result<Option<String>, String> {
         match self.paths.entry(fold(path)) {
             Entry::Vacant(place) => {
                 place.insert((path.to_owned(), kind));
-                Ok(())
+                Ok(None)
             }
             Entry::Occupied(mut place) => {
                 let (known, known_kind) = place.get_mut();
                 match (*known_kind, kind) {
-                    (Kind::ImpliedFolder | Kind::NamedFolder, Kind::ImpliedFolder) if known == path => Ok(()),
+                    (Kind::ImpliedFolder | Kind::NamedFolder, Kind::ImpliedFolder) if known == path => Ok(None),
                     (Kind::ImpliedFolder, Kind::NamedFolder) if known == path => {
                         *known_kind = kind;
-                        Ok(())
+                        Ok(None)
                     }
                     _ if known == path => Err("the path stands there twice".to_owned()),
-                    _ => Err(format!("some file systems take the path for `{}`", known.escape_default())),
+                    (Kind::File, Kind::File) => Ok(Some(known.clone())),
+                    _ => Err(confused(known)),
                 }
             }
         }
     }
+}
+
+/// Why a path is refused that is not told from the path `known` everywhere.
+pub(crate) fn confused(known: &str) -> String {
+    format!("some file systems take the path for `{}`", known.escape_default())
 }
 
 /// What the most lenient file system compares: compatibility-decomposed, case-folded. Upper case first, since it expands

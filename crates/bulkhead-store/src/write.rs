@@ -32,7 +32,8 @@ struct Open {
 struct Filling {
     path: String,
     executable: bool,
-    file: File,
+    /// `None` where the file system took the path for a file that is there already.
+    file: Option<File>,
     hasher: Hasher,
     /// Bytes that have not come yet.
     left: u64,
@@ -117,14 +118,15 @@ impl TreeWriter {
     }
 
     fn finish_file(&mut self, done: Filling) -> io::Result<()> {
+        let Some(file) = done.file else { return Ok(()) };
         let fixed = Timespec { tv_sec: MODIFIED, tv_nsec: 0 };
-        rustix::fs::futimens(&done.file, &Timestamps { last_access: fixed, last_modification: fixed })?;
+        rustix::fs::futimens(&file, &Timestamps { last_access: fixed, last_modification: fixed })?;
         let mode = file_mode(done.executable);
-        let mut stat = rustix::fs::fstat(&done.file)?;
+        let mut stat = rustix::fs::fstat(&file)?;
         if Mode::from_raw_mode(stat.st_mode) != mode {
             // The umask took something away.
-            rustix::fs::fchmod(&done.file, mode)?;
-            stat = rustix::fs::fstat(&done.file)?;
+            rustix::fs::fchmod(&file, mode)?;
+            stat = rustix::fs::fstat(&file)?;
         }
         let kind = Kind::File { executable: done.executable, content: done.hasher.finish() };
         self.entries.push(Entry { path: done.path.into(), kind, state: State::of(&stat) });
@@ -139,7 +141,11 @@ impl Sink for TreeWriter {
 
     fn file(&mut self, path: &str, executable: bool, size: u64) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let file = new_file(self.enter(folder)?, name, file_mode(executable))?;
+        // Nobody else writes here and no path comes twice, so that a file that is there is a twin with the same content.
+        let file = match new_file(self.enter(folder)?, name, file_mode(executable)) {
+            Err(rustix::io::Errno::EXIST) => None,
+            file => Some(file?),
+        };
         let filling = Filling { path: path.to_owned(), executable, file, hasher: Hasher::new(), left: size };
         if size == 0 {
             return self.finish_file(filling);
@@ -150,7 +156,9 @@ impl Sink for TreeWriter {
 
     fn content(&mut self, part: &[u8]) -> io::Result<()> {
         let Some(mut filling) = self.filling.take() else { return Err(io::ErrorKind::InvalidInput.into()) };
-        filling.file.write_all(part)?;
+        if let Some(file) = &mut filling.file {
+            file.write_all(part)?;
+        }
         filling.hasher.update(part);
         filling.left = filling.left.checked_sub(part.len() as u64).ok_or(io::ErrorKind::InvalidInput)?;
         if filling.left == 0 {
@@ -169,4 +177,29 @@ fn file_mode(executable: bool) -> Mode {
 pub(crate) fn new_file(folder: &OwnedFd, name: &str, mode: Mode) -> rustix::io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(folder, name, flags, mode).map(File::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TreeWriter;
+    use crate::archive::Sink as _;
+    use crate::folder::open_folder;
+
+    /// What a file system that does not tell case apart does with the second of two twins.
+    #[test]
+    fn the_first_of_two_files_in_one_place_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let parent = open_folder(rustix::fs::CWD, home.path().as_os_str()).unwrap();
+        let mut writer = TreeWriter::new(&parent, "tree").unwrap();
+        for _ in 0..2 {
+            writer.file("readme.md", false, 4).unwrap();
+            writer.content(b"read").unwrap();
+            writer.file("empty", false, 0).unwrap();
+        }
+        let paths: Vec<_> = writer.finish().unwrap().into_iter().map(|entry| entry.path).collect();
+        assert_eq!(paths, ["", "empty", "readme.md"]);
+        assert_eq!(std::fs::read(home.path().join("tree/readme.md")).unwrap(), b"read");
+        std::fs::set_permissions(home.path().join("tree"), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .unwrap();
+    }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::gzip::Stream;
+use super::twins::Twins;
 use super::{Limits, Refusal, Sink, Stop};
 use crate::names::{self, Taken};
 
@@ -56,9 +57,16 @@ struct Place<'a> {
     executable: bool,
 }
 
-/// Hands all regular files and named folders of the stream, whose paths must begin with `top`, to `sink`.
-pub(super) fn walk(stream: &mut Stream<'_>, top: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), Stop> {
+/// Hands all regular files and named folders of the stream, whose paths must begin with `top`, to `sink`. Returns the files
+/// that some file systems take for one: nothing is known of their contents yet.
+pub(super) fn walk(
+    stream: &mut Stream<'_>,
+    top: &str,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<Vec<Twins>, Stop> {
     let mut taken = Taken::default();
+    let mut twins = Vec::new();
     let mut ahead = Ahead::default();
     let (mut entries, mut global, mut has_manifest) = (0, false, false);
     while let Some(header) = next_header(stream)? {
@@ -87,11 +95,14 @@ pub(super) fn walk(stream: &mut Stream<'_>, top: &str, limits: &Limits, sink: &m
         let place = place(&header, &name, size, top)?;
         has_manifest |= place.path == Some("Cargo.toml") && !place.is_folder;
         if let Some(path) = place.path {
-            let added = if place.is_folder { taken.add_folder(path) } else { taken.add_file(path) };
-            added.map_err(|reason| Refusal::of_entry(&name, reason))?;
+            let refuse = |reason| Refusal::of_entry(&name, reason);
             if place.is_folder {
+                taken.add_folder(path).map_err(refuse)?;
                 sink.folder(path)?;
             } else {
+                if let Some(first) = taken.add_file_or_twin(path).map_err(refuse)? {
+                    twins.push(Twins { first, second: path.to_owned() });
+                }
                 sink.file(path, place.executable, header.size)?;
                 hand_over(stream, &header, sink)?;
             }
@@ -104,7 +115,7 @@ pub(super) fn walk(stream: &mut Stream<'_>, top: &str, limits: &Limits, sink: &m
     if !has_manifest {
         return Err(Refusal::new("it holds no `Cargo.toml`").into());
     }
-    Ok(())
+    Ok(twins)
 }
 
 /// The end mark is two zero blocks; after them only zeros may follow, up to the next full record of tar programs.

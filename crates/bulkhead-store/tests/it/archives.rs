@@ -241,6 +241,25 @@ fn no_two_names_that_a_file_system_confuses() {
 }
 
 #[test]
+fn files_that_a_file_system_confuses_may_be_there_if_they_are_equal() {
+    let files = |contents: [&[u8]; 3]| {
+        let paths = ["aa-1.0.0/README.md", "aa-1.0.0/src/lib.rs", "aa-1.0.0/readme.md"];
+        paths.into_iter().zip(contents).fold(Tar::new(), |tar, (path, content)| tar.file(path, content)).gz()
+    };
+    let executable =
+        Tar::new().edited(b"run", |block| block[100..108].copy_from_slice(b"0000755\0")).file("aa-1.0.0/X", b"run");
+    let plain = || Tar::new().file("aa-1.0.0/x", b"run").file("aa-1.0.0/X", b"run");
+    let third = |content: &[u8]| plain().file("aa-1.0.0/\u{fa}", b"").file("aa-1.0.0/\u{da}", content).gz();
+    check_rows(vec![
+        ("other content", "for `README.md`, and the two are not", files([b"a", b"", b"b"]), files([b"a", b"", b"a"])),
+        ("longer", "not the same", files([b"a", b"", b"aa"]), files([b"aa", b"x", b"aa"])),
+        ("empty", "not the same", files([b"", b"", b"aa"]), files([b"", b"x", b""])),
+        ("executable", "for `x`, and the two are not the same", executable.gz(), plain().gz()),
+        ("a second pair", "not the same", third(b"x"), third(b"")),
+    ]);
+}
+
+#[test]
 fn names_are_portable_and_printable() {
     let rows = [
         ("aux.rs", "device", "aux_.rs"),

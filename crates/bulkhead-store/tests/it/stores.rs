@@ -77,6 +77,23 @@ fn in_writable_folder(folder: &Path, act: impl FnOnce()) {
 }
 
 #[test]
+fn equal_files_whose_names_differ_in_case_are_kept_whole() {
+    let home = home();
+    let store = &home.store;
+    let twins = Tar::new().file("aa-1.0.0/README.md", b"read").file("aa-1.0.0/readme.md", b"read").gz();
+    let tree = store.insert(&verified(&twins)).unwrap();
+    for name in ["README.md", "readme.md"] {
+        assert_eq!(fs::read(tree.root.join(name)).unwrap(), b"read");
+    }
+    assert_eq!(store.get(id(), Digest::of(&twins)).unwrap(), Some(tree));
+    assert!(store.verify_deep().unwrap().is_empty());
+    let others = Tar::new().file("aa-1.0.0/README.md", b"read").file("aa-1.0.0/readme.md", b"run!").gz();
+    let before = store.listing();
+    assert_eq!(store.insert(&verified(&others)).unwrap_err().code, "archive-refused");
+    assert_eq!(store.listing(), before);
+}
+
+#[test]
 fn a_package_goes_in_and_comes_out_read_only() {
     let home = home();
     let tree = home.get().unwrap().unwrap();
