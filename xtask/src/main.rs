@@ -6,6 +6,7 @@
 // A chore's output is what it is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod attacks;
 mod bench;
 mod compare;
 mod sides;
@@ -17,6 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
 commands:
+  attacks [--check]  write docs/security/attacks.md from the catalogue of attacks and the tests that carry their numbers;
+                     --check only compares
   bench [--bin PATH] [--runs N] [--syscalls] [--dir PATH] [ROW]…
                      time cargo and Bulkhead alternately on the same work, print a Markdown table; rows are lock,
                      update, metadata, fetch (each for all applications, or one: lock-b), noop, edit, clean
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     let result: CommandResult = match command.as_str() {
+        "attacks" => attacks::run(&rest),
         "bench" => bench::run(&rest),
         bench::MEASURE => bench::measure(&rest),
         "compare" => compare::run(&rest),

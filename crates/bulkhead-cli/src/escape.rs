@@ -107,6 +107,7 @@ mod tests {
         }
     }
 
+    /// Attack 161.
     #[test]
     fn lines_cannot_be_forged() {
         assert_eq!(escaped_line("x\nerror: fake"), "x\\nerror: fake");

@@ -156,6 +156,7 @@ mod tests {
         split_rustflags(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).held.join(" ")
     }
 
+    /// Attack 20.
     #[test]
     fn harmless_flags_pass() {
         for line in [
@@ -176,6 +177,7 @@ mod tests {
         }
     }
 
+    /// Attack 20.
     #[test]
     fn flags_that_choose_programs_or_files_are_held() {
         for line in [

@@ -91,6 +91,7 @@ mod tests {
 
     static STOP: AtomicBool = AtomicBool::new(false);
 
+    /// Attack 2.
     #[test]
     fn foreign_folders_are_not_marked() {
         let folder = tempfile::tempdir().unwrap();

@@ -239,6 +239,7 @@ mod tests {
         }
     }
 
+    /// Attacks 108 and 109.
     #[test]
     fn what_chooses_files_and_programs_needs_a_grant() {
         for (line, grant) in [
@@ -265,6 +266,7 @@ mod tests {
         }
     }
 
+    /// Attack 107.
     #[test]
     fn some_things_cannot_be_granted() {
         for line in ["rustc-flags=-C linker=/x", "rustc-flags=-Clinker=/x", "rustc-cfg=a\0b", "rustc-link-arg=a\rb"] {

@@ -194,6 +194,7 @@ mod tests {
         }
     }
 
+    /// Attack 101.
     #[test]
     fn secrets_and_the_unknown_are_hidden() {
         for name in [

@@ -184,6 +184,7 @@ mod tests {
     use super::{Difference, lookalike};
 
     /// Names of malicious packages of the past, and others of their kind.
+    /// Attack 50.
     #[test]
     fn names_that_were_or_could_be_used_to_deceive_are_found() {
         for (name, known, difference) in [
@@ -233,6 +234,7 @@ mod tests {
     }
 
     /// Legitimate names that are close to well-known ones, or to one another.
+    /// Attack 50.
     #[test]
     fn legitimate_neighbours_are_left_alone() {
         let names = "serde serde_json serde_yaml serde_with rand rand_core rand_chacha futures future futures-util sha1 sha2 \

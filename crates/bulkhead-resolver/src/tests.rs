@@ -375,6 +375,7 @@ fn hopeless_searches_end() {
     assert!(outcome.starts_with("failed to select a version for the requirement `p = \"=1.5.0\"`"), "{outcome}");
 }
 
+/// Attack 42.
 #[test]
 fn a_search_that_cannot_end_is_given_up_and_names_a_conflict() {
     // Attack 42, as hard as it gets: thirteen packages, each of which claims one of twelve native libraries.
@@ -397,6 +398,7 @@ fn a_search_that_cannot_end_is_given_up_and_names_a_conflict() {
     assert!(time.starts_with("gave up when the time was over"), "{time}");
 }
 
+/// Attack 39.
 #[test]
 fn graphs_beyond_all_measure_are_refused() {
     let mut chain = String::from("> x 0.1.0 | dep p0 ^1");
@@ -425,6 +427,7 @@ fn graphs_beyond_all_measure_are_refused() {
     assert!(outcome(&wide, |request| request.limits.depth = 5).starts_with("a 1.0.0"));
 }
 
+/// Attack 40.
 #[test]
 fn diamonds_and_cycles_of_features_cost_no_time() {
     // Attack 40: 2^60 ways through the features, cycles, and ten thousand optional dependencies.

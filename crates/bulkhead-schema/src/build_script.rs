@@ -361,6 +361,7 @@ mod tests {
         assert_eq!(warnings.len(), 1);
     }
 
+    /// Attack 110.
     #[test]
     fn broken_lines_name_the_package_and_the_escaped_line() {
         error(

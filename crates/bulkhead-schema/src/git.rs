@@ -376,6 +376,7 @@ mod tests {
         assert!(parse_submodules("[submodule \"a\"]\npath = \"a\rb\"\n").is_err());
     }
 
+    /// Attack 91.
     #[test]
     fn relative_submodules_stay_on_the_host() {
         let parent = parse_url("https://example.org/group/repo").unwrap();

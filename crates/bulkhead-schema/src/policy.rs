@@ -550,6 +550,7 @@ mod tests {
         assert!(!read.contains(Path::new("/other"), &one));
     }
 
+    /// Attacks 21 and 107.
     #[test]
     fn loader_and_tool_variables_are_known() {
         for name in

@@ -72,6 +72,7 @@ pub(crate) fn printable(url: &Url) -> String {
 mod tests {
     use super::{check, check_root};
 
+    /// Attack 154.
     #[test]
     fn only_https_and_loopback_on_request() {
         for bad in [

@@ -433,6 +433,7 @@ mod tests {
     use super::{check_target, checkout_key};
     use bulkhead_schema::git::ObjectId;
 
+    /// Attack 89.
     #[test]
     fn a_link_stays_in_the_checkout() {
         for (path, target) in

@@ -205,6 +205,7 @@ mod tests {
         PackageId::new(PackageName::registry("aa").unwrap(), semver::Version::new(1, 0, 0), SourceId::crates_io())
     }
 
+    /// Attack 73.
     #[test]
     fn every_promise_must_hold() {
         let right = Digest::of(b"bytes").to_string();

@@ -102,6 +102,7 @@ mod tests {
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
+    /// Attack 73.
     #[test]
     fn a_digest_has_one_spelling() {
         assert_eq!(Digest::of(b"abc").to_string(), ABC);

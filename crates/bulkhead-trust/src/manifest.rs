@@ -349,6 +349,7 @@ mod tests {
         assert_eq!(found, differences);
     }
 
+    /// Attack 45.
     #[test]
     fn every_field_counts() {
         let plain = dependency("");

@@ -53,6 +53,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     findings.extend(rules::check(&files));
     findings.extend(text_rules::check(&files));
     findings.extend(budget::check(&root)?);
+    findings.extend(crate::attacks::check(&files)?);
 
     for finding in &findings {
         println!("{finding}");
@@ -68,7 +69,7 @@ pub(crate) fn repository_root() -> PathBuf {
     manifest_folder.parent().unwrap_or(manifest_folder).to_owned()
 }
 
-fn tracked_files(root: &Path) -> Result<Vec<SourceFile>, String> {
+pub(crate) fn tracked_files(root: &Path) -> Result<Vec<SourceFile>, String> {
     let output = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)

@@ -56,6 +56,7 @@ fn locks(stage: &Stage, run: Invocation, version: &str) -> Outcome {
     outcome
 }
 
+/// Attack 51.
 #[test]
 fn a_fresh_release_is_not_chosen_at_once() {
     // The attack works under cargo.

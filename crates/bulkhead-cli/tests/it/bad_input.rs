@@ -71,6 +71,7 @@ fn a_broken_lockfile_is_named_with_its_line() {
     assert!(twins.bulkhead.project.read("Cargo.lock").contains("<<<<<<<"));
 }
 
+/// Attack 43.
 #[test]
 fn requirements_that_nothing_satisfies_are_explained() {
     let twins = Twins::new(ONE);
@@ -89,6 +90,7 @@ fn requirements_that_nothing_satisfies_are_explained() {
     }
 }
 
+/// Attack 55.
 #[test]
 fn two_packages_that_link_the_same_library_are_refused() {
     let twins = Twins::new(ONE);
@@ -101,6 +103,7 @@ fn two_packages_that_link_the_same_library_are_refused() {
     assert_error(&ours, 101, &["`native`", "rival", "native-sys", "only one package may link"]);
 }
 
+/// Attack 73.
 #[test]
 fn an_archive_with_another_checksum_is_a_verification_failure() {
     let stage = Stage::new(ONE);
@@ -118,6 +121,7 @@ fn an_archive_with_another_checksum_is_a_verification_failure() {
     stage.bulkhead(&["build"]).assert_success();
 }
 
+/// Attack 73.
 #[test]
 fn downloads_that_break_off_or_never_end_are_refused_and_tried_again_next_time() {
     for (misbehaviour, code) in [
@@ -219,6 +223,7 @@ impl Drop for Mounted<'_> {
     }
 }
 
+/// Attack 18.
 #[test]
 fn a_full_disk_is_named_and_leaves_nothing_behind() {
     let stage = Stage::new(ONE);
@@ -261,6 +266,7 @@ fn a_home_that_cannot_be_written_is_named() {
     stage.bulkhead(&["build"]).assert_success();
 }
 
+/// Attack 126.
 #[test]
 fn a_home_that_others_may_write_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -366,6 +372,7 @@ fn a_lockfile_that_was_tampered_with_is_refused_and_stays_as_it_is() {
     stage.bulkhead(&["build", "--locked"]).assert_success();
 }
 
+/// Attack 160.
 #[test]
 fn text_from_packages_never_reaches_the_terminal_as_it_is() {
     let stage = Stage::new(ONE);

@@ -128,6 +128,7 @@ pub(crate) fn proposed(stderr: &str) -> String {
     text
 }
 
+/// Attacks 98, 99, 101, 103, 105 and 116.
 #[test]
 fn hostile_build_code_bites_under_cargo() {
     let scene = Scene::new();
@@ -145,6 +146,7 @@ fn hostile_build_code_bites_under_cargo() {
     );
 }
 
+/// Attacks 98, 99, 101, 103, 105 and 116.
 #[test]
 fn hostile_build_code_gets_nothing_and_everything_is_reported() {
     let scene = Scene::new();
@@ -215,6 +217,7 @@ fn the_proposed_grants_work_once_they_are_trusted_and_only_for_this_code() {
     assert!(other.output().contains("hostile") && other.output().contains("digest"), "{other}");
 }
 
+/// Attacks 107 and 108.
 #[test]
 fn directives_that_reach_into_the_linker_or_the_loader_need_a_grant() {
     for (directive, proof) in [
@@ -278,6 +281,7 @@ fn a_failure_that_a_denial_explains_has_its_own_exit_code_and_a_plain_error_has_
     assert!(outcome.stderr.contains("was denied"), "it is reported all the same: {outcome}");
 }
 
+/// Attack 103.
 #[test]
 fn members_of_the_workspace_read_it_and_write_only_their_own_folder() {
     let stage = Stage::new(

@@ -131,6 +131,7 @@ fn packages_are_found_anywhere_in_a_repository() {
     }
 }
 
+/// Attack 85.
 #[test]
 fn what_is_locked_stays_until_it_is_updated() {
     let repository = GitRepository::new("fruit", REPOSITORY);
@@ -265,6 +266,7 @@ fn submodules_are_part_of_a_checkout() {
     }
 }
 
+/// Attack 91.
 #[test]
 fn a_submodule_cannot_reach_this_machine() {
     let Some((outer, server)) = served(None) else { return };
@@ -286,6 +288,7 @@ fn a_submodule_cannot_reach_this_machine() {
     }
 }
 
+/// Attack 91.
 #[test]
 fn a_submodule_is_no_command_and_no_path_out() {
     let Some((outer, server)) = served(None) else { return };
@@ -301,6 +304,7 @@ fn a_submodule_is_no_command_and_no_path_out() {
     }
 }
 
+/// Attack 91.
 #[test]
 fn submodules_within_each_other_end_somewhere() {
     let Some((outer, server)) = served(None) else { return };
@@ -316,6 +320,7 @@ fn submodules_within_each_other_end_somewhere() {
     refused(&outcome, 104, &["too many submodules"]);
 }
 
+/// Attack 92.
 #[test]
 fn a_dependency_cannot_name_a_repository_of_this_machine() {
     let inner = GitRepository::new("inner", SEED);
@@ -333,6 +338,7 @@ fn a_dependency_cannot_name_a_repository_of_this_machine() {
     assert_eq!(stage.bulkhead(&["run"]).stdout, "seed\n");
 }
 
+/// Attack 1.
 #[test]
 fn options_in_the_place_of_names_reach_no_program() {
     let repository = GitRepository::new("fruit", REPOSITORY);
@@ -361,6 +367,7 @@ fn options_in_the_place_of_names_reach_no_program() {
     }
 }
 
+/// Attack 92.
 #[test]
 fn transports_that_nothing_protects_are_refused() {
     for url in ["http://example.org/x", "git://127.0.0.1/x", "ftp://127.0.0.1/x"] {
@@ -374,6 +381,7 @@ fn transports_that_nothing_protects_are_refused() {
     drop(outer);
 }
 
+/// Attack 85.
 #[test]
 fn a_moved_branch_or_tag_is_told_when_it_loses_the_locked_commit() {
     let repository = GitRepository::new("fruit", REPOSITORY);
@@ -404,6 +412,7 @@ fn a_moved_branch_or_tag_is_told_when_it_loses_the_locked_commit() {
     assert!(clean.project.read("Cargo.lock").contains(&first));
 }
 
+/// Attack 86.
 #[test]
 fn a_commit_that_no_branch_leads_to_is_refused() {
     let repository = GitRepository::new("fruit", REPOSITORY);
@@ -430,6 +439,7 @@ fn a_commit_that_no_branch_leads_to_is_refused() {
     assert!(outcome.stderr.contains("is on no branch or tag"), "{outcome}");
 }
 
+/// Attack 87.
 #[test]
 fn a_reference_means_one_commit() {
     let repository = GitRepository::new("fruit", REPOSITORY);
@@ -459,6 +469,7 @@ fn a_reference_means_one_commit() {
 /// Mode, name and object.
 type Entry<'a> = (&'a str, &'a str, &'a str);
 
+/// Attack 88.
 #[test]
 fn trees_that_no_checkout_could_have_made_are_refused() {
     let repository = GitRepository::new("fruit", SEED);
@@ -506,6 +517,7 @@ fn trees_that_no_checkout_could_have_made_are_refused() {
     Stage::new(&format!("{}//- /src/lib.rs\n", manifest(&wish))).bulkhead(&["check"]).assert_success();
 }
 
+/// Attack 89.
 #[test]
 fn a_link_in_a_checkout_leads_nowhere_else() {
     let repository = GitRepository::new("fruit", SEED);
@@ -540,6 +552,7 @@ fn checkout(stage: &Stage) -> std::path::PathBuf {
     panic!("there is no checkout");
 }
 
+/// Attack 96.
 #[test]
 fn a_changed_checkout_or_database_is_not_built() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -589,6 +602,7 @@ fn a_changed_checkout_or_database_is_not_built() {
     refused(&outcome, 104, &["was changed"]);
 }
 
+/// Attack 96.
 #[test]
 fn cargo_builds_a_changed_checkout() {
     let repository = GitRepository::new("fruit", REPOSITORY);
@@ -601,6 +615,7 @@ fn cargo_builds_a_changed_checkout() {
     assert_eq!(stage.cargo(&["run"]).stdout, "poison\n");
 }
 
+/// Attack 97.
 #[test]
 fn modes_are_normal_whatever_the_mask() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -616,6 +631,7 @@ fn modes_are_normal_whatever_the_mask() {
     assert_eq!((mode("script.sh"), mode("Cargo.toml"), mode("apple")), (0o555, 0o444, 0o555));
 }
 
+/// Attack 93.
 #[test]
 fn nothing_in_a_repository_or_in_its_configuration_runs() {
     let repository = GitRepository::new("fruit", REPOSITORY);
@@ -652,6 +668,7 @@ fn nothing_in_a_repository_or_in_its_configuration_runs() {
     assert!(!mark.exists(), "{}", std::fs::read_to_string(&mark).unwrap_or_default());
 }
 
+/// Attack 94.
 #[test]
 fn a_password_goes_to_its_host_only() {
     // user:right
@@ -675,6 +692,7 @@ fn a_password_goes_to_its_host_only() {
     assert!(other.logins().iter().all(Option::is_none), "{:?}", other.logins());
 }
 
+/// Attacks 98 and 99.
 #[test]
 fn build_code_of_a_git_package_is_confined() {
     let repository = GitRepository::new(
@@ -842,6 +860,7 @@ fn a_patch_may_be_a_git_package() {
     twins.same_output(&["run", "--locked"]);
 }
 
+/// Attack 95.
 #[test]
 fn a_broken_repository_is_a_clean_error() {
     let repository = GitRepository::new("fruit", REPOSITORY);

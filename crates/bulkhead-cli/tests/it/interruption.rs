@@ -103,6 +103,7 @@ fn assert_no_process_in(stage: &Stage) {
     panic!("still running: {left:?}");
 }
 
+/// Attack 18.
 #[test]
 fn sudden_death_leaves_nothing_that_the_next_run_stumbles_over() {
     // In the middle of a download.

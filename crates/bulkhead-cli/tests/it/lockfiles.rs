@@ -191,6 +191,7 @@ fn refused(outcome: &Outcome, told: &[&str]) {
     assert!(!outcome.stderr.contains('\u{1b}'), "{outcome}");
 }
 
+/// Attack 81.
 #[test]
 fn a_lockfile_beyond_all_measure_costs_no_more_than_its_limit() {
     let stage = Stage::new(WORKSPACE);

@@ -133,6 +133,7 @@ fn what_only_other_platforms_need_is_unpacked_when_it_is_wanted() {
     }
 }
 
+/// Attack 124.
 #[test]
 fn an_archive_that_was_changed_before_it_was_unpacked_is_noticed() {
     let (stage, archive) = fetched_for_two_platforms();
@@ -156,6 +157,7 @@ fn an_archive_that_was_changed_before_it_was_unpacked_is_noticed() {
     stage.bulkhead(&["verify"]).assert_success();
 }
 
+/// Attack 48.
 #[test]
 fn a_version_that_was_yanked_stays_while_it_is_locked() {
     let twins = Twins::new(ONE);

@@ -125,6 +125,7 @@ fn clean_removes_a_target_folder_that_cargo_made() {
     assert!(!stage.project.path("target").exists(), "{outcome}");
 }
 
+/// Attack 123.
 #[test]
 fn verify_finds_a_changed_byte() {
     let stage = Stage::new(WORKSPACE);

@@ -246,6 +246,7 @@ fn every_kind_of_change_is_built() {
     }
 }
 
+/// Attack 128.
 #[test]
 fn damaged_and_foreign_snapshots_are_passed_over() {
     let stage = Stage::new(WORKSPACE);

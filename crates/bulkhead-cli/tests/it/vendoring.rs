@@ -152,6 +152,7 @@ fn each_reads_what_the_other_vendored() {
     by_us.bulkhead(&["verify"]).assert_success();
 }
 
+/// Attack 58.
 #[test]
 fn a_hostile_archive_is_not_vendored() {
     let twins = Twins::new(

@@ -73,6 +73,7 @@ fn a_failed_unit_is_never_fresh() {
     assert_eq!(project.run(), "fixed");
 }
 
+/// Attack 119.
 #[test]
 fn a_compiler_that_wrote_nothing_has_failed() {
     let mut project = Project::new();
@@ -83,6 +84,7 @@ fn a_compiler_that_wrote_nothing_has_failed() {
     assert!(matches!(&failure.kind, FailureKind::Other(error) if error.code == "missing-output"), "{failure:?}");
 }
 
+/// Attacks 98, 99, 101 and 103.
 #[test]
 fn build_scripts_reach_only_what_they_were_given() {
     let project = Project::new();
@@ -118,6 +120,7 @@ fn a_granted_variable_matters_to_those_who_asked_for_it() {
     assert_eq!(project.build().started()[..2], [SCRIPT, RUN], "what is granted changed");
 }
 
+/// Attacks 110 and 113.
 #[test]
 fn what_a_script_says_and_leaves_is_judged() {
     let project = Project::new();

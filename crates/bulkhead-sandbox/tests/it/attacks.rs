@@ -15,6 +15,7 @@ fn denied(output: &Output, kind: DenialKind, target: &Target) -> bool {
     output.exit.denials.iter().any(|denial| denial.kind == kind && denial.target == *target)
 }
 
+/// Attack 98.
 #[test]
 fn reading_a_secret() {
     let place = Place::new();
@@ -39,6 +40,7 @@ fn a_swallowed_refusal_is_reported_and_a_search_is_not() {
     assert_eq!(targets, [(DenialKind::Read, Target::Path(place.path("other/file")))]);
 }
 
+/// Attacks 98 and 113.
 #[test]
 fn reading_a_secret_through_a_link_in_the_output_folder() {
     let place = Place::new();
@@ -53,6 +55,7 @@ fn reading_a_secret_through_a_link_in_the_output_folder() {
     assert!(!place.path("out/hard").exists());
 }
 
+/// Attack 103.
 #[test]
 fn writing_outside() {
     let place = Place::new();
@@ -77,6 +80,7 @@ fn writing_outside() {
     assert_eq!(std::fs::read_to_string(place.path("package/lib.rs")).unwrap(), "x\n");
 }
 
+/// Attack 104.
 #[test]
 fn changing_metadata_outside() {
     let place = Place::new();
@@ -94,6 +98,7 @@ fn changing_metadata_outside() {
     assert_ne!(before, state());
 }
 
+/// Attack 101.
 #[test]
 fn the_environment_is_what_was_described() {
     let mut process = Process::new("/usr/bin/env");
@@ -118,6 +123,7 @@ for family, kind, address in [
         print("refused [", error)
 "#;
 
+/// Attack 99.
 #[test]
 fn connecting() {
     if !has("/usr/bin/python3") {
@@ -186,6 +192,7 @@ fn a_granted_network_is_reached_and_abstract_sockets_are_not() {
     });
 }
 
+/// Attack 105.
 #[test]
 fn leaving_a_process_behind() {
     let place = Place::new();
@@ -210,6 +217,7 @@ fn a_child_dies_with_its_value() {
     assert!(place.path("out/mark").exists());
 }
 
+/// Attack 120.
 #[test]
 fn sharing_state_between_runs() {
     let place = Place::new();
@@ -222,6 +230,7 @@ fn sharing_state_between_runs() {
     assert_eq!(text(&confined(&visible).stdout), "seen\n");
 }
 
+/// Attack 114.
 #[test]
 fn terminal_and_standard_input() {
     let place = Place::new();

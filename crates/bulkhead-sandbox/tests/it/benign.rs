@@ -82,6 +82,7 @@ fn sysroot() -> Option<PathBuf> {
     usable.then_some(sysroot)
 }
 
+/// Attack 116.
 #[test]
 fn rustc_compiles_a_crate_with_a_dependency_and_a_hostile_macro() {
     let Some(sysroot) = sysroot() else { return };

@@ -24,6 +24,7 @@ fn exit_codes_and_signals() {
     }
 }
 
+/// Attacks 112 and 119.
 #[test]
 fn time_on_the_clock() {
     let place = Place::new();
@@ -37,6 +38,7 @@ fn time_on_the_clock() {
     assert!(start.elapsed() < Duration::from_secs(20));
 }
 
+/// Attack 112.
 #[test]
 fn endless_output() {
     let place = Place::new();
@@ -48,6 +50,7 @@ fn endless_output() {
     });
 }
 
+/// Attack 112.
 #[test]
 fn too_many_processes() {
     let place = Place::new();
@@ -58,6 +61,7 @@ fn too_many_processes() {
     assert!(text(&output.stderr).to_lowercase().contains("fork"), "{}", text(&output.stderr));
 }
 
+/// Attack 112.
 #[test]
 fn processor_time_file_size_and_memory() {
     let place = Place::new();

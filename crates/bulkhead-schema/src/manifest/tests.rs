@@ -27,6 +27,7 @@ fn check(text: &str, expect: &Expect) {
     expect.assert_eq(&printed);
 }
 
+/// Attack 17.
 #[test]
 fn unknown_keys_warn_except_where_they_could_change_what_is_fetched() {
     check(
@@ -154,6 +155,7 @@ fn broken_toml_points_at_the_place() {
 }
 
 /// Every bomb is refused, quickly, with a place in the file.
+/// Attack 16.
 #[test]
 fn bombs_are_refused() {
     let wrap = |text: String| format!("[package]\nname = 'p'\n[package.metadata]\n{text}");
@@ -175,6 +177,7 @@ fn bombs_are_refused() {
     }
 }
 
+/// Attack 16.
 #[test]
 fn hundred_thousand_of_anything_that_fits_is_read_in_a_moment() {
     // Below the limits, so it has to be cheap: every key unknown, every name close to a known one.

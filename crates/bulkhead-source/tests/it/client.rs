@@ -102,6 +102,7 @@ fn failures_that_will_not_pass_are_not_tried_again() {
     fails(answered(options(), gzip), ErrorKind::Protocol, "encoding", 1);
 }
 
+/// Attacks 39 and 73.
 #[test]
 fn a_flood_is_stopped_at_the_limit() {
     let limited = || ClientOptions { max_crate_size: 1 << 20, ..options() };
@@ -122,6 +123,7 @@ fn a_flood_is_stopped_at_the_limit() {
     assert_eq!(exact.unwrap().len(), 1 << 20);
 }
 
+/// Attack 39.
 #[test]
 fn a_drip_and_a_silence_are_given_up() {
     let impatient =
@@ -139,6 +141,7 @@ fn a_drip_and_a_silence_are_given_up() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
+/// Attack 53.
 #[test]
 fn redirects_are_few_and_never_leave_https() {
     let redirect = |to: &str| {

@@ -143,6 +143,7 @@ fn a_damaged_cache_is_fetched_again() {
 }
 
 /// An edited checksum in Cargo's cached index is believed as long as the registry says that nothing changed.
+/// Attack 125.
 #[test]
 fn an_edited_cache_is_not_believed() {
     let registry = Registry::new(&[("2/aa", line("aa", "1.0.0")), ("2/bb", line("bb", "1.0.0"))]);
@@ -184,6 +185,7 @@ fn damage_that_is_found_late_is_healed_by_the_next_run() {
     assert!(answers[0].index.as_ref().unwrap().as_ref().unwrap().summary(0).is_ok());
 }
 
+/// Attack 126.
 #[test]
 fn a_cache_that_others_could_have_written_is_replaced() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -288,6 +290,7 @@ fn waste_is_cleared_away() {
     assert!(index.cached(name("bb")).is_some());
 }
 
+/// Attack 39.
 #[test]
 fn hostile_bodies_are_refused_and_not_kept() {
     let bomb = {

@@ -32,6 +32,7 @@ fn kind(kind: u8) -> Vec<u8> {
     Tar::new().entry(kind, b"aa-1.0.0/x", b"").gz()
 }
 
+/// Attacks 56 and 57.
 #[test]
 fn paths_stay_below_the_top_folder() {
     let plain = || named("aa-1.0.0/src/lib.rs");
@@ -76,6 +77,7 @@ fn deep(depth: usize) -> Vec<u8> {
     Tar::new().long_name(format!("aa-1.0.0/{}x", "a/".repeat(depth)).as_bytes()).file("aa-1.0.0/y", b"").gz()
 }
 
+/// Attacks 58, 60 and 63.
 #[test]
 fn only_regular_files_and_folders() {
     let mut rows = vec![
@@ -116,6 +118,7 @@ fn only_regular_files_and_folders() {
     check_rows(rows);
 }
 
+/// Attacks 64 and 67.
 #[test]
 fn sizes_have_one_meaning() {
     let pax_size = |size: &str| Tar::new().pax(&[("size", size)]).file("aa-1.0.0/x", b"abc").gz();
@@ -150,6 +153,7 @@ fn sizes_have_one_meaning() {
     ]);
 }
 
+/// Attack 66.
 #[test]
 fn helper_records_are_small_and_belong_to_something() {
     let comment = |length: usize| Tar::new().pax(&[("comment", &"c".repeat(length))]).file("aa-1.0.0/x", b"").gz();
@@ -215,6 +219,7 @@ fn helper_records_are_small_and_belong_to_something() {
     ]);
 }
 
+/// Attack 70.
 #[test]
 fn no_two_names_that_a_file_system_confuses() {
     let two =
@@ -240,6 +245,7 @@ fn no_two_names_that_a_file_system_confuses() {
     ]);
 }
 
+/// Attacks 71 and 76.
 #[test]
 fn files_that_a_file_system_confuses_may_be_there_if_they_are_equal() {
     let files = |contents: [&[u8]; 3]| {
@@ -297,6 +303,7 @@ fn names_are_portable_and_printable() {
     check_rows(vec![("not UTF-8", "UTF-8", raw(b"aa-1.0.0/\xff\xfe"), raw("aa-1.0.0/ÿþ".as_bytes()))]);
 }
 
+/// Attack 72.
 #[test]
 fn exactly_one_gzip_member_and_one_end() {
     let good = || named("aa-1.0.0/x");
@@ -347,6 +354,7 @@ fn exactly_one_gzip_member_and_one_end() {
     ]);
 }
 
+/// Attack 68.
 #[test]
 fn bombs_are_stopped_while_they_inflate() {
     let zeros = |length: usize| Tar::new().file("aa-1.0.0/x", &vec![0; length]).gz();
@@ -361,6 +369,7 @@ fn bombs_are_stopped_while_they_inflate() {
     ]);
 }
 
+/// Attack 62.
 #[test]
 fn content_and_modes_come_out_right() {
     let bytes = Tar::new()

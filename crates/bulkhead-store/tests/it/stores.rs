@@ -110,6 +110,7 @@ fn a_package_goes_in_and_comes_out_read_only() {
     assert_eq!(home.store.insert(&verified(&package())).unwrap(), tree);
 }
 
+/// Attack 62.
 #[test]
 fn modes_do_not_follow_the_umask() {
     // The umask belongs to the process, so the test asks a copy of itself.
@@ -167,6 +168,7 @@ const DAMAGES: [Damage; 9] = [
     ("record truncated", "damaged", |home| tamper(&home.package_folder().join("tree"), b"BHTREE")),
 ];
 
+/// Attack 123.
 #[test]
 fn whatever_is_changed_is_found_and_healed() {
     for (what, expected, damage) in DAMAGES {
@@ -200,6 +202,7 @@ fn a_damaged_tree_with_a_changed_archive_is_an_error_until_it_is_inserted_again(
     assert_eq!(home.store.verify_deep().unwrap(), []);
 }
 
+/// Attack 61.
 #[test]
 fn a_planted_marker_proves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -219,6 +222,7 @@ fn one_archive_is_not_two_packages() {
     assert_eq!(home.store.get(id(), Digest::of(b"unknown")).unwrap(), None);
 }
 
+/// Attack 56.
 #[test]
 fn a_refused_archive_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -352,6 +356,7 @@ fn a_kept_archive_is_unpacked_when_it_is_wanted() {
     make_writable(folder.path());
 }
 
+/// Attack 124.
 #[test]
 fn a_kept_archive_that_was_changed_is_never_unpacked() {
     let evil = Tar::new().file("aa-1.0.0/src/lib.rs", b"pub fn evil() {}\n").gz();
@@ -414,6 +419,7 @@ fn many_want_a_kept_archive_at_once() {
     }
 }
 
+/// Attack 126.
 #[test]
 fn a_home_that_others_could_write_is_refused() {
     let folder = tempfile::tempdir().unwrap();

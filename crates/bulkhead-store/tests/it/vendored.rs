@@ -89,6 +89,7 @@ fn the_folder_holds_what_the_list_says_and_no_more() {
     assert_eq!(stage.check(false), Ok(()));
 }
 
+/// Attack 83.
 #[test]
 fn an_empty_list_vouches_for_nothing() {
     let stage = stage();

@@ -1,0 +1,149 @@
+//! `cargo xtask attacks`: joins the catalogue of attacks with the tests that carry their numbers, and writes
+//! `docs/security/attacks.md`. `--check` (and `tidy`) only compare.
+//!
+//! A test carries the number of a case in its name (`case_058_…`, `attack_58_…`, `attacks_22_and_24_…`, `campaign_13_…`) or
+//! in a comment above it (`/// Attack 58: …`, `/// Attacks 98, 99 and 101.`).
+
+mod markers;
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::tidy::{SourceFile, repository_root, tracked_files};
+use markers::{Subject, tests_of};
+
+const CATALOGUE: &str = "crates/bulkhead-cli/tests/it/attacks/catalogue.toml";
+const PAGE: &str = "docs/security/attacks.md";
+/// What a case may come to; those from `UNTESTED` on may lack a test.
+const RESULTS: [&str; 7] = ["refused", "inert", "confined", "contained", "limited", "later", "not stopped"];
+const UNTESTED: [&str; 2] = ["later", "not stopped"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catalogue {
+    case: Vec<Case>,
+    #[serde(default)]
+    campaign: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    number: u32,
+    title: String,
+    /// What cargo 1.95 does: `vulnerable`, `safe` or `unknown`.
+    cargo: String,
+    result: String,
+    defence: String,
+}
+
+/// Writes the page, or with `--check` says whether it is as it would be written.
+pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
+    let root = repository_root();
+    let files = tracked_files(&root)?;
+    let (page, findings) = page(&files)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if arguments.iter().any(|argument| argument == "--check") {
+        let findings = check(&files)?;
+        return Ok(findings.is_empty());
+    }
+    let path = root.join(PAGE);
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(|error| error.to_string())?;
+    std::fs::write(&path, page).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(findings.is_empty())
+}
+
+/// What is wrong with the catalogue, the tests' numbers or the page.
+pub(crate) fn check(files: &[SourceFile]) -> Result<Vec<String>, String> {
+    let (page, mut findings) = page(files)?;
+    let current = files.iter().find(|file| file.path == PAGE);
+    if current.is_none_or(|file| file.text != page) {
+        findings.push(format!("{PAGE}: not as the suite is: run `cargo xtask attacks`"));
+    }
+    Ok(findings)
+}
+
+fn page(files: &[SourceFile]) -> Result<(String, Vec<String>), String> {
+    let file = files.iter().find(|file| file.path == CATALOGUE).ok_or_else(|| format!("{CATALOGUE} is missing"))?;
+    let catalogue: Catalogue = toml::from_str(&file.text).map_err(|error| format!("{CATALOGUE}: {error}"))?;
+    let mut tests: BTreeMap<Subject, Vec<String>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.path.starts_with("crates/") && file.path.ends_with(".rs")) {
+        for (subject, name) in tests_of(&file.text) {
+            tests.entry(subject).or_default().push(link(&file.path, &name));
+        }
+    }
+    let mut findings = Vec::new();
+    let mut text = HEAD.to_owned();
+    for (result, count) in counts(&catalogue.case) {
+        let _ = writeln!(text, "| {result} | {count} |");
+    }
+    text.push_str("\n## Cases\n");
+    text.push_str(&table(&catalogue.case, Subject::Case, &mut tests, &mut findings));
+    text.push_str(CAMPAIGNS);
+    text.push_str(&table(&catalogue.campaign, Subject::Campaign, &mut tests, &mut findings));
+    findings
+        .extend(tests.iter().map(|(subject, names)| format!("{CATALOGUE}: no {subject:?}, but {}", names.join(", "))));
+    Ok((text, findings))
+}
+
+fn counts(cases: &[Case]) -> impl Iterator<Item = (&'static str, usize)> {
+    RESULTS.into_iter().map(|result| (result, cases.iter().filter(|case| case.result == result).count()))
+}
+
+fn table(
+    cases: &[Case],
+    subject: impl Fn(u32) -> Subject,
+    tests: &mut BTreeMap<Subject, Vec<String>>,
+    findings: &mut Vec<String>,
+) -> String {
+    let mut text = String::from("\n| | attack | cargo 1.95 | result | defence | tests |\n|---|---|---|---|---|---|\n");
+    for case in cases {
+        let Case { number, title, cargo, result, defence } = case;
+        let names = tests.remove(&subject(*number)).unwrap_or_default();
+        if names.is_empty() && !UNTESTED.contains(&result.as_str()) {
+            findings.push(format!("{CATALOGUE}: {:?} has no test", subject(*number)));
+        }
+        if !RESULTS.contains(&result.as_str()) {
+            findings.push(format!("{CATALOGUE}: {:?} has no such result as `{result}`", subject(*number)));
+        }
+        let names = names.join(", ");
+        let _ = writeln!(text, "| {number} | {title} | {cargo} | {result} | {defence} | {names} |");
+    }
+    text
+}
+
+/// A link from the page to the file of a test.
+fn link(path: &str, name: &str) -> String {
+    format!("[{name}](../../{path})")
+}
+
+const HEAD: &str = "\
+# The attack catalogue
+
+<!-- Written by `cargo xtask attacks` from the tests and the catalogue beside them. Do not edit. -->
+
+Attacks that Cargo and its peers have suffered, each as a harmless simulation, and what Bulkhead does about it. Where the
+column says that cargo 1.95 is vulnerable, the harmful effect was measured. Numbers that are missing are those of registry
+servers, or reserved.
+
+*Refused*: an error names it, and nothing happens. *Inert*: it does nothing, and is named where it matters. *Confined*: the
+process that tries cannot. *Contained*: it happens within bounds that we set. *Limited*: less is left of it, and it is told.
+*Later*: what it attacks is no part of Bulkhead yet, or no test
+shows it yet. *Not stopped*: it works, and the line says why.
+
+Run the suite with `cargo test -p bulkhead-cli --test it -- attacks`; tests elsewhere carry the number in a comment.
+
+| result | cases |
+|---|---|
+";
+
+const CAMPAIGNS: &str = "
+## Campaigns
+
+What happened to people, from the first look to the last step, as small packages in a loopback registry: with default
+settings no mark is left, no listener is reached and no planted secret is read; under cargo the same package does all of it.
+";
