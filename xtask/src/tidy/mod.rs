@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     findings.extend(rules::check(&files));
     findings.extend(text_rules::check(&files));
     findings.extend(budget::check(&root)?);
-    findings.extend(crate::attacks::check(&files)?);
+    findings.extend(crate::attacks::gaps(&files)?);
 
     for finding in &findings {
         println!("{finding}");
