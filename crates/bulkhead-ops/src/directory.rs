@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bulkhead_schema::file_list::{self, FileList};
 use bulkhead_schema::{PackageName, SourceId, Summary};
 use bulkhead_store::{Store, Vendored, VendoredPackage};
+use bulkhead_trust::{Digest, EntryKind, TreeEntry, tree_digest};
 use bulkhead_workspace::{Package, load_package};
 
 use crate::error::Result;
@@ -68,6 +69,13 @@ impl Directory {
         found.iter().map(|found| found.checked(&vendored, false).map(|()| Arc::new(found.package.clone()))).collect()
     }
 
+    /// The digest of the files of a package that was compared with its list, as far as they are listed: what stands in the
+    /// folder besides is never compiled.
+    pub fn content(&self, name: PackageName, version: &semver::Version) -> Option<Digest> {
+        let found = self.packages.get(&name)?.iter().find(|found| found.package.id.version() == version)?;
+        Some(digest_of(&found.list))
+    }
+
     /// Reads every file of the package called `name` with `checksum` again. Returns whether there is one.
     ///
     /// # Errors
@@ -90,6 +98,17 @@ impl Found {
             Error { kind, ..Error::from(finding) }.while_doing(format!("failed to verify the vendored `{id}`"))
         })
     }
+}
+
+/// One digest for the files that a list names.
+pub fn digest_of(list: &FileList) -> Digest {
+    let mut files = Vec::with_capacity(list.files.len());
+    for (path, checksum) in &list.files {
+        if let Ok(content) = Digest::parse(checksum) {
+            files.push(TreeEntry { path, kind: EntryKind::File, content });
+        }
+    }
+    tree_digest(&mut files)
 }
 
 /// The folders in `root`, sorted; those with a dot at the beginning are not for packages.

@@ -151,6 +151,8 @@ pub fn resolve<'a>(
     provenance::check_names(project, previous.as_ref(), &resolve, events)?;
     unusable::warn(&sources, previous.as_ref(), &resolve, events);
     pins::check(global, &workspace.root, &pins::used(project, Some(&resolve)), request.write, events)?;
+    let in_folders = pins::InFolders::of(global, project, &resolve, &sources)?;
+    pins::check_folders(global, project, &resolve, &in_folders, request.write, events)?;
     let is_member = |id| workspace.members.iter().any(|package| package.id == id);
     let rust = RustSupport { rustc: request.rustc.as_ref(), of_members: rust_version.is_some() };
     let before = previous.as_ref().filter(|_| !request.anew);

@@ -15,7 +15,7 @@ use bulkhead_workspace::{Package, Workspace};
 
 use crate::error::Result;
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, Event};
+use crate::{Error, Event, disk};
 
 /// A package that takes the place of others.
 #[derive(Debug, Clone)]
@@ -62,6 +62,16 @@ impl StandIn {
 pub fn configured(config: &Config) -> Result<Vec<PathBuf>> {
     let base = config.current_dir();
     Ok(config.list("paths")?.into_iter().map(|value| value.definition.base(base).join(value.value)).collect())
+}
+
+/// Those folders of `paths` that the project's own configuration names.
+///
+/// # Errors
+/// As [`configured`].
+pub fn of_project(config: &Config) -> Result<Vec<PathBuf>> {
+    let base = config.current_dir();
+    let named = config.list("paths")?.into_iter().filter(|value| value.definition.is_repository());
+    Ok(named.map(|value| disk::normalize(&value.definition.base(base).join(value.value))).collect())
 }
 
 /// Tells `sources` of `[replace]`, with the packages that it names.

@@ -1,19 +1,23 @@
-//! `bulkhead.lock`: registries stay what they were when the project first used them.
+//! `bulkhead.lock`: registries, vendored packages and folders of other projects stay what they were when the project first
+//! used them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_resolver::Resolve;
-use bulkhead_schema::SourceId;
-use bulkhead_schema::bulkhead_lock::{BulkheadLock, MAX_BULKHEAD_LOCK, RegistryPin, origin};
-use bulkhead_trust::pin_registry;
+use bulkhead_schema::bulkhead_lock::{BulkheadLock, Contents, MAX_BULKHEAD_LOCK, RegistryPin, origin};
+use bulkhead_schema::{Diagnostic, PackageId, SourceId};
+use bulkhead_store::{Store, Vendored};
+use bulkhead_trust::{Digest, Pinned, pin_contents, pin_registry};
+use bulkhead_workspace::relative;
 
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
-use crate::{Error, ErrorKind, Event, disk, registries};
+use crate::sources::Sources;
+use crate::{Error, ErrorKind, Event, disk, overrides, registries};
 
 /// What is known of registries now, by source.
 pub type Seen = BTreeMap<SourceId, RegistryPin>;
@@ -65,35 +69,167 @@ pub fn check(
     if seen.is_empty() {
         return Ok(());
     }
-    let path = workspace_root.join("bulkhead.lock");
-    let on_disk = read(&global.place.disk, &path)?;
-    let exists = on_disk.is_some();
-    let mut lock = on_disk.unwrap_or_default();
-    let mut added = false;
+    let mut file = PinFile::read(global, workspace_root)?;
     for (&source, pin) in seen {
-        let new = !lock.registries.contains_key(&source);
-        added |= pin_registry(&mut lock, source, pin)
-            .map_err(|diagnostic| Error { kind: ErrorKind::Verification, ..diagnostic.into() })?;
-        if new && exists && global.lock.locked {
-            return Err(Error::failure(format!(
-                "cannot update the lock file {} because --locked was passed to prevent this",
-                path.display()
-            ))
-            .because(format!("it does not have the registry `{source}` yet"))
-            .help("run the command without --locked, look at what it adds, and commit the file"));
+        let new = !file.lock.registries.contains_key(&source);
+        file.changed |= pin_registry(&mut file.lock, source, pin).map_err(falsified)?;
+        if new {
+            file.refuse_new(global, &format!("the registry `{source}`"))?;
         }
     }
-    if added && write && !global.lock.locked {
-        save(&path, &lock, events);
-    }
+    file.save(global, write, events);
     Ok(())
 }
 
-/// A source tree that cannot be written is no reason to stop: nothing was pinned there before either.
-fn save(path: &Path, lock: &BulkheadLock, events: &dyn Fn(Event)) {
-    if let Err(error) = disk::write_atomically(path, lock.to_string().as_bytes()) {
-        events(Event::Warning(format!("the registries of this project are not pinned: {error}")));
+/// What is in folders of which `Cargo.lock` knows no checksum of what is built.
+#[derive(Debug, Default)]
+pub struct InFolders {
+    /// Packages of directory sources.
+    vendored: Contents,
+    /// Folders outside of the workspace that its own configuration puts in the place of packages.
+    overrides: Contents,
+}
+
+impl InFolders {
+    /// Reads what `resolve` takes from folders.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn of(global: &GlobalOptions, project: &Project, resolve: &Resolve, sources: &Sources<'_>) -> Result<Self> {
+        let vendored = |id: &PackageId| Some((name_of(*id), shown(sources.vendored(*id)?)));
+        let vendored = resolve.nodes.keys().filter_map(vendored).collect();
+        let outside = outside_folders(project)?;
+        let mut overrides = Contents::new();
+        if !outside.is_empty() {
+            let store = Store::open(&global.place.bulkhead_home)?;
+            let reader = Vendored::open(&global.place.bulkhead_home, &store)?;
+            for folder in outside {
+                let name = relative(&project.workspace.root, &folder).to_string_lossy().into_owned();
+                overrides.insert(name, shown(reader.content(&folder)?));
+            }
+        }
+        Ok(Self { vendored, overrides })
     }
+}
+
+/// Compares `seen` with `bulkhead.lock`, adds to the file what it lacks, and takes away what is not in `resolve` any more.
+///
+/// # Errors
+/// `content-pinned` (104): a folder does not hold what it held. With `--locked`, one that the file does not have.
+pub fn check_folders(
+    global: &GlobalOptions,
+    project: &Project,
+    resolve: &Resolve,
+    seen: &InFolders,
+    write: bool,
+    events: &dyn Fn(Event),
+) -> Result<()> {
+    let mut file = PinFile::read(global, &project.workspace.root)?;
+    let tables = [
+        (&mut file.lock.vendored, &seen.vendored, Pinned::Vendored),
+        (&mut file.lock.overrides, &seen.overrides, Pinned::Overrides),
+    ];
+    let mut new = Vec::new();
+    for (known, seen, pinned) in tables {
+        new.extend(pin_contents(known, seen, pinned).map_err(falsified)?);
+    }
+    if let Some(first) = new.first() {
+        file.refuse_new(global, &format!("`{first}`"))?;
+    }
+    let resolved: BTreeSet<String> = resolve.nodes.keys().map(|id| name_of(*id)).collect();
+    let before = file.lock.vendored.len() + file.lock.overrides.len();
+    file.lock.vendored.retain(|name, _| resolved.contains(name));
+    file.lock.overrides.retain(|name, _| seen.overrides.contains_key(name));
+    file.changed |= !new.is_empty() || file.lock.vendored.len() + file.lock.overrides.len() < before;
+    file.save(global, write, events);
+    Ok(())
+}
+
+/// Pins `written`, packages that were vendored just now from what `Cargo.lock` promises, whatever was pinned before.
+///
+/// # Errors
+/// `bulkhead.lock` cannot be read.
+pub fn vendored_anew(
+    global: &GlobalOptions,
+    workspace_root: &Path,
+    written: &BTreeMap<PackageId, Digest>,
+    events: &dyn Fn(Event),
+) -> Result<()> {
+    let mut file = PinFile::read(global, workspace_root)?;
+    for (&id, &digest) in written {
+        let old = file.lock.vendored.insert(name_of(id), shown(digest));
+        file.changed |= old != Some(shown(digest));
+    }
+    file.save(global, true, events);
+    Ok(())
+}
+
+/// As in the lists of `Cargo.lock`: the source stands there unless it is the public registry.
+fn name_of(id: PackageId) -> String {
+    match id.source() {
+        source if source.is_crates_io() => format!("{} {}", id.name(), id.version()),
+        source => format!("{} {} ({source})", id.name(), id.version()),
+    }
+}
+
+fn shown(digest: Digest) -> String {
+    format!("sha256:{digest}")
+}
+
+/// Folders of `[patch]` and `paths` in the project's own configuration that do not lie in the workspace: what lies in it is
+/// the project's own, and changes under its version control.
+fn outside_folders(project: &Project) -> Result<BTreeSet<PathBuf>> {
+    let workspace = &project.workspace;
+    let patched = workspace.patches.iter().filter(|patch| patch.from_project);
+    let mut folders: BTreeSet<PathBuf> = patched.filter_map(|patch| patch.dependency.source.local_path()).collect();
+    let paths = overrides::of_project(&project.configuration.config)?;
+    let packages = workspace.overrides.iter().filter_map(|id| workspace.package(*id));
+    let named = |root: &Path| paths.iter().any(|folder| root.starts_with(folder));
+    folders.extend(packages.map(|package| package.root.clone()).filter(|root| named(root)));
+    folders.retain(|folder| !folder.starts_with(&workspace.root));
+    Ok(folders)
+}
+
+/// `bulkhead.lock` of one workspace.
+struct PinFile {
+    path: PathBuf,
+    exists: bool,
+    lock: BulkheadLock,
+    changed: bool,
+}
+
+impl PinFile {
+    fn read(global: &GlobalOptions, workspace_root: &Path) -> Result<Self> {
+        let path = workspace_root.join("bulkhead.lock");
+        let on_disk = read(&global.place.disk, &path)?;
+        Ok(Self { path, exists: on_disk.is_some(), lock: on_disk.unwrap_or_default(), changed: false })
+    }
+
+    /// With `--locked`, a file that is there has to have everything.
+    fn refuse_new(&self, global: &GlobalOptions, what: &str) -> Result<()> {
+        if !(self.exists && global.lock.locked) {
+            return Ok(());
+        }
+        let path = self.path.display();
+        let message = format!("cannot update the lock file {path} because --locked was passed to prevent this");
+        Err(Error::failure(message)
+            .because(format!("it does not have {what} yet"))
+            .help("run the command without --locked, look at what it adds, and commit the file"))
+    }
+
+    /// A source tree that cannot be written is no reason to stop: nothing was pinned there before either.
+    fn save(&self, global: &GlobalOptions, write: bool, events: &dyn Fn(Event)) {
+        if !self.changed || !write || global.lock.locked {
+            return;
+        }
+        if let Err(error) = disk::write_atomically(&self.path, self.lock.to_string().as_bytes()) {
+            events(Event::Warning(format!("the sources of this project are not pinned: {error}")));
+        }
+    }
+}
+
+fn falsified(diagnostic: Diagnostic) -> Error {
+    Error { kind: ErrorKind::Verification, ..diagnostic.into() }
 }
 
 fn read(disk: &Disk, path: &Path) -> Result<Option<BulkheadLock>> {
@@ -104,5 +240,5 @@ fn read(disk: &Disk, path: &Path) -> Result<Option<BulkheadLock>> {
         Ok(text) => text.into(),
     };
     let lock = BulkheadLock::parse(path, &text);
-    lock.map(Some).map_err(|finding| Error { kind: ErrorKind::Verification, ..finding.into() })
+    lock.map(Some).map_err(falsified)
 }

@@ -290,6 +290,14 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// The digest of the files of `id`, if it is a package of a directory source.
+    pub fn vendored(&self, id: PackageId) -> Option<Digest> {
+        match self.readers.get(&id.source().without_commit())? {
+            Reader::Directory(directory) => directory.content(id.name(), id.version()),
+            Reader::Sparse(_) | Reader::Local(_) | Reader::GitIndex(_) | Reader::Git(_) => None,
+        }
+    }
+
     /// What is read in the place of other sources, as sentences for a message about packages that are not there.
     pub fn replacements(&self) -> Vec<String> {
         let place = |place: &Place| match place {

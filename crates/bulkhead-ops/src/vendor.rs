@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::GlobalOptions;
 use crate::project;
-use crate::{Error, ErrorKind, Event, compile, disk, packages, status};
+use crate::{Error, ErrorKind, Event, compile, disk, packages, pins, status};
 
 /// `vendor`.
 #[derive(Debug, Clone)]
@@ -74,6 +74,7 @@ pub fn vendor(
     let shown = std::fs::canonicalize(&folder).unwrap_or_else(|_| options.path.clone());
     std::fs::create_dir_all(&folder).map_err(|error| failed("create", &folder, error))?;
     let mut obsolete = if options.no_delete { BTreeSet::new() } else { visible_names(&folder)? };
+    let mut written = BTreeMap::new();
     for (name, vendored) in folders(&wanted, options.versioned_dirs)? {
         let id = vendored.package.id;
         let versioned = name != id.name().as_str();
@@ -84,7 +85,10 @@ pub fn vendor(
         }
         let (from, to) = (vendored.package.root.display(), shown.join(&name));
         events(Event::Status { verb: "Vendoring", message: format!("{id} ({from}) to {}", to.display()) });
-        write_package(&folder, &name, &content(vendored)?)?;
+        written.insert(id, write_package(&folder, &name, &content(vendored)?)?);
+    }
+    for root in &roots {
+        pins::vendored_anew(global, root, &written, events)?;
     }
     for name in obsolete {
         let path = folder.join(name);

@@ -1,8 +1,9 @@
 //! `bulkhead.lock`: what `Cargo.lock` has no field for. It belongs beside it, in version control.
 //!
-//! So far it holds the identity of each registry besides the public one, as it was when the project first used it. The
-//! form is TOML, one table per registry in the order of the addresses, one value per line, and no times: two people who
-//! lock the same project write the same bytes, and two branches that add different registries merge.
+//! It holds the identity of each registry besides the public one, as it was when the project first used it, and the digests
+//! of folders of which `Cargo.lock` knows no checksum of what stands in them. The form is TOML, one table per registry in
+//! the order of the addresses, one value per line, and no times: two people who lock the same project write the same bytes,
+//! and two branches that add different things merge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,12 +23,22 @@ const VERSION: i64 = 1;
 /// Most registries of one project.
 const MAX_REGISTRIES: usize = 1_000;
 
+/// What a digest begins with.
+const SHA256: &str = "sha256:";
+
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BulkheadLock {
     /// `[[registry]]`, by source.
     pub registries: BTreeMap<SourceId, RegistryPin>,
+    /// `[vendored]`: packages of directory sources.
+    pub vendored: Contents,
+    /// `[overrides]`: folders outside of the workspace that its configuration puts in the place of packages, relative to it.
+    pub overrides: Contents,
 }
+
+/// `sha256:` and the digest of what stands in a folder, by what it is called.
+pub type Contents = BTreeMap<String, String>;
 
 /// What was seen of one registry at first use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +67,8 @@ impl BulkheadLock {
                 ("registry", Data::List(tables)) if tables.len() <= MAX_REGISTRIES => {
                     tables.iter().try_for_each(|node| reader.registry(node, &mut lock))?;
                 }
+                ("vendored", Data::Table(_)) => lock.vendored = reader.contents(entry)?,
+                ("overrides", Data::Table(_)) => lock.overrides = reader.contents(entry)?,
                 _ => return Err(reader.error(entry, format!("`{key}` does not belong here"))),
             }
         }
@@ -116,12 +129,28 @@ impl Reader<'_> {
         Ok(names)
     }
 
+    fn contents(&self, table: &Entry) -> Result<Contents, Diagnostic> {
+        let mut contents = Contents::new();
+        for (name, entry) in table.node.as_table().into_iter().flatten() {
+            let text = entry.node.as_str().filter(|text| is_digest(text));
+            let wrong = || self.error(entry, format!("the value of `{name}` is `{SHA256}` and 64 hexadecimal digits"));
+            contents.insert(name.clone(), text.ok_or_else(wrong)?.to_owned());
+        }
+        Ok(contents)
+    }
+
     fn origin(&self, entry: &Entry, text: &str) -> Result<String, Diagnostic> {
         match origin(text) {
             Some(origin) if origin == text => Ok(origin),
             _ => Err(self.error(entry, format!("{text:?} is no origin, such as `https://example.org`"))),
         }
     }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix(SHA256).is_some_and(|digits| {
+        digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// Scheme, host and port of an address; `None` if it has none.
@@ -133,7 +162,7 @@ pub fn origin(address: &str) -> Option<String> {
 /// The content of the file.
 impl fmt::Display for BulkheadLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# Written by Bulkhead: what this project's registries were when they were first used.")?;
+        writeln!(f, "# Written by Bulkhead: what this project's sources were when they were first used.")?;
         writeln!(f, "# It belongs in version control, beside Cargo.lock.\nversion = {VERSION}")?;
         for (source, pin) in &self.registries {
             writeln!(f, "\n[[registry]]\nindex = {}", toml_string(&source.to_string()))?;
@@ -145,6 +174,14 @@ impl fmt::Display for BulkheadLock {
                 if let Some(value) = value {
                     writeln!(f, "{key} = {}", toml_string(value))?;
                 }
+            }
+        }
+        for (table, contents) in [("vendored", &self.vendored), ("overrides", &self.overrides)] {
+            if !contents.is_empty() {
+                writeln!(f, "\n[{table}]")?;
+            }
+            for (name, digest) in contents {
+                writeln!(f, "{} = {}", toml_string(name), toml_string(digest))?;
             }
         }
         Ok(())
@@ -172,9 +209,11 @@ mod tests {
         };
         lock.registries.insert(SourceId::parse("sparse+https://b.example/index/").unwrap(), pin);
         lock.registries.insert(SourceId::parse("registry+https://a.example/index").unwrap(), RegistryPin::default());
+        lock.vendored.insert("a 1.0.0".to_owned(), format!("sha256:{}", "0a".repeat(32)));
+        lock.overrides.insert("../with \"quotes\"".to_owned(), format!("sha256:{}", "b1".repeat(32)));
         let text = lock.to_string();
         expect_test::expect![[r##"
-            # Written by Bulkhead: what this project's registries were when they were first used.
+            # Written by Bulkhead: what this project's sources were when they were first used.
             # It belongs in version control, beside Cargo.lock.
             version = 1
 
@@ -186,6 +225,12 @@ mod tests {
             names = ["acme\"\u202E", "t"]
             download = "https://dl.example:8443"
             api = "https://api.example"
+
+            [vendored]
+            "a 1.0.0" = "sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
+
+            [overrides]
+            "../with \"quotes\"" = "sha256:b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1"
         "##]]
         .assert_eq(&text);
         assert_eq!(parsed(&text).unwrap(), lock);
@@ -199,6 +244,9 @@ mod tests {
             ("version = 2".to_owned(), "has version 2"),
             ("version = 1\nregistries = []".to_owned(), "bulkhead.lock:2:1: `registries` does not belong here"),
             ("version = 1\n<<<<<<< HEAD".to_owned(), "bulkhead.lock:2:"),
+            ("version = 1\nvendored = 1".to_owned(), "bulkhead.lock:2:1: `vendored` does not belong here"),
+            ("version = 1\n[vendored]\n'a 1' = 'sha256:0'".to_owned(), "bulkhead.lock:3:1: the value of `a 1` is"),
+            ("version = 1\n[overrides]\n'a' = 1".to_owned(), "bulkhead.lock:3:1: the value of `a` is"),
             (format!("{pin}digest = 'x'"), "bulkhead.lock:4:1: `digest` does not belong here"),
             (format!("{pin}download = 'https://a.example/path'"), "is no origin"),
             (format!("{pin}download = 'file:///x'"), "is no origin"),

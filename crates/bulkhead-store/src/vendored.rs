@@ -36,6 +36,9 @@ const MAX_DEPTH: usize = 64;
 /// compiles them.
 const UNLISTED: [&str; 4] = [".cargo-ok", ".gitattributes", ".gitignore", ".DS_Store"];
 
+/// What is no part of a package that stands in a folder of its own.
+const KEPT_BY_TOOLS: [&str; 2] = [".git", "target"];
+
 /// A package in a folder of a directory source.
 #[derive(Debug, Clone, Copy)]
 pub struct VendoredPackage<'a> {
@@ -82,13 +85,35 @@ impl<'a> Vendored<'a> {
         if !deep && self.is_recorded(&key, id, stamp, &folder, root) {
             return Ok(());
         }
-        let entries = walk(&folder, root)?;
+        let entries = walk(&folder, root, &[])?;
         compare_with_list(&entries, root, list)?;
         if let Some(published) = published {
             compare_with_archive(&entries, id, root, &published)?;
         }
         self.write(&key, &Record::new(stamp, id.name().as_str(), id.version().to_string(), entries));
         Ok(())
+    }
+
+    /// The digest of what stands in the folder `root` of anybody's package, apart from what tools keep there (`.git`,
+    /// `target`). What nothing has changed since is not read again.
+    ///
+    /// # Errors
+    /// `vendored-…`: a link, or more than a package may hold. `store-file`: the disk refuses.
+    pub fn content(&self, root: &Path) -> Result<Digest, Diagnostic> {
+        let folder = open_folder(rustix::fs::CWD, root.as_os_str()).map_err(|error| failed("open", root, error))?;
+        let key = Digest::of(&[b"content\0", root.as_os_str().as_encoded_bytes()].concat()).to_string();
+        let stamp = Digest::of(b"bulkhead content 1");
+        if let Ok(bytes) = read_file(&self.records, &key, MAX_RECORD)
+            && let Some(record) = Record::from_bytes(&bytes)
+            && record.archive == stamp
+            && check_states(&folder, root, &record).is_none()
+        {
+            return Ok(record.tree);
+        }
+        let entries = walk(&folder, root, &KEPT_BY_TOOLS)?;
+        let record = Record::new(stamp, "", String::new(), entries);
+        self.write(&key, &record);
+        Ok(record.tree)
     }
 
     fn is_recorded(&self, key: &str, id: PackageId, stamp: Digest, folder: &OwnedFd, root: &Path) -> bool {
@@ -133,8 +158,8 @@ fn stamp(list: &[u8], published: bool) -> Digest {
     hasher.finish()
 }
 
-/// Every file and folder, sorted by path, with the digests of the files.
-fn walk(folder: &OwnedFd, root: &Path) -> Result<Vec<Entry<'static>>, Diagnostic> {
+/// Every file and folder, sorted by path, with the digests of the files. `except` are names at the top.
+fn walk(folder: &OwnedFd, root: &Path, except: &[&str]) -> Result<Vec<Entry<'static>>, Diagnostic> {
     let top = rustix::fs::fstat(folder).map_err(|error| failed("read", root, error))?;
     let mut entries = vec![Entry { path: "".into(), kind: Kind::Folder, state: State::of(&top) }];
     let mut pending = vec![String::new()];
@@ -147,6 +172,9 @@ fn walk(folder: &OwnedFd, root: &Path) -> Result<Vec<Entry<'static>>, Diagnostic
             let Some(name) = name.to_str() else {
                 return Err(refused("vendored-name", &root.join(&path).join(&name), "has a name that is not UTF-8"));
             };
+            if path.is_empty() && except.contains(&name) {
+                continue;
+            }
             let inner_path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
             let full = root.join(&inner_path);
             let entry = examine(&inner, name, inner_path, &full, &mut bytes)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bulkhead_test_support::{CrateBuilder, GitRepository, Registry};
 
-use crate::stage::{Stage, Twins};
+use crate::stage::{Stage, Twins, assert_error};
 
 /// A program that uses two versions of `plain`, with copies of it to be patched in.
 const PROJECT: &str = r#"
@@ -189,6 +189,43 @@ fn attack_26_patches_in_the_repositorys_configuration_wait_for_trust() {
         let (theirs, ours) = twins.run(&["run"]);
         assert_eq!(ours.stdout, theirs.stdout);
         assert!(ours.stderr.contains("config.toml says"), "{ours}");
+    }
+}
+
+/// Who trusts a configuration has looked at it, and not at every later state of a folder that it names.
+#[test]
+fn attack_26_a_folder_of_somebody_else_stays_what_it_was_when_it_was_first_used() {
+    for configuration in ["[patch.crates-io]\nplain = { path = \"../one\" }\n", "paths = [\"../one\"]\n"] {
+        let stage = Stage::new(
+            &PROJECT.replace("newer = { package = \"plain\", version = \"2\" }\n", "").replace("newer::", "plain::"),
+        );
+        let theirs = stage.project.outside().join("one");
+        std::fs::create_dir_all(theirs.join("src")).unwrap();
+        for file in ["Cargo.toml", "src/lib.rs"] {
+            std::fs::copy(stage.project.path("one").join(file), theirs.join(file)).unwrap();
+        }
+        stage.project.write(".cargo/config.toml", configuration);
+        stage.bulkhead(&["trust"]).assert_success();
+        assert!(stage.bulkhead(&["run"]).stdout.starts_with("patched"));
+        let pinned = stage.project.read("bulkhead.lock");
+        assert!(pinned.contains("[overrides]\n\"../one\" = \"sha256:"), "{pinned}");
+        // What tools leave there is not what is built.
+        std::fs::create_dir_all(theirs.join("target")).unwrap();
+        std::fs::write(theirs.join("target/x"), "").unwrap();
+        stage.bulkhead(&["run", "--locked"]).assert_success();
+        std::fs::write(theirs.join("src/lib.rs"), "pub fn say() -> String { \"evil\".into() }").unwrap();
+        let theirs = stage.cargo(&["run"]);
+        assert!(theirs.stdout.starts_with("evil"), "{theirs}");
+        assert_error(&stage.bulkhead(&["run"]), 104, &["error[content-pinned]", "- \"../", "+ \"../", "bulkhead.lock"]);
+        std::fs::remove_file(stage.project.path("bulkhead.lock")).unwrap();
+        assert!(stage.bulkhead(&["run"]).stdout.starts_with("evil"));
+        // A folder of the workspace is the project's own, which is there to be edited.
+        stage.project.write(".cargo/config.toml", configuration.replace("../", ""));
+        stage.bulkhead(&["trust"]).assert_success();
+        stage.bulkhead(&["run"]).assert_success();
+        stage.project.write("one/src/lib.rs", "pub fn say() -> String { \"mine\".into() }");
+        assert!(stage.bulkhead(&["run"]).stdout.starts_with("mine"));
+        assert!(!stage.project.read("bulkhead.lock").contains("sha256:"));
     }
 }
 

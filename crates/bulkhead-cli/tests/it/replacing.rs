@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use bulkhead_test_support::{Registry, sha256_hex};
 
-use crate::stage::{Stage, Twins, WORKSPACE};
+use crate::stage::{Stage, Twins, WORKSPACE, assert_error};
 
 /// What `cargo vendor` prints, for the repository's own configuration.
 const VENDORED: &str =
@@ -131,6 +131,55 @@ fn a_forged_list_is_noticed_where_the_archive_is_known() {
     let ours = stage.bulkhead(&["run", "--offline"]);
     ours.assert_code(104);
     assert!(ours.stderr.contains("differs from the published archive"), "{ours}");
+}
+
+/// The archive was never on this machine, so that the pin alone tells.
+#[test]
+fn attack_83_a_vendored_package_stays_what_it_was_at_first_use() {
+    let stage = trusted(vendored());
+    stage.bulkhead(&["check", "--offline", "--locked"]).assert_success();
+    assert!(!stage.project.path("bulkhead.lock").exists(), "a project that was cargo's is taken over as it is");
+    stage.bulkhead(&["check", "--offline"]).assert_success();
+    let pinned = stage.project.read("bulkhead.lock");
+    assert!(pinned.contains("\n\"plain 1.1.0\" = \"sha256:"), "{pinned}");
+    stage.bulkhead(&["check", "--offline", "--locked"]).assert_success();
+    stage.project.edit("vendor/plain/src/lib.rs", "plain 1", "evil! 1");
+    forge(&stage, "plain", "src/lib.rs");
+    let theirs = stage.cargo(&["run", "--offline", "--locked"]);
+    assert!(theirs.stdout.contains("evil!"), "{theirs}");
+    for arguments in [&["run", "--offline"][..], &["run", "--offline", "--locked"], &["metadata", "--offline"]] {
+        let parts = ["error[content-pinned]", "- \"plain 1.1.0\"", "+ \"plain 1.1.0\"", "bulkhead vendor"];
+        assert_error(&stage.bulkhead(arguments), 104, &parts);
+    }
+    assert_eq!(stage.project.read("bulkhead.lock"), pinned);
+    // Looked at, and meant.
+    let others: Vec<&str> = pinned.lines().filter(|line| !line.starts_with("\"plain 1.1.0\"")).collect();
+    stage.project.write("bulkhead.lock", others.join("\n"));
+    let locked = stage.bulkhead(&["run", "--offline", "--locked"]);
+    assert_error(&locked, 101, &["bulkhead.lock", "--locked", "does not have `plain 1.1.0`"]);
+    assert!(stage.bulkhead(&["run", "--offline"]).stdout.contains("evil!"));
+}
+
+/// Whoever vendors with Bulkhead has nothing to accept by hand, and a project's next version needs no more than that.
+#[test]
+fn vendoring_again_pins_anew() {
+    let stage = Stage::new(WORKSPACE);
+    let vendor = || stage.bulkhead(&["vendor", "--respect-source-config"]);
+    vendor().assert_success();
+    let pinned = stage.project.read("bulkhead.lock");
+    stage.project.write(".cargo/config.toml", VENDORED);
+    let stage = trusted(stage);
+    stage.bulkhead(&["check", "--offline", "--locked"]).assert_success();
+    std::fs::remove_file(stage.project.path(".cargo/config.toml")).unwrap();
+    // Somebody's edit, pinned or not, is gone with the next vendoring; and so is the pin of what is vendored no more.
+    let digest = "0".repeat(64);
+    let doctored =
+        format!("version = 1\n[vendored]\n'plain 1.1.0' = 'sha256:{digest}'\n'gone 1.0.0' = 'sha256:{digest}'\n");
+    stage.project.write("bulkhead.lock", doctored);
+    stage.bulkhead(&["vendor", "--respect-source-config"]).assert_success();
+    stage.project.write(".cargo/config.toml", VENDORED);
+    stage.bulkhead(&["check", "--offline"]).assert_success();
+    assert_eq!(stage.project.read("bulkhead.lock"), pinned);
 }
 
 #[test]

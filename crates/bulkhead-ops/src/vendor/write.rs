@@ -10,6 +10,7 @@ use bulkhead_schema::file_list::{self, FileList};
 use bulkhead_trust::{Digest, Hasher};
 
 use super::failed;
+use crate::directory;
 use crate::error::Result;
 
 /// Most files of one package.
@@ -56,8 +57,8 @@ pub(super) fn all_files(root: &Path) -> std::result::Result<Vec<String>, String>
     Ok(files)
 }
 
-/// Writes `content` to the folder `name` in `parent`, in the place of what is there.
-pub(super) fn write_package(parent: &Path, name: &str, content: &Content) -> Result<()> {
+/// Writes `content` to the folder `name` in `parent`, in the place of what is there. Returns the digest of its files.
+pub(super) fn write_package(parent: &Path, name: &str, content: &Content) -> Result<Digest> {
     let temporary = tempfile::Builder::new().prefix(".bulkhead-").tempdir_in(parent);
     let temporary = temporary.map_err(|error| failed("create a folder in", parent, error))?;
     let fresh = temporary.path().join(name);
@@ -80,7 +81,8 @@ pub(super) fn write_package(parent: &Path, name: &str, content: &Content) -> Res
         Err(_) => Ok(()),
     };
     removed.map_err(|error| failed("remove", &target, error))?;
-    std::fs::rename(&fresh, &target).map_err(|error| failed("finish", &target, error))
+    std::fs::rename(&fresh, &target).map_err(|error| failed("finish", &target, error))?;
+    Ok(directory::digest_of(&list))
 }
 
 /// A new file with the mode that the user's mask gives.
