@@ -13,7 +13,7 @@ use bulkhead_ops::vendor::VendorOptions;
 use bulkhead_ops::{Error, ErrorKind};
 use clap::ArgMatches;
 
-use crate::shell::Shell;
+use crate::shell::{Shell, Verbosity};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -243,7 +243,9 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         render_diagnostics,
         unit_graph: flag(matches, "unit-graph"),
         no_run: flag(matches, "no-run"),
+        quiet_harness: shell.verbosity() == Verbosity::Quiet,
         color: shell.color(),
+        color_choice: shell.color_choice(),
         terminal_width: shell.width(),
         arguments,
     })

@@ -56,6 +56,7 @@ pub(crate) const NOTE: Style = AnsiColor::BrightCyan.on_default().bold();
 /// The terminal of the command. Shared by the threads of a build; each call writes whole lines.
 pub(crate) struct Shell {
     verbosity: Verbosity,
+    choice: ColorChoice,
     color: bool,
     /// Whether results are coloured.
     result_color: bool,
@@ -82,11 +83,21 @@ impl Shell {
         let width = stderr.is_terminal().then(crate::terminal::width).flatten();
         Self {
             verbosity,
+            choice,
             color,
             result_color,
             width,
             progress: Mutex::default(),
             transcript: Mutex::new(Some(Answer::default())),
+        }
+    }
+
+    /// `--color`, as it is handed on.
+    pub(crate) fn color_choice(&self) -> &'static str {
+        match self.choice {
+            ColorChoice::Auto => "auto",
+            ColorChoice::Always => "always",
+            ColorChoice::Never => "never",
         }
     }
 

@@ -32,4 +32,5 @@ pub use lock::TARGET_MARKER;
 pub use options::{Grants, Options};
 pub use outcome::{BuildError, Executable, Failure, FailureKind, Outcome};
 pub use planner::Planner;
+pub use process::{Confinement, limit_text, noteworthy};
 pub use run::run;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bulkhead_schema::Diagnostic;
-use bulkhead_unit_graph::{OutputKind, UnitIndex};
+use bulkhead_unit_graph::{OutputKind, ScriptOutputs, UnitIndex};
 
 use crate::job;
 use crate::run::Build;
@@ -19,6 +19,10 @@ pub struct Outcome {
     pub fresh: usize,
     /// If nothing had to be run: by what this can be known again.
     pub inputs: Option<crate::Inputs>,
+    /// What build scripts said.
+    pub scripts: std::sync::Arc<ScriptOutputs>,
+    /// Folders within an OUT_DIR in which build scripts told rustc to search, as they wrote them.
+    pub native: Vec<String>,
 }
 
 /// A program that was built, and what it needs to run as `run` and `test` start it.
@@ -90,7 +94,14 @@ pub(crate) fn gather(build: &Build<'_>, built: usize, inputs: Option<crate::Inpu
     let roots = build.graph.roots.iter().copied();
     let executables =
         roots.filter(|&index| job::is_executable(build, index)).filter_map(|index| executable(build, index));
-    Outcome { executables: executables.collect(), built, fresh: build.graph.units.len() - built, inputs }
+    Outcome {
+        executables: executables.collect(),
+        built,
+        fresh: build.graph.units.len() - built,
+        inputs,
+        scripts: build.scripts(),
+        native: native_folders(build).into_iter().map(|(text, _)| text).collect(),
+    }
 }
 
 fn executable(build: &Build<'_>, index: UnitIndex) -> Option<Executable> {
@@ -101,7 +112,7 @@ fn executable(build: &Build<'_>, index: UnitIndex) -> Option<Executable> {
     let environment = build.planner.command(index, &scripts).environment.into_iter();
     let environment = environment.filter(|(name, _)| !compile_only.contains(&name.as_str()) && name != LIBRARY_PATH);
     let layout = build.planner.layout(unit.platform);
-    let mut library_paths = script_libraries(build);
+    let mut library_paths: Vec<_> = native_folders(build).into_iter().map(|(_, path)| path).collect();
     library_paths.extend([layout.artifacts.clone(), layout.dependencies()]);
     Some(Executable {
         unit: index,
@@ -111,15 +122,16 @@ fn executable(build: &Build<'_>, index: UnitIndex) -> Option<Executable> {
     })
 }
 
-/// Folders within an OUT_DIR in which build scripts told rustc to search: only these join the loader's path.
-fn script_libraries(build: &Build<'_>) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
+/// Folders within an OUT_DIR in which build scripts told rustc to search, as they wrote them and as paths: only these join
+/// the loader's path.
+fn native_folders(build: &Build<'_>) -> Vec<(String, PathBuf)> {
+    let mut folders: Vec<(String, PathBuf)> = Vec::new();
     for (&index, output) in build.scripts().iter() {
         let out_dir = build.planner.script_folder(index).join("out");
         for text in &output.library_paths {
             let path = PathBuf::from(bulkhead_schema::build_script::split_search_path(text).1);
-            if path.starts_with(&out_dir) && !folders.contains(&path) {
-                folders.push(path);
+            if path.starts_with(&out_dir) && folders.iter().all(|(_, known)| *known != path) {
+                folders.push((text.clone(), path));
             }
         }
     }

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bulkhead_sandbox::{Child, Denial, DenialKind, Exit, Gate, Network, Process, SandboxError, Stream, Target};
+use bulkhead_sandbox::{
+    Child, Denial, DenialKind, Exit, Gate, Level, Limits, Network, Process, SandboxError, Stream, Target,
+};
 use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, UnitIndex};
 
 use crate::outcome::LIBRARY_PATH;
 use crate::run::Build;
-use crate::{Event, Options};
+use crate::{Event, Grants, Options};
 
 /// Where processes find an empty home: no such folder exists, so the sandbox makes one for each.
 const HOME: &str = "/home/bulkhead";
@@ -106,15 +108,20 @@ impl Running<'_> {
         let exit = child.wait_with(on_output);
         build.set_killer(index, None);
         let mut exit = exit?;
-        let mut denials = std::mem::take(&mut exit.denials);
-        let descriptors = &build.jobserver.descriptors;
-        denials.retain(|denial| !is_library_search(command, denial) && !is_about_descriptor(denial, descriptors));
+        let mut denials = noteworthy(command, std::mem::take(&mut exit.denials));
+        denials.retain(|denial| !is_about_descriptor(denial, &build.jobserver.descriptors));
         let denied = !denials.is_empty();
         if denied {
             build.emit(Event::Denied { unit: index, denials });
         }
         Ok(Ended { exit, denied })
     }
+}
+
+/// The denials that tell something about the program.
+pub fn noteworthy(command: &Command, mut denials: Vec<Denial>) -> Vec<Denial> {
+    denials.retain(|denial| !is_library_search(command, denial));
+    denials
 }
 
 /// Whether a denial is only the dynamic loader walking through the library path that Cargo's rules put into the
@@ -138,24 +145,53 @@ fn is_about_descriptor(denial: &Denial, descriptors: &[i32]) -> bool {
 
 fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach) -> Process {
     let options = build.options;
-    let grants = (options.grants)(build.unit(index));
-    let mut process = Process::new(&command.program);
-    process.arguments = command.arguments.iter().map(OsString::from).collect();
-    process.environment = environment(build, command, &grants.environment);
-    process.current_dir.clone_from(&command.current_dir);
-    process.read = vec![options.sysroot.clone()];
-    process.read_if_present = build.planner.readable_paths(index);
-    process.read_if_present.extend(programs(command));
+    let mut process = Confinement::of(options).describe(command, (options.grants)(build.unit(index)));
+    // The jobserver is ours to name.
+    let mut environment: BTreeMap<_, _> = std::mem::take(&mut process.environment).into_iter().collect();
+    environment.extend(build.jobserver.variables.iter().cloned());
+    process.environment = environment.into_iter().collect();
+    process.read_if_present.extend(build.planner.readable_paths(index));
     process.read_if_present.extend(reach.read);
-    process.read_if_present.extend(grants.read);
-    process.write = reach.write;
-    process.write.extend(grants.write.into_iter().filter(|path| path.exists()));
-    process.network = if grants.network { Network::Host } else { Network::None };
-    process.limits = options.limits.clone();
+    process.write.extend(reach.write);
     process.observe = build.runs_package_code[index.0 as usize];
     process.inherit.clone_from(&build.jobserver.descriptors);
-    process.level = options.level;
     process
+}
+
+/// What all confined processes of a project have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Confinement<'a> {
+    /// See [`Options::sysroot`].
+    pub sysroot: &'a Path,
+    /// See [`Options::level`].
+    pub level: Level,
+    /// See [`Options::limits`].
+    pub limits: &'a Limits,
+    /// See [`Options::environment`].
+    pub environment: &'a [(String, String)],
+}
+
+impl<'a> Confinement<'a> {
+    fn of(options: &'a Options<'_>) -> Self {
+        let Options { sysroot, level, limits, environment, .. } = options;
+        Self { sysroot, level: *level, limits, environment }
+    }
+
+    /// `command` with nothing but the toolchain, its own programs and what was granted.
+    pub fn describe(&self, command: &Command, grants: Grants) -> Process {
+        let mut process = Process::new(&command.program);
+        process.arguments = command.arguments.iter().map(OsString::from).collect();
+        process.environment = environment(self.environment, command, &grants.environment);
+        process.current_dir.clone_from(&command.current_dir);
+        process.read = vec![self.sysroot.to_owned()];
+        process.read_if_present = programs(command).collect();
+        process.read_if_present.extend(grants.read);
+        process.write = grants.write.into_iter().filter(|path| path.exists()).collect();
+        process.network = if grants.network { Network::Host } else { Network::None };
+        process.limits = self.limits.clone();
+        process.level = self.level;
+        process
+    }
 }
 
 /// Wrappers, the compiler behind them, and the linker: whoever configured these programs wants them to be started.
@@ -169,7 +205,7 @@ fn programs(command: &Command) -> impl Iterator<Item = PathBuf> {
 
 /// The planner's variables win over the user's, and these over the defaults.
 fn environment(
-    build: &Build<'_>,
+    general: &[(String, String)],
     command: &Command,
     granted: &[(String, Option<String>)],
 ) -> Vec<(OsString, OsString)> {
@@ -178,17 +214,16 @@ fn environment(
         (OsString::from("PATH"), OsString::from("/usr/local/bin:/usr/bin:/bin")),
     ]);
     let granted = granted.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let general = build.options.environment.iter().map(|(name, value)| (name, value));
+    let general = general.iter().map(|(name, value)| (name, value));
     let planned = command.environment.iter().map(|(name, value)| (name, value));
     for (name, value) in general.chain(granted).chain(planned) {
         variables.insert(name.into(), value.into());
     }
-    variables.extend(build.jobserver.variables.iter().cloned());
     variables.into_iter().collect()
 }
 
 /// The limit that ended a process, in words.
-pub(crate) fn limit_text(exit: &Exit) -> Option<&'static str> {
+pub fn limit_text(exit: &Exit) -> Option<&'static str> {
     Some(match exit.limit? {
         bulkhead_sandbox::LimitHit::WallTime => "it took too long",
         bulkhead_sandbox::LimitHit::CpuTime => "it used too much processor time",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use bulkhead_executor::{BuildError, Executable, FailureKind, Outcome};
+use bulkhead_executor::{BuildError, FailureKind, Outcome};
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Context, Unit, script_folder, unit_graph_json};
 
@@ -13,7 +13,7 @@ use crate::compile::{self, Prepared};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::{CompileOptions, GlobalOptions};
-use crate::permissions;
+use crate::permissions::{self, Permissions};
 use crate::reporter::Reporter;
 use crate::{Error, ErrorKind, Event};
 
@@ -21,10 +21,10 @@ use crate::{Error, ErrorKind, Event};
 pub struct Built {
     /// The plan it followed.
     pub prepared: Prepared,
-    /// The programs and how to start them.
-    pub executables: Vec<Executable>,
-    /// How many libraries have doctests, which are not run yet.
-    pub doctests: usize,
+    /// The programs and how to start them, and what build scripts said.
+    pub outcome: Outcome,
+    /// What code of the project may do.
+    pub permissions: Permissions,
     /// How long it took.
     pub duration: Duration,
 }
@@ -41,11 +41,12 @@ pub fn build(
 ) -> Result<Built> {
     let start = Instant::now();
     let mut prepared = compile::prepare(global, options, events)?;
-    let doctests = prepared.graph.remove_doctests();
-    let outcome = execute(global, options, &prepared, stop, events)?;
+    prepared.graph.set_doctests_aside();
+    let permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
+    let outcome = execute(global, options, &prepared, &permissions, stop, events)?;
     note_inputs(&global.place.disk, outcome.inputs.as_ref());
     events(Event::Finished { profile: profile_summary(&prepared), duration: start.elapsed() });
-    Ok(Built { executables: outcome.executables, prepared, doctests, duration: start.elapsed() })
+    Ok(Built { outcome, permissions, prepared, duration: start.elapsed() })
 }
 
 /// The plan alone, in the form of `cargo build --unit-graph`.
@@ -64,13 +65,13 @@ fn execute(
     global: &GlobalOptions,
     options: &CompileOptions,
     prepared: &Prepared,
+    permissions: &Permissions,
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome> {
-    let Prepared { project, toolchain, graph, build_options, checksums, .. } = prepared;
-    let permissions = permissions::new(&global.place, project, checksums.clone(), events);
+    let Prepared { project, toolchain, graph, build_options, .. } = prepared;
     let context = Context::new(graph, toolchain, build_options);
-    let reporter = Reporter::new(graph, &permissions, options, global.verbose, events);
+    let reporter = Reporter::new(graph, permissions, options, global.verbose, events);
     let owner = owner(global, &build_options.target_dir)?;
     // `[env]` of configuration counts as the environment, so that a change of it is noticed.
     let mut environment: BTreeMap<_, _> = permissions.environment().into_iter().collect();

@@ -17,6 +17,7 @@ pub mod configuration;
 pub mod credentials;
 pub mod directory;
 pub mod disk;
+pub mod doctest;
 pub mod error;
 pub mod event;
 pub mod explain;

@@ -129,8 +129,12 @@ pub struct CompileOptions {
     pub unit_graph: bool,
     /// `--no-run` for `test`.
     pub no_run: bool,
+    /// `-q`: the test harness says less.
+    pub quiet_harness: bool,
     /// Whether rustc's rendered diagnostics are to be coloured.
     pub color: bool,
+    /// `--color` as it was wished: `auto`, `always`, `never`.
+    pub color_choice: &'static str,
     /// Terminal width for `--diagnostic-width`, if standard error is a terminal.
     pub terminal_width: Option<usize>,
     /// What the user's program gets after `--`.

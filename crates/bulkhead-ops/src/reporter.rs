@@ -200,21 +200,7 @@ impl<'a> Reporter<'a> {
 
     fn denials(&self, index: UnitIndex, denials: &[bulkhead_sandbox::Denial]) {
         let unit = self.graph.unit(index);
-        let what: Vec<_> = denials.iter().map(denied).collect();
-        let mut lines = String::new();
-        for denial in denials {
-            let target = match &denial.target {
-                bulkhead_sandbox::Target::Path(path) => path.display().to_string(),
-                bulkhead_sandbox::Target::Address(address) => address.clone(),
-            };
-            lines.push_str(&format!("\n  {} {target}", denial.kind));
-        }
-        let message = format!("{} of `{}` was denied:{lines}", process_name(unit), unit.package.id);
-        let proposal = self.permissions.propose(unit, what);
-        let diagnostic = Diagnostic::warning("sandbox-denied", message).help(format!(
-            "if it needs that, add to `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\n{proposal}"
-        ));
-        self.emit(Event::Diagnostic(diagnostic));
+        self.emit(Event::Diagnostic(self::denials(self.permissions, unit, process_name(unit), denials)));
     }
 
     fn withheld(&self, index: UnitIndex, variables: Vec<String>) {
@@ -247,6 +233,28 @@ impl<'a> Reporter<'a> {
             self.emit(Event::Warning("build failed, waiting for other jobs to finish...".to_owned()));
         }
     }
+}
+
+/// What was denied to a process of `unit`, and the lines that would grant it.
+pub fn denials(
+    permissions: &Permissions,
+    unit: &Unit,
+    process: &str,
+    denials: &[bulkhead_sandbox::Denial],
+) -> Diagnostic {
+    let what: Vec<_> = denials.iter().map(denied).collect();
+    let mut lines = String::new();
+    for denial in denials {
+        let target = match &denial.target {
+            bulkhead_sandbox::Target::Path(path) => path.display().to_string(),
+            bulkhead_sandbox::Target::Address(address) => address.clone(),
+        };
+        lines.push_str(&format!("\n  {} {target}", denial.kind));
+    }
+    let message = format!("{process} of `{}` was denied:{lines}", unit.package.id);
+    let proposal = permissions.propose(unit, what);
+    Diagnostic::warning("sandbox-denied", message)
+        .help(format!("if it needs that, add to `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\n{proposal}"))
 }
 
 fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {

@@ -7,21 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bulkhead_config::Runner;
 use bulkhead_executor::Executable;
-use bulkhead_unit_graph::Unit;
+use bulkhead_unit_graph::{CompileKind, CompileMode, Unit};
 use bulkhead_workspace::TargetKind;
 
 use crate::build::{self, Built};
 use crate::compile::Prepared;
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions, MessageFormat, NameFilter, PackageOptions};
-use crate::{Error, ErrorKind, Event};
+use crate::{Error, ErrorKind, Event, doctest};
 
 /// A program that is ready to be started, described completely.
 #[derive(Debug)]
 pub struct Launch {
     /// The program, its arguments, environment and folder.
     pub command: Command,
-    /// The program as it is shown: relative to the working folder where it lies below it.
+    /// The program and its arguments as they are shown.
     pub shown: String,
 }
 
@@ -41,12 +41,13 @@ pub fn run(
     let built = build::build(global, &options, stop, events)?;
     // The program is still to be run.
     global.place.disk.never_repeat();
-    let executable = match built.executables.as_slice() {
+    let executable = match built.outcome.executables.as_slice() {
         [one] => one,
         [] => return Err(Error::failure("a bin target must be available for `bulkhead run`")),
         many => return Err(ambiguous(&built, many)),
     };
-    launch(global, &built, executable, &options.arguments, &global.place.current_dir)
+    let shown = executable.path.strip_prefix(&global.place.current_dir).unwrap_or(&executable.path);
+    launch(global, &built, executable, shown, &options.arguments, &global.place.current_dir)
 }
 
 /// Without `--bin` or `--example`: the package's `default-run`, if there is one.
@@ -87,13 +88,13 @@ fn launch(
     global: &GlobalOptions,
     built: &Built,
     executable: &Executable,
+    shown: &Path,
     arguments: &[OsString],
     current_dir: &Path,
 ) -> Result<Launch> {
-    let program = executable.path.strip_prefix(&global.place.current_dir).unwrap_or(&executable.path);
-    let mut words = vec![program.as_os_str().to_owned()];
+    let mut words = vec![shown.as_os_str().to_owned()];
     let mut command = Command::new(&executable.path);
-    if let Some(Runner { program, arguments }) = runner(built, executable)? {
+    if let Some(Runner { program, arguments }) = runner(built, built.prepared.graph.unit(executable.unit).platform)? {
         command = Command::new(&program);
         command.args(&arguments).arg(&executable.path);
         words.splice(0..0, [program.into_os_string()].into_iter().chain(arguments.into_iter().map(OsString::from)));
@@ -108,9 +109,9 @@ fn launch(
 }
 
 /// `target.PLATFORM.runner`, which starts programs of that platform.
-fn runner(built: &Built, executable: &Executable) -> Result<Option<Runner>> {
-    let Prepared { project, toolchain, graph, .. } = &built.prepared;
-    let Some(platform) = toolchain.platforms.get(&graph.unit(executable.unit).platform) else { return Ok(None) };
+pub fn runner(built: &Built, platform: CompileKind) -> Result<Option<Runner>> {
+    let Prepared { project, toolchain, .. } = &built.prepared;
+    let Some(platform) = toolchain.platforms.get(&platform) else { return Ok(None) };
     let target = project.configuration.config.target_table(&platform.triple, &platform.cfg)?;
     Ok(target.runner.map(|runner| runner.value))
 }
@@ -119,8 +120,7 @@ const LIBRARY_PATH: &str = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY
 
 fn library_path(global: &GlobalOptions, built: &Built, executable: &Executable) -> OsString {
     let toolchain = &built.prepared.toolchain;
-    let libdir =
-        toolchain.platforms.get(&bulkhead_unit_graph::CompileKind::Host).map(|info| info.target_libdir.clone());
+    let libdir = toolchain.platforms.get(&CompileKind::Host).map(|info| info.target_libdir.clone());
     let mut folders: Vec<PathBuf> = executable.library_paths.clone();
     folders.extend(libdir);
     folders.push(toolchain.sysroot.join("lib"));
@@ -130,7 +130,7 @@ fn library_path(global: &GlobalOptions, built: &Built, executable: &Executable) 
     std::env::join_paths(folders).unwrap_or_default()
 }
 
-/// Compiles tests and runs them one after the other.
+/// Compiles tests and runs them one after the other, and the doctests at last.
 ///
 /// # Errors
 /// The compilation failed, or a test did; with `--no-fail-fast` all run first.
@@ -140,45 +140,87 @@ pub fn test(
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<()> {
-    if options.targets.doctests {
-        return Err(Error::failure("`--doc` is not supported yet: doctests cannot be run confined so far"));
+    if options.targets.doctests && options.no_run {
+        return Err(Error::failure("can't skip running doc tests with --no-run"));
     }
     let built = build::build(global, options, stop, events)?;
     global.place.disk.never_repeat();
-    let mut failed = Vec::new();
-    for executable in &built.executables {
+    let mut failures = Failures { options, events, all: Vec::new() };
+    for executable in &built.outcome.executables {
         let unit = built.prepared.graph.unit(executable.unit);
         if !is_test(unit) {
             continue;
         }
-        let launch = launch(global, &built, executable, &options.arguments, &unit.package.root)?;
-        let shown = shown_path(global, &executable.path);
+        let arguments = harness_arguments(options, unit);
+        let launch = launch(global, &built, executable, &executable.path, &arguments, &unit.package.root)?;
+        let title = test_title(unit, &shown_path(global, &executable.path));
         if options.no_run {
             // Whoever reads JSON has the path from there.
             if !matches!(options.message_format, MessageFormat::Json { .. }) {
-                events(Event::Status { verb: "Executable", message: test_title(unit, &shown) });
+                events(Event::Status { verb: "Executable", message: title });
             }
             continue;
         }
         if stop.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Interrupted, ""));
         }
-        events(Event::Status { verb: "Running", message: test_title(unit, &shown) });
-        if let Err(reason) = start(launch) {
-            let flags = rerun_flags(unit, &built, &options.packages);
-            if !options.no_fail_fast {
-                failed.push((flags, reason));
-                break;
-            }
-            events(Event::Error(failure(options, &flags, &reason)));
-            failed.push((flags, reason));
+        let message = if global.verbose > 0 { format!("`{}`", launch.shown) } else { title };
+        events(Event::Status { verb: "Running", message });
+        if let Err(reason) = start(launch)
+            && !failures.add("test", rerun_flags(unit, &built, &options.packages), reason)
+        {
+            return failures.result();
         }
     }
-    if built.doctests > 0 && !options.no_run {
-        let message = "doctests were not run: that is not supported yet (`cargo test --doc` runs them, unconfined)";
-        events(Event::Warning(message.to_owned()));
+    if !options.no_run {
+        doctest::run(&built, options, global.verbose, stop, events, &mut |unit, reason| {
+            failures.add("doctest", rerun_flags(unit, &built, &options.packages), reason)
+        })?;
     }
-    report_failures(&failed, options)
+    failures.result()
+}
+
+/// What the test harness of `unit` is told; programs of one's own get only what the user says.
+pub fn harness_arguments(options: &CompileOptions, unit: &Unit) -> Vec<OsString> {
+    let mut arguments = options.arguments.clone();
+    if unit.target.harness && options.quiet_harness {
+        arguments.push("--quiet".into());
+    }
+    arguments
+}
+
+/// The tests that failed.
+struct Failures<'a> {
+    options: &'a CompileOptions,
+    events: &'a (dyn Fn(Event) + Sync),
+    /// The flags that run it again, and the error.
+    all: Vec<(String, Error)>,
+}
+
+impl Failures<'_> {
+    /// Takes note of one; returns whether the others are to run all the same.
+    fn add(&mut self, what: &str, flags: String, reason: String) -> bool {
+        let what = if self.options.intent == crate::options::Intent::Bench { "bench" } else { what };
+        let error = Error::failure(format!("{what} failed, to rerun pass `{flags}`"));
+        let error = if reason.is_empty() { error } else { error.because(reason) };
+        if self.options.no_fail_fast {
+            (self.events)(Event::Error(error.clone()));
+        }
+        self.all.push((flags, error));
+        self.options.no_fail_fast
+    }
+
+    fn result(mut self) -> Result<()> {
+        if !self.options.no_fail_fast {
+            return self.all.pop().map_or(Ok(()), |(_, error)| Err(error));
+        }
+        let targets: Vec<_> = self.all.iter().map(|(flags, _)| format!("`{flags}`")).collect();
+        match targets.len() {
+            0 => Ok(()),
+            1 => Err(Error::failure(format!("1 target failed:\n  {}", targets[0]))),
+            count => Err(Error::failure(format!("{count} targets failed:\n  {}", targets.join("\n  ")))),
+        }
+    }
 }
 
 fn is_test(unit: &Unit) -> bool {
@@ -197,25 +239,10 @@ fn start(launch: Launch) -> std::result::Result<(), String> {
     }
 }
 
-fn report_failures(failed: &[(String, String)], options: &CompileOptions) -> Result<()> {
-    let Some((flags, reason)) = failed.first() else { return Ok(()) };
-    if options.no_fail_fast {
-        let targets: Vec<_> = failed.iter().map(|(flags, _)| format!("`{flags}`")).collect();
-        let count = if failed.len() == 1 { "1 target".to_owned() } else { format!("{} targets", failed.len()) };
-        return Err(Error::failure(format!("{count} failed:\n  {}", targets.join("\n  "))));
-    }
-    Err(failure(options, flags, reason))
-}
-
-fn failure(options: &CompileOptions, flags: &str, reason: &str) -> Error {
-    let what = if options.intent == crate::options::Intent::Bench { "bench" } else { "test" };
-    let error = Error::failure(format!("{what} failed, to rerun pass `{flags}`"));
-    if reason.is_empty() { error } else { error.because(reason) }
-}
-
 fn rerun_flags(unit: &Unit, built: &Built, packages: &PackageOptions) -> String {
     let name = unit.target.name;
     let target = match &unit.target.kind {
+        TargetKind::Lib(_) if unit.mode == CompileMode::Doctest => "--doc".to_owned(),
         TargetKind::Lib(_) => "--lib".to_owned(),
         TargetKind::Bin => format!("--bin {name}"),
         TargetKind::Example(_) => format!("--example {name}"),

@@ -158,7 +158,11 @@ impl<'a> Context<'a> {
 
     /// The run of the unit's own build script.
     pub fn own_script(&self, index: UnitIndex) -> Option<UnitIndex> {
-        let unit = self.unit(index);
+        self.own_script_of(self.unit(index))
+    }
+
+    /// The same for a unit that may stand beside the graph.
+    pub(crate) fn own_script_of(&self, unit: &Unit) -> Option<UnitIndex> {
         let own = |dependency: &UnitIndex| {
             let other = self.unit(*dependency);
             other.mode == CompileMode::RunBuildScript && other.package.id == unit.package.id

@@ -32,12 +32,13 @@ pub use fingerprint::{Fingerprint, fingerprint, fingerprints};
 pub use json::{debuginfo_json, unit_graph_json};
 pub use layout::Layout;
 pub use paths::{
-    dep_info, fingerprint_folder, fingerprint_name, incremental_folder, output_folder, outputs, readable_paths,
-    script_folder, script_program, writable_paths,
+    dep_info, fingerprint_folder, fingerprint_name, incremental_folder, output_folder, outputs, readable_by_compiler,
+    readable_paths, script_folder, script_program, writable_paths,
 };
 pub use plan::plan;
 pub use request::{Intent, NameFilter, PlanInput, PlanRequest, TargetFilter};
 pub use rustc::compile_command;
+pub use rustdoc::{DoctestOptions, doctest_command};
 pub use script::script_command;
 pub use toolchain::{PlatformInfo, Probe, Toolchain};
 pub use unit::{CompileKind, CompileMode, Unit, UnitDependency, UnitGraph, UnitIndex};

@@ -27,6 +27,12 @@ pub(crate) fn roles(graph: &UnitGraph) -> Vec<LtoRole> {
         let demand = role(unit, demand_on_root(unit));
         merge(&mut demanded[root.0 as usize], demand);
     }
+    for doctest in &graph.doctests {
+        for dependency in &doctest.dependencies {
+            let demand = role(graph.unit(dependency.unit), doctest_role(doctest));
+            merge(&mut demanded[dependency.unit.0 as usize], demand);
+        }
+    }
     // Dependents have larger indexes, so that their roles are final when their dependencies are looked at.
     for index in (0..graph.units.len()).rev() {
         let Some(of_dependent) = demanded[index] else { continue };
@@ -36,6 +42,11 @@ pub(crate) fn roles(graph: &UnitGraph) -> Vec<LtoRole> {
         }
     }
     demanded.into_iter().map(|role| role.unwrap_or(LtoRole::Object)).collect()
+}
+
+/// The role of a unit that stands beside the graph.
+pub(crate) fn doctest_role(unit: &Unit) -> LtoRole {
+    role(unit, demand_on_root(unit))
 }
 
 fn demand_on_root(unit: &Unit) -> LtoRole {

@@ -181,20 +181,25 @@ pub fn fingerprint_name(context: &Context<'_>, index: UnitIndex) -> String {
 
 /// The runs of build scripts whose libraries the unit links or may link: its own, then those of its dependencies, in
 /// Cargo's order.
-pub(crate) fn linked_scripts(context: &Context<'_>, index: UnitIndex) -> Vec<UnitIndex> {
+pub(crate) fn linked_scripts(context: &Context<'_>, unit: &Unit) -> Vec<UnitIndex> {
     let mut found = Vec::new();
     let mut seen = vec![false; context.graph.units.len()];
-    let mut stack = vec![index];
+    let is_library = |index: &UnitIndex| {
+        let target = &context.unit(*index).target;
+        target.is_lib() && !target.is_proc_macro()
+    };
+    let libraries = |unit: &Unit| {
+        let indexes = unit.dependencies.iter().rev().map(|dependency| dependency.unit);
+        indexes.filter(is_library).collect::<Vec<_>>()
+    };
+    found.extend(context.own_script_of(unit));
+    let mut stack = libraries(unit);
     while let Some(next) = stack.pop() {
         if std::mem::replace(&mut seen[next.0 as usize], true) {
             continue;
         }
         found.extend(context.own_script(next).filter(|script| !found.contains(script)));
-        let libraries = context.unit(next).dependencies.iter().rev().map(|dependency| dependency.unit).filter(|unit| {
-            let unit = context.unit(*unit);
-            unit.target.is_lib() && !unit.target.is_proc_macro()
-        });
-        stack.extend(libraries);
+        stack.extend(libraries(context.unit(next)));
     }
     found
 }
@@ -203,19 +208,22 @@ pub(crate) fn linked_scripts(context: &Context<'_>, index: UnitIndex) -> Vec<Uni
 /// are not listed.
 pub fn readable_paths(context: &Context<'_>, index: UnitIndex) -> Vec<PathBuf> {
     let unit = context.unit(index);
-    let mut paths = vec![unit.package.root.clone()];
-    if context.options.members.contains(&unit.package.id) {
-        paths.push(context.options.workspace_root.clone());
+    if unit.mode != CompileMode::RunBuildScript {
+        return readable_by_compiler(context, unit);
     }
-    if unit.mode == CompileMode::RunBuildScript {
-        paths.extend(script_program(context, index).parent().map(PathBuf::from));
-        for dependency in &unit.dependencies {
-            if context.unit(dependency.unit).mode == CompileMode::RunBuildScript {
-                paths.push(script_folder(context, dependency.unit).join("out"));
-            }
+    let mut paths = own_sources(context, unit);
+    paths.extend(script_program(context, index).parent().map(PathBuf::from));
+    for dependency in &unit.dependencies {
+        if context.unit(dependency.unit).mode == CompileMode::RunBuildScript {
+            paths.push(script_folder(context, dependency.unit).join("out"));
         }
-        return paths;
     }
+    paths
+}
+
+/// What the compiler of a unit must be able to read, which may stand beside the graph.
+pub fn readable_by_compiler(context: &Context<'_>, unit: &Unit) -> Vec<PathBuf> {
+    let mut paths = own_sources(context, unit);
     // rustc quotes the code of dependencies in its messages.
     paths.extend(context.options.shared_sources.iter().cloned());
     let dependencies = unit.dependencies.iter().map(|dependency| context.unit(dependency.unit));
@@ -225,7 +233,15 @@ pub fn readable_paths(context: &Context<'_>, index: UnitIndex) -> Vec<PathBuf> {
     if !paths.contains(&host) {
         paths.push(host);
     }
-    paths.extend(linked_scripts(context, index).into_iter().map(|run| script_folder(context, run).join("out")));
+    paths.extend(linked_scripts(context, unit).into_iter().map(|run| script_folder(context, run).join("out")));
+    paths
+}
+
+fn own_sources(context: &Context<'_>, unit: &Unit) -> Vec<PathBuf> {
+    let mut paths = vec![unit.package.root.clone()];
+    if context.options.members.contains(&unit.package.id) {
+        paths.push(context.options.workspace_root.clone());
+    }
     paths
 }
 

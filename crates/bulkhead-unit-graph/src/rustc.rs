@@ -26,7 +26,7 @@ pub fn compile_command(context: &Context<'_>, index: UnitIndex, scripts: &Script
         CompileMode::Doc => context.toolchain.rustdoc.clone(),
         _ => context.toolchain.rustc.clone(),
     };
-    let environment = environment(context, index, scripts).into_iter().collect();
+    let environment = environment(context, unit, scripts).into_iter().collect();
     let command = Command { program, arguments, environment, current_dir };
     if unit.mode == CompileMode::Doc { command } else { wrapped(context, unit, command) }
 }
@@ -43,7 +43,7 @@ fn wrapped(context: &Context<'_>, unit: &Unit, mut command: Command) -> Command 
 }
 
 /// The source file as rustc gets it and the folder it runs in: below the workspace's root, messages show short paths.
-fn source(context: &Context<'_>, unit: &Unit) -> (String, PathBuf) {
+pub(crate) fn source(context: &Context<'_>, unit: &Unit) -> (String, PathBuf) {
     let root = &context.options.workspace_root;
     match unit.target.path.strip_prefix(root) {
         Ok(relative) => (relative.display().to_string(), root.clone()),
@@ -65,7 +65,7 @@ impl Arguments {
         self.push(value);
     }
 
-    fn codegen(&mut self, value: impl Into<String>) {
+    pub(crate) fn codegen(&mut self, value: impl Into<String>) {
         self.pair("-C", value);
     }
 }
@@ -90,7 +90,8 @@ fn arguments(context: &Context<'_>, index: UnitIndex, scripts: &ScriptOutputs, s
     }
     features(unit, &mut args);
     places(context, index, &mut args);
-    dependencies(context, index, &mut args);
+    search_paths(context, unit, &mut args);
+    externs(context, unit, &mut args);
     cap_lints(context, unit, &mut args);
     if context.graph.roots.contains(&index) {
         args.0.extend(context.options.extra_arguments.iter().cloned());
@@ -230,13 +231,16 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Where dependencies are found, and each by name.
-pub(crate) fn dependencies(context: &Context<'_>, index: UnitIndex, args: &mut Arguments) {
-    let unit = context.unit(index);
+/// Where dependencies of dependencies are found.
+pub(crate) fn search_paths(context: &Context<'_>, unit: &Unit, args: &mut Arguments) {
     args.pair("-L", format!("dependency={}", context.layout(unit.platform).dependencies().display()));
     if unit.platform != CompileKind::Host {
         args.pair("-L", format!("dependency={}", context.layout(CompileKind::Host).dependencies().display()));
     }
+}
+
+/// Each dependency by its name.
+pub(crate) fn externs(context: &Context<'_>, unit: &Unit, args: &mut Arguments) {
     for dependency in &unit.dependencies {
         let other = context.unit(dependency.unit);
         let compiles = matches!(other.mode, CompileMode::Build | CompileMode::Check);
@@ -278,7 +282,7 @@ fn said_by_scripts(context: &Context<'_>, index: UnitIndex, scripts: &ScriptOutp
     let own = context.own_script(index);
     // A package's libraries are linked once: by its library, or by the programs of a package without one.
     let links_libraries = unit.target.is_lib() || unit.package.library().is_none();
-    for run in linked_scripts(context, index) {
+    for run in linked_scripts(context, unit) {
         let Some(said) = scripts.get(&run) else { continue };
         for path in &said.library_paths {
             args.pair("-L", path.clone());
@@ -323,11 +327,10 @@ fn is_program_example(target: &Target) -> bool {
     matches!(target.kind, TargetKind::Example(_)) && target.crate_types() == [CrateType::Bin]
 }
 
-fn environment(context: &Context<'_>, index: UnitIndex, scripts: &ScriptOutputs) -> Variables {
-    let unit = context.unit(index);
+pub(crate) fn environment(context: &Context<'_>, unit: &Unit, scripts: &ScriptOutputs) -> Variables {
     let options = context.options;
     let mut variables: Variables = options.environment.clone();
-    let own = context.own_script(index);
+    let own = context.own_script_of(unit);
     if let Some(said) = own.and_then(|run| scripts.get(&run)) {
         variables.extend(said.environment.iter().cloned());
     }

@@ -90,6 +90,8 @@ pub struct UnitGraph {
     pub units: Vec<Unit>,
     /// The units that the user asked for.
     pub roots: Vec<UnitIndex>,
+    /// Doctests that were set aside: they run after everything else is built, and leave nothing.
+    pub doctests: Vec<Unit>,
 }
 
 impl UnitGraph {
@@ -98,10 +100,9 @@ impl UnitGraph {
         &self.units[index.0 as usize]
     }
 
-    /// Takes out the doctests, which start no rustc; what they need stays. Returns how many there were.
-    pub fn remove_doctests(&mut self) -> usize {
-        let before = self.units.len();
-        let mut new_indexes = Vec::with_capacity(before);
+    /// Sets the doctests aside, which start no rustc; what they need stays.
+    pub fn set_doctests_aside(&mut self) {
+        let mut new_indexes = Vec::with_capacity(self.units.len());
         let mut kept = 0;
         for unit in &self.units {
             let stays = unit.mode != CompileMode::Doctest;
@@ -109,13 +110,14 @@ impl UnitGraph {
             kept += u32::from(stays);
         }
         let moved = |index: UnitIndex| new_indexes.get(index.0 as usize).copied().flatten();
-        self.units.retain(|unit| unit.mode != CompileMode::Doctest);
         for dependency in self.units.iter_mut().flat_map(|unit| &mut unit.dependencies) {
             // Nothing depends on a doctest.
             dependency.unit = moved(dependency.unit).unwrap_or(dependency.unit);
         }
+        let (doctests, units) =
+            std::mem::take(&mut self.units).into_iter().partition(|unit| unit.mode == CompileMode::Doctest);
+        (self.doctests, self.units) = (doctests, units);
         self.roots = self.roots.iter().filter_map(|root| moved(*root)).collect();
-        before - self.units.len()
     }
 
     /// All units with their indexes, dependencies first.

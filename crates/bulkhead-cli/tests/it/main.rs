@@ -12,6 +12,7 @@ mod compiling;
 mod config_get;
 mod configuration;
 mod confinement;
+mod doctests;
 mod explaining;
 mod flags;
 mod fresh;

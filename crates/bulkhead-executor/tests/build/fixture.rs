@@ -280,6 +280,7 @@ fn graph(root: &Path) -> UnitGraph {
             unit(&app, 0, CompileMode::Build, vec![on(LIBRARY, "base")]),
         ],
         roots: vec![PROGRAM],
+        doctests: Vec::new(),
     }
 }
 

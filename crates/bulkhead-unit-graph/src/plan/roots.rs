@@ -106,7 +106,7 @@ fn defaults<'a>(draft: &Draft<'_>, packages: &[&'a Package]) -> Vec<Proposal<'a>
             }
         }
         if intent == Intent::Test && draft.input.request.doctests {
-            proposals.extend(doctest(package));
+            proposals.extend(doctest(package, false));
         }
     }
     proposals
@@ -118,8 +118,9 @@ fn shadowed_by_library(package: &Package, target: &Target) -> bool {
     target.kind == TargetKind::Bin && library == Some(target.crate_name())
 }
 
-fn doctest(package: &Package) -> Option<Proposal<'_>> {
-    let position = package.targets.iter().position(|target| target.is_lib() && target.doctest)?;
+/// Asked for by `--doc`, doctests run even where the manifest says `doctest = false`.
+fn doctest(package: &Package, named: bool) -> Option<Proposal<'_>> {
+    let position = package.targets.iter().position(|target| target.is_lib() && (named || target.doctest))?;
     let documentable = super::edges::is_linkable(&package.targets[position]);
     documentable.then_some(Proposal { package, target: position, mode: CompileMode::Doctest, named: false })
 }
@@ -129,7 +130,8 @@ fn filtered<'a>(draft: &Draft<'_>, packages: &[&'a Package]) -> Result<Vec<Propo
     let request = draft.input.request;
     let filter = &request.targets;
     if filter.doctests {
-        return Ok(packages.iter().filter_map(|package| doctest(package)).collect());
+        let proposals: Vec<_> = packages.iter().filter_map(|package| doctest(package, true)).collect();
+        return if proposals.is_empty() { Err(vec![no_doctests(packages)]) } else { Ok(proposals) };
     }
     let mut selection = Selection { packages, proposals: Vec::new(), errors: Vec::new() };
     if filter.lib || filter.all_targets {
@@ -204,6 +206,19 @@ fn no_library(packages: &[&Package]) -> Diagnostic {
         _ => format!("no library targets found in packages: {}", names.replace('`', "")),
     };
     Diagnostic::error("no-such-target", message)
+}
+
+fn no_doctests(packages: &[&Package]) -> Diagnostic {
+    let mut error = no_library(packages);
+    for package in packages {
+        if let Some(library) = package.library() {
+            let types: Vec<_> = library.crate_types().iter().map(|each| format!("`{}`", each.as_str())).collect();
+            let name = package.id.name();
+            let types = types.join(", ");
+            error = error.help(format!("doc tests are not supported for crate type(s) {types} in package `{name}`"));
+        }
+    }
+    error
 }
 
 fn package_names(packages: &[&Package]) -> String {

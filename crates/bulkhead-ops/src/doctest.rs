@@ -1,0 +1,102 @@
+//! Doctests: rustdoc takes them out of a library's documentation, compiles and runs them, all in one confined process.
+//!
+//! rustdoc expands the macros of dependencies and starts what it has compiled, so that it is confined as a compiler is:
+//! it reads the workspace, writes nowhere but in a private `/tmp`, and has no network. Grants of the package apply.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bulkhead_executor::{Confinement, limit_text, noteworthy};
+use bulkhead_sandbox::{Exit, Stdout};
+use bulkhead_schema::build_script::split_search_path;
+use bulkhead_unit_graph::{Command, Context, DoctestOptions, Unit, doctest_command, readable_by_compiler};
+
+use crate::build::Built;
+use crate::error::Result;
+use crate::options::CompileOptions;
+use crate::reporter::{denials, shell_line};
+use crate::{Error, ErrorKind, Event, run};
+
+/// Runs the doctests of each library of the plan that has some. Each failure goes to `on_failure`, which says whether to
+/// go on.
+///
+/// # Errors
+/// A process that cannot be confined; an interruption.
+pub fn run(
+    built: &Built,
+    options: &CompileOptions,
+    verbose: u8,
+    stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
+    on_failure: &mut dyn FnMut(&Unit, String) -> bool,
+) -> Result<()> {
+    let prepared = &built.prepared;
+    let context = Context::new(&prepared.graph, &prepared.toolchain, &prepared.build_options);
+    for unit in &prepared.graph.doctests {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Interrupted, ""));
+        }
+        let command = doctest_command(&context, unit, &built.outcome.scripts, &doctest_options(built, unit, options)?);
+        events(Event::Status { verb: "Doc-tests", message: unit.target.crate_name() });
+        if verbose > 0 {
+            events(Event::Status { verb: "Running", message: format!("`{}`", shell_line(&command, verbose > 1)) });
+        }
+        let exit = confined(built, &context, unit, &command)?;
+        let denied = noteworthy(&command, exit.denials.clone());
+        if !denied.is_empty() {
+            events(Event::Diagnostic(denials(&built.permissions, unit, "a doctest, or rustdoc,", &denied)));
+        }
+        if let Some(reason) = failure(&exit, &command)
+            && !on_failure(unit, reason)
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn doctest_options(built: &Built, unit: &Unit, options: &CompileOptions) -> Result<DoctestOptions> {
+    let outcome = &built.outcome;
+    let runner = run::runner(built, unit.platform)?.map(|runner| (runner.program, runner.arguments));
+    let arguments = run::harness_arguments(options, unit);
+    Ok(DoctestOptions {
+        color: options.color_choice.to_owned(),
+        native: outcome.native.clone(),
+        library_paths: outcome.native.iter().map(|text| split_search_path(text).1.into()).collect(),
+        runner,
+        arguments: arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+    })
+}
+
+/// Runs rustdoc to its end. What the tests say goes where ours goes.
+fn confined(built: &Built, context: &Context<'_>, unit: &Unit, command: &Command) -> Result<Exit> {
+    let permissions = &built.permissions;
+    let (limits, environment) = (permissions.limits(), permissions.environment());
+    let confinement = Confinement {
+        sysroot: &built.prepared.toolchain.sysroot,
+        level: permissions.level(),
+        limits: &limits,
+        environment: &environment,
+    };
+    let mut process = confinement.describe(command, permissions.grants(unit));
+    process.read_if_present.extend(readable_by_compiler(context, unit));
+    process.read_if_present.push(context.layout(unit.platform).artifacts);
+    process.read_if_present.extend(run::runner(built, unit.platform)?.map(|runner| runner.program));
+    process.stdout = Stdout::Inherit;
+    process.observe = true;
+    let failed = |error| Error::new(ErrorKind::Sandbox, "could not run doctests confined").because(error);
+    bulkhead_sandbox::spawn(&process).map_err(failed)?.wait().map_err(failed)
+}
+
+/// Why the process ended badly, as `test` says it: nothing more if tests failed, which they told themselves.
+fn failure(exit: &Exit, command: &Command) -> Option<String> {
+    let status = exit.status.to_std();
+    if status.success() {
+        return None;
+    }
+    let line = shell_line(command, false);
+    Some(match (limit_text(exit), status.code()) {
+        (Some(limit), _) => format!("`{line}` was ended: {limit}"),
+        (None, Some(101)) => String::new(),
+        (None, _) => format!("process didn't exit successfully: `{line}` ({status})"),
+    })
+}
