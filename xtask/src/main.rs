@@ -1,5 +1,6 @@
 //! The project's own chores, run as `cargo xtask COMMAND`: `tidy` holds the rules of the house, `compare` judges
-//! Bulkhead against the stock `cargo` beside it, `bench` times the two on the same work.
+//! Bulkhead against the stock `cargo` beside it, `bench` times the two on the same work, `fuzz` and `release` are what their
+//! names say.
 //!
 //! Not part of the product: nothing in `crates/` depends on it. Start with the module named like the command.
 
@@ -9,6 +10,8 @@
 mod attacks;
 mod bench;
 mod compare;
+mod fuzz;
+mod release;
 mod sides;
 mod tidy;
 
@@ -28,7 +31,13 @@ commands:
                      --bin says otherwise), print every difference; --small is what CI runs; --only narrows by name;
                      --seed is the first of the generated registries; parts are lock, generated, applications, workspaces,
                      sources, apps, rebuild, hostile
-  tidy [--update]    check the rules of the house; --update lowers the ratchet of long functions
+  fuzz [--minutes N] [TARGET]…
+                     fuzz every target (or those named), N minutes (10) in all
+  release [--verify] [--dir PATH] [--builder URI]
+                     build what is shipped from the last commit, with its digest and a SLSA provenance statement;
+                     --verify builds it twice in different folders and compares byte for byte
+  tidy [--update]    check the rules of the house; --update lowers the ratchet of long functions and writes the inventory
+                     of `unsafe`
 ";
 
 /// What every command returns: `Ok(true)` is success, `Ok(false)` a finding already printed.
@@ -43,6 +52,8 @@ fn main() -> ExitCode {
         "bench" => bench::run(&rest),
         bench::MEASURE => bench::measure(&rest),
         "compare" => compare::run(&rest),
+        "fuzz" => fuzz::run(&rest),
+        "release" => release::run(&rest),
         "tidy" => tidy::run(&rest),
         _ => Err(USAGE.to_owned()),
     };

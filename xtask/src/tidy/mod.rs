@@ -4,9 +4,11 @@
 
 mod budget;
 mod functions;
+mod inventory;
 mod layers;
 mod rules;
 mod rust_text;
+mod supply;
 mod text_rules;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +54,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     findings.extend(functions::check(&root, &files, update)?);
     findings.extend(rules::check(&files));
     findings.extend(text_rules::check(&files));
+    findings.extend(inventory::check(&root, &files, update)?);
+    findings.extend(supply::check(&root)?);
     findings.extend(budget::check(&root)?);
     findings.extend(crate::attacks::gaps(&files)?);
 

@@ -127,6 +127,7 @@ std::arch::global_asm!(
     ".text",
 );
 
+// SAFETY: the symbols are defined by the assembly above, and only their addresses are taken.
 unsafe extern "C" {
     static bulkhead_init_start: u8;
     static bulkhead_init_end: u8;
