@@ -12,6 +12,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::Event;
+use crate::error::ErrorKind;
 use crate::options::{CompileOptions, MessageFormat};
 use crate::permissions::{Permissions, denied};
 
@@ -291,7 +292,7 @@ fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {
             error
         }
         FailureKind::ScriptErrors(_) => crate::Error::failure("build script logged errors"),
-        FailureKind::Denied(diagnostic) => crate::Error::from(diagnostic.clone()),
+        FailureKind::Denied(diagnostic) => crate::Error { kind: ErrorKind::Policy, ..diagnostic.clone().into() },
         FailureKind::Sandbox(sandbox) => crate::Error::failure(could_not).because(sandbox),
         FailureKind::Other(diagnostic) => crate::Error::from(diagnostic.clone()).while_doing(could_not),
     }

@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -108,6 +109,7 @@ pub struct Invocation {
     folder: Option<PathBuf>,
     input: Vec<u8>,
     timeout: Duration,
+    terminal: bool,
 }
 
 /// What a program did.
@@ -125,6 +127,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Whether it was killed because its time was up.
     pub timed_out: bool,
+    /// The most memory that the program itself was seen to hold, in bytes; zero where it ended too soon to be looked at.
+    pub peak_memory: u64,
 }
 
 impl Invocation {
@@ -137,6 +141,7 @@ impl Invocation {
             folder: None,
             input: Vec::new(),
             timeout: Duration::from_secs(120),
+            terminal: false,
         }
     }
 
@@ -176,6 +181,13 @@ impl Invocation {
         self
     }
 
+    /// Gives it a terminal for all three standard streams, where what it writes arrives byte for byte; all of it counts as
+    /// standard output. Its input is what is typed before it starts.
+    pub fn terminal(mut self) -> Invocation {
+        self.terminal = true;
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Outcome {
         self.start().wait()
@@ -191,6 +203,14 @@ impl Invocation {
             command.current_dir(folder);
         }
         let begin = Instant::now();
+        if self.terminal {
+            let (terminal, screen) = open_terminal(&self.input);
+            let stream = || Stdio::from(terminal.try_clone().expect("a terminal to give away"));
+            command.stdin(stream()).stdout(stream()).stderr(stream());
+            let child = command.spawn().unwrap_or_else(|error| panic!("{command_line}: {error}"));
+            let (stdout, (_, stderr)) = (read_all(screen), channel());
+            return Running { command_line, child, stdout, stderr, begin, timeout: self.timeout };
+        }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command_line}: {error}"));
         let stdout = read_all(child.stdout.take().expect("a pipe was asked for"));
         let stderr = read_all(child.stderr.take().expect("a pipe was asked for"));
@@ -241,8 +261,9 @@ impl Running {
 
     /// Waits for its end.
     pub fn wait(mut self) -> Outcome {
-        let mut timed_out = false;
+        let (mut timed_out, mut peak_memory) = (false, 0);
         let status = loop {
+            peak_memory = peak_memory.max(memory_of(&self.child));
             if let Some(status) = self.child.try_wait().expect("our own child") {
                 break status;
             }
@@ -260,6 +281,7 @@ impl Running {
             stderr: received(&self.stderr),
             elapsed,
             timed_out,
+            peak_memory,
         }
     }
 }
@@ -272,6 +294,30 @@ impl std::fmt::Display for Invocation {
         }
         Ok(())
     }
+}
+
+/// A terminal that changes nothing of what is written to it, and the other side of it, where that arrives.
+fn open_terminal(typed: &[u8]) -> (std::fs::File, std::fs::File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+    grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("a terminal of our own");
+    let name = ptsname(&screen, Vec::new()).expect("the terminal's name");
+    let path = Path::new(OsStr::from_bytes(name.as_bytes()));
+    let terminal = std::fs::File::options().read(true).write(true).open(path).expect("the terminal");
+    let mut modes = tcgetattr(&terminal).expect("a terminal's modes");
+    modes.make_raw();
+    tcsetattr(&terminal, OptionalActions::Now, &modes).expect("a terminal's modes");
+    let mut screen = std::fs::File::from(screen);
+    screen.write_all(typed).expect("room for what is typed");
+    (terminal, screen)
+}
+
+/// The most memory that a living process has held so far, in bytes.
+fn memory_of(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kib| kib * 1024)
 }
 
 fn read_all(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {

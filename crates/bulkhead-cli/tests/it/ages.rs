@@ -18,7 +18,7 @@ a = "1"
 "#;
 
 /// `yyyy-mm-ddThh:mm:ssZ`, so many hours ago.
-fn hours_ago(hours: i64) -> String {
+pub(crate) fn hours_ago(hours: i64) -> String {
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     let time = now - hours * 3600;
     let (days, second) = (time.div_euclid(86_400), time.rem_euclid(86_400));

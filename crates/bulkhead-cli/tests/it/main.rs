@@ -6,6 +6,7 @@
 
 mod ages;
 mod asking;
+mod attacks;
 mod authentication;
 mod bad_input;
 mod compiling;
