@@ -32,6 +32,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
         Shell::replay(&answer, start.elapsed());
         return 0;
     }
+    bulkhead_ops::prefer_large_pages();
     let program = program_name(arguments.first());
     let fallback = Shell::new(Verbosity::Normal, early_color(&arguments));
     match parse(program, arguments, &fallback, &disk) {

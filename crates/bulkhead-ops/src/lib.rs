@@ -64,5 +64,6 @@ pub mod update;
 pub mod vendor;
 pub mod verify;
 
+pub use bulkhead_sandbox::prefer_large_pages;
 pub use error::{Error, ErrorKind};
 pub use event::Event;

@@ -157,7 +157,10 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
     let requested: BTreeMap<_, _> = requested.into_iter().collect();
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
     let whole = locked.original.as_ref().unwrap_or(&locked.resolve);
-    let previous = resolved_lock::decode(&resolved_lock::encode(whole, 4), &summaries);
+    // A lockfile that did not change says of the graph what a new one would.
+    let unchanged = locked.previous.as_ref().filter(|_| !locked.changed);
+    let rewritten = || resolved_lock::decode(&resolved_lock::encode(whole, 4), &summaries);
+    let previous = unchanged.map_or_else(|| Cow::Owned(rewritten()), Cow::Borrowed);
     let mut request = Request::for_lockfile(&summaries, &path_packages, Some(&previous));
     request.members = summaries
         .iter()

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_schema::{PackageId, Summary};
 use bulkhead_source::{Client, DownloadRequest, Progress, SourceError};
-use bulkhead_store::{PackageTree, Store};
+use bulkhead_store::{Notebook, Noted, PackageTree, Store};
 use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, index_fingerprint, verify_archive, verify_manifest};
 use bulkhead_workspace::{Package, compact, load_package, metadata_json};
 
@@ -166,8 +166,8 @@ fn all<T: Send>(
             stored.push((digest_in(&summary)?, summary));
         }
     }
-    let shelf =
-        Shelf { store: &store, writer: writer(global), purpose, offline: client.options().offline, disk, events };
+    let notebook = store.notebook(&project.workspace.root, writer(global));
+    let shelf = Shelf::new(&store, &notebook, purpose, client, disk, events);
     let mut absent = Vec::new();
     for ((_, summary), found) in stored.iter().zip(look_up(&shelf, &stored, recall, tell)) {
         match found? {
@@ -176,6 +176,7 @@ fn all<T: Send>(
             Found::Nothing => absent.push(summary.id),
         }
     }
+    shelf.bind();
     if !absent.is_empty() {
         disk.never_repeat();
         let root = &project.workspace.root;
@@ -202,11 +203,38 @@ fn writer(global: &GlobalOptions) -> u64 {
 /// Where packages are looked up, and how.
 struct Shelf<'a> {
     store: &'a Store,
-    writer: u64,
+    notebook: &'a Notebook,
+    /// What is noted, and not in the notebook.
+    unbound: Mutex<Vec<(PackageId, Digest)>>,
     purpose: Purpose<'a>,
     offline: bool,
     disk: &'a Disk,
     events: &'a (dyn Fn(Event) + Sync),
+}
+
+impl<'a> Shelf<'a> {
+    fn new(
+        store: &'a Store,
+        notebook: &'a Notebook,
+        purpose: Purpose<'a>,
+        client: &Client,
+        disk: &'a Disk,
+        events: &'a (dyn Fn(Event) + Sync),
+    ) -> Self {
+        Self { store, notebook, unbound: Mutex::default(), purpose, offline: client.options().offline, disk, events }
+    }
+
+    fn to_bind(&self, id: PackageId, archive: Digest) {
+        self.unbound.lock().unwrap_or_else(PoisonError::into_inner).push((id, archive));
+    }
+
+    /// The next command finds in the project's notebook what this one had to look for.
+    fn bind(&self) {
+        let unbound = std::mem::take(&mut *self.unbound.lock().unwrap_or_else(PoisonError::into_inner));
+        if !unbound.is_empty() {
+            self.store.bind(self.notebook, &unbound);
+        }
+    }
 }
 
 /// Brings one package here that belongs to no workspace, with what its index says of it.
@@ -226,8 +254,9 @@ pub fn one(
     }
     let digest = digest_in(summary)?;
     let store = Store::open(&global.place.bulkhead_home).map_err(verification)?;
-    let (offline, disk) = (client.options().offline, &global.place.disk);
-    let shelf = Shelf { store: &store, writer: writer(global), purpose: Purpose::Look, offline, disk, events };
+    // It belongs to no project, and nothing is written into this.
+    let notebook = store.notebook(Path::new(""), writer(global));
+    let shelf = Shelf::new(&store, &notebook, Purpose::Look, client, &global.place.disk, events);
     let found = look_up(&shelf, &[(digest, Arc::new(summary.clone()))], &|_, _, _| None, &Arc::clone).pop();
     if let Some(Found::Known(package)) = found.transpose()? {
         return Ok(package);
@@ -246,8 +275,11 @@ pub fn one(
     Ok(package)
 }
 
-/// Fewest packages that are worth a thread of their own.
+/// Fewest packages that are worth a thread of their own, if their files have to be looked at.
 const SHARE: usize = 24;
+
+/// The same if all that is to be known of them stands in the project's notebook.
+const NOTED_SHARE: usize = 512;
 
 /// What the store has of a package.
 enum Found<T> {
@@ -267,7 +299,9 @@ fn look_up<T: Send>(
     tell: Tell<'_, T>,
 ) -> Vec<Result<Found<T>>> {
     let one = |(digest, summary): &(Digest, Arc<Summary>)| find(shelf, summary, *digest, recall, tell);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(wanted.len() / SHARE).max(1);
+    let is_noted = shelf.purpose == Purpose::Look && !shelf.notebook.is_empty();
+    let share = if is_noted { NOTED_SHARE } else { SHARE };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(wanted.len() / share).max(1);
     let mut shares = wanted.chunks(wanted.len().div_ceil(workers).max(1));
     let own = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {
@@ -294,9 +328,12 @@ fn find<T>(
         return Ok(Found::Archive);
     }
     let recalled = || {
-        let (root, bytes) = shelf.store.notes(id, digest, shelf.writer)?;
-        let answer = recall(&Notes::read(&bytes, summary)?, id, &root)?;
+        let (root, noted) = shelf.store.notes(shelf.notebook, id, digest)?;
+        let answer = recall(&Notes::read(&noted, summary)?, id, &root)?;
         witness(shelf.disk, &root);
+        if !noted.is_bound() {
+            shelf.to_bind(id, digest);
+        }
         Some(answer)
     };
     if shelf.purpose == Purpose::Look
@@ -324,8 +361,9 @@ fn find<T>(
         return Ok(Found::Known(answer));
     }
     let package = read_as(&tree, summary)?;
-    if let Some(notes) = Notes::write(&package, summary) {
-        shelf.store.note(&tree, shelf.writer, &notes);
+    if let Some((brief, json)) = Notes::write(&package, summary) {
+        shelf.store.note(shelf.notebook, &tree, &brief, json.as_bytes());
+        shelf.to_bind(id, digest);
     }
     witness(shelf.disk, &tree.root);
     Ok(Found::Known(tell(&package)))
@@ -352,34 +390,34 @@ fn read_as(tree: &PackageTree, summary: &Summary) -> Result<Arc<Package>> {
     Ok(package)
 }
 
-/// What is kept of a package beside its tree, once its manifest was compared with its index entry: the fingerprint of that
-/// entry, four texts with their lengths before them, and the package in few bytes.
+/// What is noted of a package once its manifest was compared with its index entry: in short the fingerprint of that entry,
+/// three texts with their lengths before them, and the package in few bytes; at length its element of `metadata`.
 struct Notes<'a> {
     /// Where the tree was. The JSON has it in its paths.
     root: &'a str,
-    json: &'a str,
     /// Empty where there is none.
     library: &'a str,
     compact: &'a [u8],
+    noted: &'a Noted<'a>,
 }
 
 impl<'a> Notes<'a> {
-    fn write(package: &Arc<Package>, summary: &Summary) -> Option<Vec<u8>> {
+    fn write(package: &Arc<Package>, summary: &Summary) -> Option<(Vec<u8>, String)> {
         let Described { json, library } = Described::of(package);
-        let mut bytes = index_fingerprint(summary).as_bytes().to_vec();
+        let mut brief = index_fingerprint(summary).as_bytes().to_vec();
         let source = package.id.source().to_string();
-        for text in [&source, package.root.to_str()?, &json, library.as_deref().unwrap_or_default()] {
-            bytes.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
-            bytes.extend_from_slice(text.as_bytes());
+        for text in [&source, package.root.to_str()?, library.as_deref().unwrap_or_default()] {
+            brief.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
+            brief.extend_from_slice(text.as_bytes());
         }
-        bytes.extend_from_slice(&compact::encode(package)?);
-        Some(bytes)
+        brief.extend_from_slice(&compact::encode(package)?);
+        Some((brief, json))
     }
 
     /// `None` if they are about a package of another source, which may have the same archive, or if the index says something
     /// else of it than when they were written.
-    fn read(bytes: &'a [u8], summary: &Summary) -> Option<Self> {
-        let (fingerprint, mut bytes) = bytes.split_first_chunk::<32>()?;
+    fn read(noted: &'a Noted<'a>, summary: &Summary) -> Option<Self> {
+        let (fingerprint, mut bytes) = noted.brief().split_first_chunk::<32>()?;
         if *fingerprint != *index_fingerprint(summary).as_bytes() {
             return None;
         }
@@ -389,8 +427,8 @@ impl<'a> Notes<'a> {
             bytes = rest;
             std::str::from_utf8(text).ok()
         };
-        let (source, root, json, library) = (text()?, text()?, text()?, text()?);
-        (source == summary.id.source().to_string()).then_some(Self { root, json, library, compact: bytes })
+        let (source, root, library) = (text()?, text()?, text()?);
+        (source == summary.id.source().to_string()).then_some(Self { root, library, compact: bytes, noted })
     }
 
     fn package(&self, id: PackageId, root: &Path) -> Option<Package> {
@@ -398,8 +436,11 @@ impl<'a> Notes<'a> {
     }
 
     fn described(&self, root: &Path) -> Option<Described> {
-        let library = Some(self.library.to_owned()).filter(|name| !name.is_empty());
-        (Path::new(self.root) == root).then(|| Described { json: self.json.to_owned(), library })
+        if Path::new(self.root) != root {
+            return None;
+        }
+        let json = std::str::from_utf8(self.noted.text()?).ok()?.to_owned();
+        Some(Described { json, library: Some(self.library.to_owned()).filter(|name| !name.is_empty()) })
     }
 }
 

@@ -101,6 +101,9 @@ fn avoided(previous: &Previous, unlock: &Unlock) -> BTreeSet<PackageId> {
 /// The commits at which git sources stay, by source: those of which no package is up for resolution.
 pub fn locked_commits(request: &Request<'_>) -> BTreeMap<SourceId, ObjectId> {
     let (Some(previous), false) = (request.previous, request.unlock == Unlock::All) else { return BTreeMap::new() };
+    if !previous.packages.keys().chain(&previous.unused_patches).any(|id| id.source().is_git()) {
+        return BTreeMap::new();
+    }
     let kept = kept(request);
     let mut commits = BTreeMap::new();
     // A patch that nothing wanted stays where it was, too.

@@ -28,6 +28,6 @@ mod platform;
 pub use child::{Child, Exit, Killer, LimitHit, Output, Status, Stream, Usage};
 pub use denial::{Denial, DenialKind, Target};
 pub use error::SandboxError;
-pub use platform::{spawn, support};
+pub use platform::{prefer_large_pages, spawn, support};
 pub use process::{BaseView, Gate, Level, Limits, Network, Process, Stdin, Stdout};
 pub use support::Support;

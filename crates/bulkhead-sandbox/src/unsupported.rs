@@ -21,6 +21,9 @@ pub fn support() -> Support {
     Support { full: Some(TEXT.into()), landlock_only: Some(TEXT.into()), landlock_abi: 0 }
 }
 
+/// Large pages are asked for on Linux alone.
+pub fn prefer_large_pages() {}
+
 /// A child cannot exist here.
 #[derive(Debug)]
 pub(crate) enum Child {}

@@ -15,6 +15,7 @@ pub mod archive;
 mod checkout;
 mod folder;
 mod names;
+mod notebook;
 mod notes;
 mod record;
 mod store;
@@ -23,6 +24,7 @@ mod verify;
 mod write;
 
 pub use checkout::{Added, Checkout, Link, NewCheckout, checkout_key, submodules_in};
-pub use store::{PackageTree, Store};
+pub use notebook::Notebook;
+pub use store::{Noted, PackageTree, Store};
 pub use vendored::{Vendored, VendoredPackage};
 pub use verify::Finding;

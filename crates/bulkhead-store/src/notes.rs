@@ -1,7 +1,8 @@
 //! What was worked out from a package that was verified, kept beside its tree so that it need not be worked out again.
 //!
 //! ```text
-//! magic (8) · writer (8) · archive digest (32) · states of record, manifest and folder (3 × 44) · notes · SHA-256 of all before
+//! magic (8) · writer (8) · archive digest (32) · states of record, manifest and folder (3 × 44) · length of the brief (4) ·
+//! brief · text · SHA-256 of all before
 //! ```
 //! Notes are believed only while record, manifest and folder of the tree are those that were verified when they were
 //! written, and only by the program that wrote them. They are no verification of the tree's other files: whoever builds
@@ -30,7 +31,7 @@ pub(crate) const NOTES: &str = "notes";
 const NEW_NOTES: &str = "notes.new";
 
 /// The last digit changes with the format.
-const MAGIC: &[u8; 8] = b"BHNOTE\x001";
+const MAGIC: &[u8; 8] = b"BHNOTE\x002";
 
 /// Largest notes that are read, in bytes.
 const MAX_NOTES: u64 = 16 << 20;
@@ -39,32 +40,50 @@ const MAX_NOTES: u64 = 16 << 20;
 const USUAL_NOTES: usize = 32 << 10;
 
 /// Bytes before the notes themselves.
-const HEAD: usize = 8 + 8 + 32 + 3 * 44;
+const HEAD: usize = 8 + 8 + 32 + 3 * 44 + 4;
 
-/// What the three files and folders by which a tree is known again look like.
-fn states(folder: &OwnedFd, id: PackageId) -> Option<[State; 3]> {
-    let top = archive::top_folder(id);
-    let state =
-        |name: &str| rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| State::of(&stat));
-    Some([state(RECORD)?, state(&format!("{top}/Cargo.toml"))?, state(&top)?])
+/// What record, manifest and folder of a tree look like.
+pub(crate) type States = [State; 3];
+
+/// What is kept of one package.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    /// What most commands want.
+    pub(crate) brief: Vec<u8>,
+    /// What is long, and wanted by few.
+    pub(crate) text: Vec<u8>,
 }
 
-/// The notes on the package in `folder`.
-pub(crate) fn read(folder: &OwnedFd, id: PackageId, archive: Digest, writer: u64) -> Option<Vec<u8>> {
-    let mut bytes = read_notes(folder)?;
+/// What the three files and folders look like by which the tree of a package is known again.
+pub(crate) fn states(store: &OwnedFd, id: PackageId, archive: Digest) -> Option<States> {
+    let mut path = format!("{archive}/{}", archive::top_folder(id));
+    let state =
+        |path: &str| rustix::fs::statat(store, path, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| State::of(&stat));
+    let folder = state(&path)?;
+    path.push_str("/Cargo.toml");
+    Some([state(&format!("{archive}/{RECORD}"))?, state(&path)?, folder])
+}
+
+/// The notes beside the tree of a package, and the states with which they are believed.
+pub(crate) fn read(store: &OwnedFd, id: PackageId, archive: Digest, writer: u64) -> Option<(States, Notes)> {
+    let folder = package_folder(store, archive)?;
+    let mut bytes = read_notes(&folder)?;
     let end = bytes.len().checked_sub(32)?;
     let mut head = Reader(bytes.get(..HEAD)?);
+    let now = states(store, id, archive)?;
     let is_known = head.array()? == *MAGIC
         && u64::from_le_bytes(head.array()?) == writer
         && Digest::from_bytes(head.array()?) == archive
-        && states(folder, id)? == [head.state()?, head.state()?, head.state()?];
+        && now == [head.state()?, head.state()?, head.state()?];
+    let brief = HEAD.checked_add(u32::from_le_bytes(head.array()?) as usize)?;
     let (content, digest) = bytes.split_at_checked(end)?;
-    if !is_known || end < HEAD || Digest::of(content).as_bytes() != digest {
+    if !is_known || end < brief || Digest::of(content).as_bytes() != digest {
         return None;
     }
     bytes.truncate(end);
+    let text = bytes.split_off(brief);
     bytes.drain(..HEAD);
-    Some(bytes)
+    Some((now, Notes { brief: bytes, text }))
 }
 
 /// The whole file, most often with a single call: that it is whole, its digest tells.
@@ -80,35 +99,40 @@ fn read_notes(folder: &OwnedFd) -> Option<Vec<u8>> {
 
 /// Writes notes on a package that was verified just now.
 pub(crate) fn write(
-    folder: &OwnedFd,
+    store: &OwnedFd,
     id: PackageId,
     archive: Digest,
     writer: u64,
-    notes: &[u8],
+    (brief, text): (&[u8], &[u8]),
 ) -> std::io::Result<()> {
-    let Some(states) = states(folder, id) else { return Ok(()) };
-    let mut bytes = Vec::with_capacity(HEAD + notes.len() + 32);
+    let (Some(folder), Some(states)) = (package_folder(store, archive), states(store, id, archive)) else {
+        return Ok(());
+    };
+    let Ok(length) = u32::try_from(brief.len()) else { return Ok(()) };
+    let mut bytes = Vec::with_capacity(HEAD + brief.len() + text.len() + 32);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&writer.to_le_bytes());
     bytes.extend_from_slice(archive.as_bytes());
     states.iter().for_each(|state| put_state(&mut bytes, state));
-    bytes.extend_from_slice(notes);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(brief);
+    bytes.extend_from_slice(text);
     let digest = Digest::of(&bytes);
     bytes.extend_from_slice(digest.as_bytes());
-    let mut file = match new_file(folder, NEW_NOTES, Mode::RUSR | Mode::WUSR) {
+    let mut file = match new_file(&folder, NEW_NOTES, Mode::RUSR | Mode::WUSR) {
         // Another process writes the same, or died over it: the next one will write.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            rustix::fs::unlinkat(folder, NEW_NOTES, AtFlags::empty())?;
+            rustix::fs::unlinkat(&folder, NEW_NOTES, AtFlags::empty())?;
             return Ok(());
         }
         other => other?,
     };
     file.write_all(&bytes)?;
-    rustix::fs::renameat(folder, NEW_NOTES, folder, NOTES)?;
+    rustix::fs::renameat(&folder, NEW_NOTES, &folder, NOTES)?;
     Ok(())
 }
 
 /// The folder of a package, if there is one.
-pub(crate) fn package_folder(store: &OwnedFd, archive: Digest) -> Option<OwnedFd> {
+fn package_folder(store: &OwnedFd, archive: Digest) -> Option<OwnedFd> {
     open_folder(store.as_fd(), Path::new(&archive.to_string()).as_os_str()).ok()
 }

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::archive::{self, Failure, Limits};
 use crate::folder::{self, Session, failed, open_folder, remove_tree};
+use crate::notebook::{self, Notebook};
 use crate::notes;
 use crate::record::Record;
 use crate::verify::{Finding, check_contents, check_states, parse_record, read_file, read_record};
@@ -60,6 +61,37 @@ impl PackageTree {
     /// replaced or removed: by them a tree that was verified before can be known again where nothing is built from it.
     pub fn witnesses(root: &Path) -> [PathBuf; 3] {
         [root.with_file_name(RECORD), root.join("Cargo.toml"), root.to_path_buf()]
+    }
+}
+
+/// What is noted of a package.
+pub struct Noted<'a>(Where<'a>);
+
+enum Where<'a> {
+    Notebook(notebook::Entry<'a>),
+    Beside(notes::Notes),
+}
+
+impl Noted<'_> {
+    /// The short part.
+    pub fn brief(&self) -> &[u8] {
+        match &self.0 {
+            Where::Notebook(entry) => entry.brief,
+            Where::Beside(notes) => &notes.brief,
+        }
+    }
+
+    /// The long part. `None` if it was damaged.
+    pub fn text(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Where::Notebook(entry) => entry.text(),
+            Where::Beside(notes) => Some(&notes.text),
+        }
+    }
+
+    /// Whether it stands in the project's notebook.
+    pub fn is_bound(&self) -> bool {
+        matches!(self.0, Where::Notebook(_))
     }
 }
 
@@ -151,20 +183,40 @@ impl Store {
         Ok(is_alone && self.read_archive(id, archive).is_ok())
     }
 
-    /// What [`note`](Store::note) kept of a package, and the folder of its tree, if record, manifest and folder are still
-    /// those that were verified then. The other files are not looked at: nothing may be built from this alone.
-    pub fn notes(&self, id: PackageId, archive: Digest, writer: u64) -> Option<(PathBuf, Vec<u8>)> {
-        let folder = notes::package_folder(&self.folder, archive)?;
-        let notes = notes::read(&folder, id, archive, writer)?;
-        Some((self.path.join(archive.to_string()).join(archive::top_folder(id)), notes))
+    /// The notebook of the project in the folder `project`, in which `writer` has written, if anybody has. `writer` stands for
+    /// a program: another one does not get to see what it wrote.
+    pub fn notebook(&self, project: &Path, writer: u64) -> Notebook {
+        Notebook::open(self.path.parent().unwrap_or(&self.path), project, writer)
     }
 
-    /// Keeps what was worked out from a package that was verified just now. `writer` stands for the program that did so:
-    /// another one does not get to see it. Notes that cannot be written cost time, nothing else.
-    pub fn note(&self, tree: &PackageTree, writer: u64, notes: &[u8]) {
-        if let Some(folder) = notes::package_folder(&self.folder, tree.archive) {
-            let _ = notes::write(&folder, tree.id, tree.archive, writer, notes);
+    /// What [`note`](Store::note) kept of a package, and the folder of its tree, if record, manifest and folder are still
+    /// those that were verified then. The other files are not looked at: nothing may be built from this alone.
+    pub fn notes<'a>(&self, notebook: &'a Notebook, id: PackageId, archive: Digest) -> Option<(PathBuf, Noted<'a>)> {
+        let root = || self.path.join(archive.to_string()).join(archive::top_folder(id));
+        if let Some(entry) = notebook.get(archive)
+            && notes::states(&self.folder, id, archive)? == entry.states
+        {
+            return Some((root(), Noted(Where::Notebook(entry))));
         }
+        let (_, notes) = notes::read(&self.folder, id, archive, notebook.writer)?;
+        Some((root(), Noted(Where::Beside(notes))))
+    }
+
+    /// Keeps what was worked out from a package that was verified just now, the longest part as `text`. Notes that cannot be
+    /// written cost time, nothing else.
+    pub fn note(&self, notebook: &Notebook, tree: &PackageTree, brief: &[u8], text: &[u8]) {
+        let _ = notes::write(&self.folder, tree.id, tree.archive, notebook.writer, (brief, text));
+    }
+
+    /// Writes the notes on `packages` into the project's notebook, where others find them at once.
+    pub fn bind(&self, notebook: &Notebook, packages: &[(PackageId, Digest)]) {
+        let noted = packages.iter().filter_map(|&(id, archive)| {
+            let (states, notes) = notes::read(&self.folder, id, archive, notebook.writer)?;
+            Some((archive, states, notes))
+        });
+        let added: BTreeMap<_, _> = noted.map(|(archive, states, notes)| (archive, (states, notes))).collect();
+        // As with notes: what cannot be written costs time.
+        let _ = notebook.rewrite(added);
     }
 
     /// Whether there is a package whose archive has the digest `archive`. Compares nothing.

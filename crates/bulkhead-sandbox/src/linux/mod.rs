@@ -9,6 +9,7 @@ mod gate;
 mod handover;
 mod init;
 mod landlock;
+mod memory;
 mod namespaces;
 mod observe;
 mod seccomp;
@@ -19,6 +20,7 @@ mod view;
 mod wait;
 
 pub(crate) use gate::Gate;
+pub use memory::prefer_large_pages;
 pub use spawn::spawn;
 pub use support::support;
 pub(crate) use wait::{Child, Killer};

@@ -9,7 +9,7 @@ use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, verify_archive};
 use crate::archives::id;
 use crate::tar::Tar;
 
-fn package() -> Vec<u8> {
+pub(crate) fn package() -> Vec<u8> {
     Tar::new()
         .file("aa-1.0.0/src/lib.rs", b"pub fn a() {}\n")
         .edited(b"run", |block| block[100..108].copy_from_slice(b"0006777\0"))
@@ -22,13 +22,13 @@ fn verified(bytes: &[u8]) -> Verified<CrateArchive> {
     verify_archive(id(), bytes.to_vec(), &Expected { index: Some(&digest), lock: None }).unwrap()
 }
 
-struct Home {
-    folder: tempfile::TempDir,
-    store: Store,
-    tree: PackageTree,
+pub(crate) struct Home {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: Store,
+    pub(crate) tree: PackageTree,
 }
 
-fn home() -> Home {
+pub(crate) fn home() -> Home {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let tree = store.insert(&verified(&package())).unwrap();
@@ -40,7 +40,7 @@ impl Home {
         self.store.get(id(), Digest::of(&package()))
     }
 
-    fn package_folder(&self) -> &Path {
+    pub(crate) fn package_folder(&self) -> &Path {
         self.tree.root.parent().unwrap()
     }
 }
@@ -62,7 +62,7 @@ fn make_writable(folder: &Path) {
 }
 
 /// Writes `content` over a read-only file as its owner can, with the old size and times if they fit.
-fn tamper(path: &Path, content: &[u8]) {
+pub(crate) fn tamper(path: &Path, content: &[u8]) {
     let before = fs::metadata(path).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(path, content).unwrap();
