@@ -1,6 +1,7 @@
 //! The commands, each with the flags that Cargo gives it.
 
 mod manifests;
+mod security;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
@@ -31,7 +32,8 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .arg(flag("list", "List installed commands"))
         .arg(option("explain", "CODE", "Provide a detailed explanation of a rustc error message"));
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
-    let commands = all().into_iter().chain(manifests::all()).chain(registry_commands::commands());
+    let commands =
+        all().into_iter().chain(manifests::all()).chain(security::all()).chain(registry_commands::commands());
     global(command)
         .arg(directory.help("Change to DIRECTORY before doing anything"))
         .subcommands(commands.map(|command| finish(command, program)))
@@ -424,7 +426,14 @@ fn trust() -> Command {
         .about("Trust a configuration or policy file of a project, exactly as it is now")
         .arg(file)
         .arg(flag("revoke", "Trust these files no longer"))
-        .arg(flag("list", "List what is trusted").conflicts_with("revoke"))
+        .arg(flag("list", "List what is trusted, and how it stands").conflicts_with("revoke"))
+        .arg(flag("diff", "Show what changed since the files were trusted").conflicts_with_all(["revoke", "list"]))
+        .arg(flag("yes", "Do not ask").short('y').conflicts_with_all(["revoke", "list", "diff"]))
+        .arg(
+            option("format", "FORMAT", "Format of `--list`")
+                .value_parser(PossibleValuesParser::new(["text", "json"]))
+                .default_value("text"),
+        )
 }
 
 fn verify() -> Command {

@@ -1,15 +1,15 @@
 //! From the command line to a command, and from its result to an exit code.
 
 mod manifests;
+mod security;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use bulkhead_ops::configuration::TermConfig;
 use bulkhead_ops::observed::Disk;
-use bulkhead_ops::options::{CompileOptions, GlobalOptions, Intent};
-use bulkhead_ops::trust::TrustRequest;
+use bulkhead_ops::options::{CompileOptions, GlobalOptions, Intent, Place};
 use bulkhead_ops::{Error, ErrorKind, Event};
 use clap::ArgMatches;
 use clap::error::ErrorKind as ClapError;
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
         Ok(Parsed::Command(matches)) => {
             let shell = match terminal(&matches, &disk).and_then(|term| Ok((shell(&matches, &term)?, term))) {
                 Ok(shell) => shell,
-                Err(error) => return fail_command(&matches, &fallback, &error),
+                Err(error) => return fail_command(&matches, &fallback, &error, &disk),
             };
             let (shell, term) = shell;
             match command(program, &matches, &shell, &term, &disk) {
@@ -47,20 +47,30 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
                     recall.iter().for_each(|recall| recall.keep(&shell));
                     0
                 }
-                Err(error) => fail_command(&matches, &shell, &error),
+                Err(error) => fail_command(&matches, &shell, &error, &disk),
             }
         }
         Ok(Parsed::Answered(code)) => code,
-        Err(error) => fail(&fallback, &error),
+        Err(error) => {
+            record_refusal(place::read(None, disk.clone()), "", &error);
+            fail(&fallback, &error)
+        }
     }
 }
 
 /// `verify-project` answers on standard output, whatever is wrong.
-fn fail_command(matches: &ArgMatches, shell: &Shell, error: &Error) -> i32 {
+fn fail_command(matches: &ArgMatches, shell: &Shell, error: &Error, disk: &Disk) -> i32 {
+    record_refusal(place_of(matches, disk), matches.subcommand_name().unwrap_or_default(), error);
     if matches.subcommand_name() == Some("verify-project") && !error.message.is_empty() {
         return manifests::invalid(error, shell).map_or_else(|error| error.kind.exit_code(), |()| 0);
     }
     fail(shell, error)
+}
+
+fn record_refusal(place: Result<Place, Error>, command: &str, error: &Error) {
+    if let Ok(place) = place {
+        bulkhead_ops::audit::record_failure(&place, command, error);
+    }
 }
 
 fn fail(shell: &Shell, error: &Error) -> i32 {
@@ -209,9 +219,13 @@ fn innermost(matches: &ArgMatches) -> &ArgMatches {
     }
 }
 
-fn global(matches: &ArgMatches, disk: &Disk) -> Result<GlobalOptions, Error> {
+fn place_of(matches: &ArgMatches, disk: &Disk) -> Result<Place, Error> {
     let directory = matches.get_one::<String>("directory").map(Path::new);
-    options::global(place::read(directory, disk.clone())?, innermost(matches))
+    place::read(directory, disk.clone())
+}
+
+fn global(matches: &ArgMatches, disk: &Disk) -> Result<GlobalOptions, Error> {
+    options::global(place_of(matches, disk)?, innermost(matches))
 }
 
 fn command(
@@ -285,7 +299,6 @@ fn project_command(
         }
         "info" | "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
         "clean" => clean(arguments, global, shell, &events),
-        "trust" => trust(arguments, global, shell, &events),
         "verify" => {
             let verified = bulkhead_ops::verify::verify(global, &events)?;
             let absent = if verified.absent > 0 { format!(", {} not fetched", verified.absent) } else { String::new() };
@@ -294,6 +307,7 @@ fn project_command(
             Ok(())
         }
         other => manifests::command(other, arguments, global, shell, &events)
+            .or_else(|| security::command(other, arguments, global, shell, &events))
             .unwrap_or_else(|| Err(Error::failure(format!("`{other}` is not available in this version")))),
     }
 }
@@ -401,34 +415,6 @@ fn clean(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: 
     shell.status(verb, &format!("{}{size}", render::plural_u64(removed.files, "file")));
     if options.dry_run {
         shell.warning("no files deleted due to --dry-run");
-    }
-    Ok(())
-}
-
-fn trust(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
-    let files: Vec<PathBuf> = arguments.get_many("file").map(|files| files.cloned().collect()).unwrap_or_default();
-    let request = match (arguments.get_flag("list"), arguments.get_flag("revoke")) {
-        (true, _) => TrustRequest::List,
-        (_, true) if files.is_empty() => {
-            return Err(Error::new(ErrorKind::Usage, "`--revoke` needs the files that are no longer trusted"));
-        }
-        (_, true) => TrustRequest::Revoke(files),
-        _ => {
-            // What will act from now on is said before it does.
-            let configuration = bulkhead_ops::configuration::load(global, &|_| ())?;
-            for key in &configuration.ignored {
-                shell.note(&format!("`{}` in {} does not act yet: {}", key.key, key.definition, key.reason));
-            }
-            TrustRequest::Add(files)
-        }
-    };
-    let trusted = bulkhead_ops::trust::trust(global, &request, events)?;
-    if request != TrustRequest::List {
-        return Ok(());
-    }
-    for file in trusted {
-        let state = if file.unchanged { "" } else { " (changed since: no longer trusted)" };
-        print(shell, &format!("{} {}{state}", file.digest, escaped_line(&file.path.display().to_string())))?;
     }
     Ok(())
 }

@@ -189,6 +189,7 @@ pub fn is_prefix(path: &[&str]) -> bool {
 /// The commands that an alias of a project may not take over, Cargo's built-in aliases among them.
 pub const BUILT_IN_COMMANDS: &[&str] = &[
     "add",
+    "audit-log",
     "b",
     "bench",
     "build",

@@ -10,6 +10,7 @@ use bulkhead_schema::Diagnostic;
 use bulkhead_workspace::Files as _;
 
 use crate::error::Result;
+use crate::in_force::ConfigurationFiles;
 use crate::observed::Disk;
 use crate::options::{GlobalOptions, Place};
 use crate::trusted_files::TrustedFiles;
@@ -24,6 +25,8 @@ pub struct Configuration {
     pub config: Config,
     /// What a project's file said in vain.
     pub ignored: Vec<IgnoredKey>,
+    /// The files that it was read from.
+    pub files: ConfigurationFiles,
 }
 
 /// Reads every layer that applies to the current folder and reports what was ignored.
@@ -33,6 +36,7 @@ pub struct Configuration {
 pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configuration> {
     let place = &global.place;
     let (layers, mut ignored) = layers(global, events)?;
+    let files = ConfigurationFiles::of(&layers);
     let environment = place
         .environment
         .iter()
@@ -43,7 +47,7 @@ pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configurat
     ignored.extend(more);
     warnings.into_iter().for_each(|warning| events(Event::Diagnostic(warning)));
     report_ignored(&ignored, events);
-    Ok(Configuration { config, ignored })
+    Ok(Configuration { config, ignored, files })
 }
 
 /// `[term]` as it is in force in the current folder; what is wrong with other keys is reported when they are used.

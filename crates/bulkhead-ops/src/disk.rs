@@ -29,6 +29,20 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> crate::error::Result<()
     Ok(())
 }
 
+/// Replaces a file of Bulkhead's own in one step; only its owner may read it.
+///
+/// # Errors
+/// The disk refuses.
+pub(crate) fn write_private(path: &Path, contents: &[u8]) -> crate::error::Result<()> {
+    let failed = |error: std::io::Error| Error::failure(format!("failed to write `{}`", path.display())).because(error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // A temporary file has mode 0600, and the rename takes the place of a link instead of following it.
+    let mut file = tempfile::Builder::new().prefix(".bulkhead-").tempfile_in(folder).map_err(failed)?;
+    file.write_all(contents).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
 /// What `open` with mode 0666 would give under the user's mask.
 fn default_permissions() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;

@@ -103,7 +103,11 @@ impl GitSources {
         let replaced = workspace.replacements.iter().map(|replacement| &replacement.dependency);
         let own = declared.chain(patched).chain(replaced).map(|dependency| dependency.source);
         let own = own.filter(|source| source.is_git()).collect();
-        let configuration = Configuration { config: project.configuration.config.clone(), ignored: Vec::new() };
+        let configuration = Configuration {
+            config: project.configuration.config.clone(),
+            ignored: Vec::new(),
+            files: Default::default(),
+        };
         let options = options(global, &project.configuration, level)?;
         let disk = global.place.disk.clone();
         Ok(Self { options, disk, pinned, previous: previous.collect(), precise, own, configuration })
@@ -121,7 +125,11 @@ impl GitSources {
             previous: BTreeMap::new(),
             precise: None,
             own: BTreeSet::new(),
-            configuration: Configuration { config: configuration.config.clone(), ignored: Vec::new() },
+            configuration: Configuration {
+                config: configuration.config.clone(),
+                ignored: Vec::new(),
+                files: Default::default(),
+            },
         })
     }
 

@@ -8,6 +8,7 @@
 
 pub mod add;
 mod append_map;
+pub mod audit;
 pub mod build;
 pub mod clean;
 pub mod client;
@@ -23,6 +24,7 @@ pub mod event;
 pub mod explain;
 pub mod fetch;
 pub mod git;
+pub mod in_force;
 pub mod info;
 pub mod inspect;
 pub mod limits;

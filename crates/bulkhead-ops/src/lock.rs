@@ -15,6 +15,7 @@ use bulkhead_source::Client;
 use bulkhead_store::Store;
 use bulkhead_workspace::Workspace;
 
+use crate::audit::{self, Kind};
 use crate::error::Result;
 use crate::git::GitSources;
 use crate::observed::Disk;
@@ -160,12 +161,33 @@ pub fn resolve<'a>(
     let mut changes = lock::changes(before, &resolve, &is_member, &told, rust, age.as_ref());
     let rust_version = rust_version.map(|version| preferences::as_written(&version, workspace));
     let changed = write_back(global, project, request, on_disk.as_ref(), &resolve)?;
+    observe_sources(global, workspace, &resolve, &patches, events);
     if !changed && !request.current {
         // The registry was not asked: who knows what is behind.
         changes.packages.clear();
     }
     let (resolve, original) = overrides::built(workspace, (resolve, original), &mut sources, events)?;
     Ok(Locked { resolve, original, sources, patches, changes, previous, changed, rust_version, age })
+}
+
+/// Writes into the audit log from where packages come besides the public registry, and what takes the place of what, if
+/// that is not as it was.
+fn observe_sources(
+    global: &GlobalOptions,
+    workspace: &Workspace,
+    resolve: &Resolve,
+    patches: &[bulkhead_resolver::Patch],
+    events: &dyn Fn(Event),
+) {
+    let sources: BTreeSet<SourceId> = resolve.nodes.keys().map(|id| id.source()).collect();
+    let elsewhere = sources.into_iter().filter(|source| !source.is_crates_io() && source.local_path().is_none());
+    let sources = elsewhere.map(|source| (source.to_string(), "used".to_owned())).collect();
+    let patches = patches.iter().map(|patch| {
+        let id = patch.summary.id;
+        (format!("{} of {}", id.name(), patch.patched), id.to_string())
+    });
+    let now = [(Kind::LockfileSources, sources), (Kind::Patch, patches.collect())];
+    audit::observe(&global.place, &workspace.root, now, events);
 }
 
 /// Brings the lockfile up to what `resolve` says, if that is wanted. Says whether it is another text than before.

@@ -5,6 +5,7 @@ use bulkhead_schema::credential::login_url;
 use bulkhead_schema::ids::CRATES_IO_DOMAIN;
 use bulkhead_source::{Client, SparseIndex};
 
+use crate::audit::{self, Kind};
 use crate::credentials::{Credentials, ReadToken};
 use crate::error::Result;
 use crate::options::GlobalOptions;
@@ -27,7 +28,10 @@ pub fn login(
     let stranger = Client::new(client::options(global, &configuration)?);
     let page = page(global, &stranger, source, events);
     let credentials = Credentials::new(global, &configuration);
-    if credentials.login(source, page.as_deref(), arguments, read_token)? {
+    let stored = credentials.login(source, page.as_deref(), arguments, read_token)?;
+    let keeper = if stored { "Bulkhead" } else { "credential provider" };
+    audit::record(&global.place, Kind::Login, source.registry_name(), &[("index", source.url()), ("keeper", keeper)])?;
+    if stored {
         let message = format!("token for `{}` saved", source.registry_name());
         events(Event::Status { verb: "Login", message });
     }
@@ -66,6 +70,7 @@ pub fn logout(global: &GlobalOptions, registry: Option<&str>, events: &(dyn Fn(E
         }
         Some(false) => {}
         Some(true) => {
+            audit::record(&global.place, Kind::Logout, &*name, &[("index", source.url())])?;
             let message = format!("token for `{name}` has been removed from local storage");
             events(Event::Status { verb: "Logout", message });
             let site = match source.is_crates_io() {

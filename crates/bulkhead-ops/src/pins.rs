@@ -12,6 +12,7 @@ use bulkhead_store::{Store, Vendored};
 use bulkhead_trust::{Digest, Pinned, pin_contents, pin_registry};
 use bulkhead_workspace::relative;
 
+use crate::audit::{self, Kind};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
@@ -224,8 +225,22 @@ impl PinFile {
         }
         if let Err(error) = disk::write_atomically(&self.path, self.lock.to_string().as_bytes()) {
             events(Event::Warning(format!("the sources of this project are not pinned: {error}")));
+            return;
         }
+        let root = self.path.parent().unwrap_or(&self.path);
+        audit::observe(&global.place, root, [(Kind::SourceIdentity, pinned(&self.lock))], events);
     }
+}
+
+/// What is pinned, as the audit log has it.
+fn pinned(lock: &BulkheadLock) -> audit::Values {
+    let registries = lock.registries.iter().map(|(source, pin)| {
+        let name = pin.names.iter().cloned().collect::<Vec<_>>().join(", ");
+        let parts = [Some(name), pin.download.clone(), pin.api.clone()];
+        (source.to_string(), parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    });
+    let contents = lock.vendored.iter().chain(&lock.overrides).map(|(name, digest)| (name.clone(), digest.clone()));
+    registries.chain(contents).collect()
 }
 
 fn falsified(diagnostic: Diagnostic) -> Error {

@@ -1,6 +1,6 @@
 //! The policy in force: what organisation, user and project say, read from their files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_policy::{Effective, PolicyLayer, PolicySource, effective};
@@ -15,11 +15,26 @@ use crate::{Error, ErrorKind};
 /// Largest policy file that is read, in bytes.
 const MAX_POLICY_SIZE: u64 = 1024 * 1024;
 
-/// Reads organisation, user and project policy.
+/// What the files say together.
+pub fn together(files: &[PolicyFile]) -> Effective {
+    effective(&files.iter().map(|file| file.layer.clone()).collect::<Vec<_>>())
+}
+
+/// A policy file that is there.
+pub struct PolicyFile {
+    /// Where.
+    pub path: PathBuf,
+    /// Its text, for snippets.
+    pub text: Arc<str>,
+    /// What it says, and for whom.
+    pub layer: PolicyLayer,
+}
+
+/// The policy files that are there, the organisation's first.
 ///
 /// # Errors
 /// A policy file that cannot be read or understood: doubt never widens what is allowed.
-pub fn load(place: &Place, workspace_root: &Path) -> Result<Effective> {
+pub fn layers(place: &Place, workspace_root: &Path) -> Result<Vec<PolicyFile>> {
     let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
     let disk = &place.disk;
     let mut layers = Vec::new();
@@ -32,10 +47,10 @@ pub fn load(place: &Place, workspace_root: &Path) -> Result<Effective> {
         let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?.contains(&workspace, text.as_bytes());
         Ok(PolicySource::Workspace { trusted })
     })?);
-    Ok(effective(&layers))
+    Ok(layers)
 }
 
-fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> Result<PolicySource>) -> Result<Option<PolicyLayer>> {
+fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> Result<PolicySource>) -> Result<Option<PolicyFile>> {
     let failed = |reason: String| {
         let message = format!("failed to read policy `{}`", path.display());
         Error::refusal(ErrorKind::Policy, "policy", message).because(reason)
@@ -47,5 +62,6 @@ fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> Result<PolicySource>
     };
     disk.check_ownership(path).map_err(|reason| failed(format!("it {reason}")))?;
     let policy = parse_policy(path, &text).map_err(|finding| Error { kind: ErrorKind::Policy, ..finding.into() })?;
-    Ok(Some(PolicyLayer { source: source(&text)?, policy }))
+    let layer = PolicyLayer { source: source(&text)?, policy };
+    Ok(Some(PolicyFile { path: path.to_owned(), text, layer }))
 }

@@ -8,7 +8,7 @@ use crate::configuration::{self, Configuration};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
-use crate::{Error, ErrorKind, Event, disk, overrides, patches, policy, profiles, registries};
+use crate::{Error, ErrorKind, Event, disk, in_force, overrides, patches, policy, profiles, registries};
 
 /// Configuration, workspace and policy of one command.
 pub struct Project {
@@ -56,7 +56,9 @@ pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
     if !global.quiet {
         warnings.into_iter().for_each(|warning| events(Event::Diagnostic(warning)));
     }
-    let policy = policy::load(&global.place, &workspace.root)?;
+    let policies = policy::layers(&global.place, &workspace.root)?;
+    let policy = policy::together(&policies);
+    in_force::observe(&global.place, &workspace.root, &configuration.files, &policies, &policy, events);
     Ok(Project { configuration, workspace, policy })
 }
 

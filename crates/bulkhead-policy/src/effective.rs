@@ -190,6 +190,11 @@ impl Effective {
         }
     }
 
+    /// The grants that act, of every layer.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter()
+    }
+
     fn take_limits(&mut self, new: &Limits, only_tighter: bool) {
         let take = |old: &mut Option<u64>, new: Option<u64>| {
             *old = match (*old, new) {

@@ -9,6 +9,7 @@
 //! Start with [`ids`], then [`manifest`].
 
 pub mod api;
+pub mod audit;
 pub mod build_script;
 pub mod bulkhead_lock;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod policy;
 pub mod publish_age;
 pub mod summary;
 pub mod symbol;
+pub mod time;
 
 pub use cargo_platform as platform;
 pub use dependency::{Dependency, DependencyKind};

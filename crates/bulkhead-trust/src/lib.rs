@@ -9,6 +9,7 @@
 //! whether a folder still holds what it held, [`pin_contents`].
 
 mod archive;
+pub mod audit;
 mod contents;
 mod digest;
 pub mod git;

@@ -135,7 +135,7 @@ fn enrol(side: &Side, root: &Path) -> Result<(), String> {
     if side.name != "bulkhead" {
         return Ok(());
     }
-    let outcome = side.run(root, &["trust"]);
+    let outcome = side.run(root, &["trust", "--yes"]);
     if outcome.code() == Some(0) { Ok(()) } else { Err(format!("bulkhead trust: {}", outcome.stderr)) }
 }
 

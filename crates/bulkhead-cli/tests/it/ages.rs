@@ -151,7 +151,7 @@ fn one_version_can_be_exempted() {
         let stage = stage();
         stage.project.write("bulkhead.toml", exempt(version));
         if trusted {
-            bulkhead(&stage, &["trust", "bulkhead.toml"]).run().assert_success();
+            bulkhead(&stage, &["trust", "--yes", "bulkhead.toml"]).run().assert_success();
         }
         locks(&stage, bulkhead(&stage, &["generate-lockfile"]), locked);
     }

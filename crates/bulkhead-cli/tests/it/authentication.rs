@@ -220,7 +220,7 @@ fn a_project_cannot_point_a_name_with_a_token_elsewhere() {
     let config = std::fs::read_to_string(shops.bulkhead.home.cargo_home().join("config.toml")).unwrap();
     let config = config.split("[registries.mine]").next().unwrap().to_owned();
     std::fs::write(shops.bulkhead.home.cargo_home().join("config.toml"), config).unwrap();
-    shops.bulkhead.run(&["trust", ".cargo/config.toml"]).assert_success();
+    shops.bulkhead.run(&["trust", "--yes", ".cargo/config.toml"]).assert_success();
     let token = ("CARGO_REGISTRIES_MINE_TOKEN", TOKEN);
     let refused = shops.bulkhead.run_with(&["fetch"], &[token]);
     assert_eq!(refused.code(), Some(101), "{refused}");
@@ -252,7 +252,7 @@ fn a_project_does_not_choose_credential_providers() {
         }
         shops.cargo.run(&["fetch"]);
         assert!(marked(&shops.cargo), "cargo runs it: {settings}");
-        shops.bulkhead.run(&["trust", ".cargo/config.toml"]).assert_success();
+        shops.bulkhead.run(&["trust", "--yes", ".cargo/config.toml"]).assert_success();
         let ran = shops.bulkhead.run_with(&["fetch"], &[("CARGO_REGISTRIES_MINE_TOKEN", TOKEN)]);
         ran.assert_success();
         assert!(!marked(&shops.bulkhead) && ran.stderr.contains("user-level only"), "{ran}");

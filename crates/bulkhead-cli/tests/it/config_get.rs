@@ -57,7 +57,7 @@ fn what_does_not_act_is_named() {
     assert!(shown.stdout.contains(&format!("# inert: `build.target-dir` in {project}")), "{shown}");
     let unset = stage.bulkhead(&["config", "get", "build.target-dir"]);
     assert!(unset.assert_code(101).stderr.contains("bulkhead trust"), "{unset}");
-    stage.bulkhead(&["trust"]).assert_success();
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
     let trusted = stage.bulkhead(&["config", "get", "build.target-dir", "--show-origin"]);
     assert_eq!(trusted.stdout, format!("build.target-dir = \"../elsewhere\" # {project} (project, trusted)\n"));
 }

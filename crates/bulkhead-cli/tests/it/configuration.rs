@@ -88,7 +88,7 @@ fn check(arguments: &[&str], keys: &[&str], text: impl Fn(&Stage) -> String) -> 
 /// The benign twin: after `bulkhead trust` the project's program runs.
 #[track_caller]
 fn check_trusted(stage: &Stage, arguments: &[&str]) {
-    let trusted = stage.bulkhead(&["trust"]);
+    let trusted = stage.bulkhead(&["trust", "--yes"]);
     assert!(trusted.assert_success().stderr.contains("Trusting"), "{trusted}");
     stage.bulkhead(&["clean"]).assert_success();
     let outcome = stage.bulkhead(arguments);
@@ -158,7 +158,7 @@ fn attack_8_commands_that_only_look_start_nothing_of_the_project() {
             ours.assert_success();
             assert_not_marked(&bulkhead, &ours);
         }
-        bulkhead.bulkhead(&["trust"]).assert_success();
+        bulkhead.bulkhead(&["trust", "--yes"]).assert_success();
     }
     for arguments in [&["--version"][..], &["help"], &["version", "-v"]] {
         let ours = bulkhead.bulkhead(arguments);
@@ -198,7 +198,7 @@ fn attack_21_variables_of_the_repository_are_inert_and_never_choose_programs() {
     };
     let stage = check(&["run"], &["env.GREETING", "env.PATH"], planted);
     // Trusted, the harmless one acts; the other still does not.
-    stage.bulkhead(&["trust"]).assert_success();
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
     let outcome = stage.bulkhead(&["run"]);
     assert!(outcome.assert_success().stdout.contains("Some(\"hello\")"), "{outcome}");
     assert!(outcome.stderr.contains("`env.PATH`"), "{outcome}");
@@ -242,7 +242,7 @@ fn attacks_22_and_24_identity_and_network_are_the_users_alone() {
         assert_not_marked(&bulkhead, &ours);
         assert!(proxy.requests().is_empty());
         // Trusting the file does not change it.
-        bulkhead.bulkhead(&["trust"]).assert_success();
+        bulkhead.bulkhead(&["trust", "--yes"]).assert_success();
     }
     // The user's own file may say it.
     std::fs::remove_file(bulkhead.project.path(".cargo/config.toml")).unwrap();
@@ -379,7 +379,7 @@ fn attack_29_aliases_never_shadow_and_work_only_when_trusted() {
         assert_eq!((ours.code(), ours.stdout.as_str()), (Some(103), ""), "{ours}");
         assert!(ours.stderr.contains(".cargo/config.toml:") && ours.stderr.contains("bulkhead trust"), "{ours}");
     }
-    bulkhead.bulkhead(&["trust"]).assert_success();
+    bulkhead.bulkhead(&["trust", "--yes"]).assert_success();
     let trusted = bulkhead.bulkhead(&["xx"]);
     assert!(trusted.assert_success().stdout.contains("plain 1.1.0"), "{trusted}");
     assert_eq!(bulkhead.bulkhead(&["b"]).assert_success().stdout, "");
@@ -415,6 +415,13 @@ fn attack_31_nobody_is_asked_and_no_answer_counts() {
         assert_not_marked(&stage, &outcome);
         assert!(!outcome.output().contains("[y/N]"), "{outcome}");
     }
+    // Whatever is piped in, and whatever is said to be no test: nobody has agreed.
+    for arguments in [&["trust"][..], &["trust", "-q"], &["trust", ".cargo/config.toml"]] {
+        let outcome = stage.command(arguments).stdin("y\nyes\ny\n").env("CI", "true").run();
+        assert!(outcome.assert_code(103).stderr.contains("build.rustc-wrapper = "), "it is shown: {outcome}");
+        assert!(outcome.stderr.contains("--yes"), "{outcome}");
+        assert_eq!(stage.bulkhead(&["trust", "--list"]).stdout, "");
+    }
     // What is about to be trusted is said; names cannot draw on the terminal.
     let folder = "odd\u{1b}[2Jname\u{202e}";
     stage
@@ -424,11 +431,22 @@ fn attack_31_nobody_is_asked_and_no_answer_counts() {
         &format!("{folder}/.cargo/config.toml"),
         "[build]\nrustc-wrapper = \"x\u{1b}[1my\"\n".replace('\u{1b}', "\\u001b"),
     );
-    let outcome = stage.command(&["trust"]).current_dir(stage.project.path(folder)).run();
-    assert!(outcome.assert_success().stderr.contains("`build.rustc-wrapper`"), "{outcome}");
+    let outcome = stage.command(&["trust", "--yes"]).current_dir(stage.project.path(folder)).run();
+    assert!(outcome.assert_success().stderr.contains("build.rustc-wrapper = "), "{outcome}");
     let raw = outcome.output();
     assert!(!raw.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{raw:?}");
-    // Trust can be taken back.
+    // What changed since, how files stand, and that trust can be taken back.
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
+    assert!(stage.bulkhead(&["trust", "--list"]).stdout.contains(" current  "));
+    let text = stage.project.read(".cargo/config.toml");
+    stage.project.write(".cargo/config.toml", format!("{text}rustc = \"evil\"\n"));
+    assert!(stage.bulkhead(&["trust", "--list", "--format", "json"]).stdout.contains("\"state\":\"changed\""));
+    let changes = stage.bulkhead(&["trust", "--diff"]);
+    assert!(changes.assert_success().stdout.contains("  +rustc = \"evil\"\n"), "{changes}");
+    let again = stage.bulkhead(&["trust"]);
+    assert!(again.assert_code(103).stderr.contains("  +rustc = \"evil\""), "{again}");
+    std::fs::remove_file(stage.project.path(".cargo/config.toml")).unwrap();
+    assert!(stage.bulkhead(&["trust", "--list"]).stdout.contains(" gone     "));
     let listed = stage.bulkhead(&["trust", "--list"]);
     assert!(listed.stdout.contains("config.toml"), "{listed}");
     let inner = format!("{folder}/.cargo/config.toml");
@@ -502,7 +520,7 @@ fn attack_6_configuration_of_somebody_else_is_ignored_and_named() {
     let outcome = stage.bulkhead(&["check"]);
     assert!(outcome.assert_success().stderr.contains("may be written by others"), "{outcome}");
     assert!(!stage.project.path("theirs").exists());
-    let refused = stage.bulkhead(&["trust"]);
+    let refused = stage.bulkhead(&["trust", "--yes"]);
     assert_ne!(refused.code(), Some(0), "{refused}");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     if std::os::unix::fs::chown(&path, Some(65533), None).is_ok() {

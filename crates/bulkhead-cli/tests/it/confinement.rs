@@ -193,7 +193,7 @@ fn the_proposed_grants_work_once_they_are_trusted_and_only_for_this_code() {
     let untrusted = scene.run(crate::stage::BULKHEAD);
     assert!(untrusted.assert_success().stdout.contains("secret: nothing"), "{untrusted}\n{grants}");
     assert!(untrusted.stderr.contains("bulkhead.toml"), "{untrusted}");
-    stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     let granted = scene.run(crate::stage::BULKHEAD);
     let report = &granted.assert_success().stdout;
     for line in ["secret: the-planted-secret", "tcp: reached", "udp: sent"] {
@@ -203,7 +203,7 @@ fn the_proposed_grants_work_once_they_are_trusted_and_only_for_this_code() {
     // Another archive under the same version requirement is other code.
     let grants = grants.replace("version = \"=1.0.0\"", "version = \"1\"");
     stage.project.write("bulkhead.toml", &grants);
-    stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     let update = CrateBuilder::new("hostile", "1.0.1").proc_macro().build_script(&format!(
         "{}\nfn main() {{ std::fs::write(std::env::var(\"OUT_DIR\").unwrap() + \"/report\", attacks()).unwrap() }}",
         scene.attacks("script")
@@ -250,7 +250,7 @@ fn directives_that_reach_into_the_linker_or_the_loader_need_a_grant() {
         }
         stage.project.write("bulkhead.toml", &grants);
         stage.bulkhead(&["build"]).assert_code(102);
-        stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+        stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
         let granted = stage.bulkhead(&["build", "-v"]);
         assert!(granted.assert_success().stderr.contains(proof), "{granted}\n{grants}");
     }

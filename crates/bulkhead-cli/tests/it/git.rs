@@ -726,7 +726,7 @@ pub fn taste() -> &'static str { env!("SECRET") }
     let grants = proposed(&outcome.stderr);
     assert!(grants.contains("digest = \"sha256:"), "{outcome}");
     stage.project.write("bulkhead.toml", grants.replace("=1.0.0", "1"));
-    stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     stage.bulkhead(&["clean"]).assert_success();
     assert_eq!(stage.bulkhead(&["run"]).stdout, "CANARY\n");
     repository.commit("//- /src/other.rs\n");

@@ -7,6 +7,7 @@
 mod ages;
 mod asking;
 mod attacks;
+mod auditing;
 mod authentication;
 mod bad_input;
 mod compiling;

@@ -183,7 +183,7 @@ fn attack_26_patches_in_the_repositorys_configuration_wait_for_trust() {
     assert!(untrusted.stderr.contains("`patch.crates-io.plain` in"), "{untrusted}");
     assert!(stage.project.read("Cargo.lock").contains("name = \"plain\"\nversion = \"1.1.0\"\nsource"));
     // Trusted, it acts as under cargo, and is named each time.
-    stage.bulkhead(&["trust"]).assert_success();
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
     unlock(&twins);
     for _ in 0..2 {
         let (theirs, ours) = twins.run(&["run"]);
@@ -233,7 +233,7 @@ fn attack_26_a_folder_of_somebody_else_stays_what_it_was_when_it_was_first_used(
 fn a_trusted_patch_is_needed_for_its_lockfile() {
     let stage = Stage::new(PROJECT);
     stage.project.write(".cargo/config.toml", "[patch.crates-io]\nplain = { path = \"one\" }\n");
-    stage.bulkhead(&["trust"]).assert_success();
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
     stage.bulkhead(&["run"]).assert_success();
     stage.bulkhead(&["trust", "--revoke", ".cargo/config.toml"]);
     let ours = stage.bulkhead(&["run", "--locked"]);
@@ -372,7 +372,7 @@ fn folders_of_paths_take_the_place_of_packages_once_they_are_trusted() {
     assert!(theirs.stdout.contains("replaced"), "{theirs}");
     let untrusted = twins.bulkhead.bulkhead(&["run"]);
     assert_eq!(untrusted.stdout, "plain 1.1.0\n", "{untrusted}");
-    twins.bulkhead.bulkhead(&["trust"]).assert_success();
+    twins.bulkhead.bulkhead(&["trust", "--yes"]).assert_success();
     for arguments in [&["run"][..], &["tree"]] {
         let (theirs, ours) = twins.run(arguments);
         assert_eq!(ours.stdout.contains("replaced"), theirs.stdout.contains("replaced"), "{theirs}{ours}");
@@ -429,7 +429,7 @@ fn folders_of_paths_are_searched() {
             std::os::unix::fs::symlink("../elsewhere", stage.project.path("forks/link")).unwrap();
             stage.project.write(".cargo/config.toml", "paths = [\"forks\"]\n");
         }
-        twins.bulkhead.bulkhead(&["trust"]).assert_success();
+        twins.bulkhead.bulkhead(&["trust", "--yes"]).assert_success();
         let (theirs, ours) = twins.run(&["run", "--locked"]);
         assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
         assert_eq!(ours.stdout.contains(place), is_found, "{ours}");

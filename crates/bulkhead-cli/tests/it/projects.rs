@@ -107,7 +107,7 @@ fn clean_never_deletes_a_folder_that_the_repository_chose() {
     assert!(outcome.stderr.contains("build.target-dir") && outcome.stderr.contains(".cargo/config.toml"), "{outcome}");
     assert_eq!(Snapshot::of(&important).changes_since(&before), Vec::<String>::new());
     // Even when the user names the folder, or has trusted the file, what Bulkhead did not make stays.
-    stage.bulkhead(&["trust"]).assert_success();
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
     for arguments in [&["clean"][..], &["clean", "--target-dir", "../important"]] {
         let outcome = stage.bulkhead(arguments);
         outcome.assert_code(101);

@@ -141,7 +141,7 @@ fn places_that_policy_does_not_allow_are_not_asked() {
     // What came with the project does not loosen what the user says.
     stage.project.write("bulkhead.toml", "[sources]\nregistries = [\"crates-io\", \"acme\"]\n");
     assert_error(&stage.bulkhead(&["build"]), 102, &["the user's policy"]);
-    stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     stage.bulkhead(&["build"]).assert_success();
     std::fs::write(user.join("policy.toml"), "locked = [\"sources\"]\n[sources]\nregistries = [\"crates-io\"]\n")
         .unwrap();
@@ -199,7 +199,7 @@ fn attack_50_look_alikes_are_told_of_and_refused_where_policy_says_so() {
     let exempt = "[lookalikes]\nlevel = \"deny\"\nallow = [\"proc-macro1\", \"rustdecimal\"]\n";
     stage.project.write("bulkhead.toml", exempt);
     assert_error(&stage.bulkhead(&["build"]), 102, &["error[lookalike]"]);
-    stage.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     stage.bulkhead(&["build"]).assert_success();
 }
 

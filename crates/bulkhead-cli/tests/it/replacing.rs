@@ -20,7 +20,7 @@ fn vendored() -> Stage {
 }
 
 fn trusted(stage: Stage) -> Stage {
-    stage.bulkhead(&["trust"]).assert_success();
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
     stage
 }
 
@@ -255,7 +255,7 @@ fn a_local_registry_is_read_as_cargo_does() {
     let twins = Twins::new(WORKSPACE);
     for stage in [&twins.cargo, &twins.bulkhead] {
         with_local_registry(stage);
-        stage.bulkhead(&["trust"]).assert_success();
+        stage.bulkhead(&["trust", "--yes"]).assert_success();
         stage.registry.clear_requests();
     }
     twins.same_output(&["fetch"]);
@@ -268,7 +268,7 @@ fn a_local_registry_is_read_as_cargo_does() {
     std::fs::rename(stage.project.path("reg/test-tool-0.5.0.crate"), stage.project.path("reg/plain-1.1.0.crate"))
         .unwrap();
     let fresh = stage.project.outside().join("fresh");
-    let trust = stage.command(&["trust"]).env("BULKHEAD_HOME", &fresh).run();
+    let trust = stage.command(&["trust", "--yes"]).env("BULKHEAD_HOME", &fresh).run();
     trust.assert_success();
     stage.command(&["fetch"]).env("BULKHEAD_HOME", &fresh).run().assert_code(104);
 }
@@ -282,7 +282,7 @@ fn a_mirror_changes_neither_ids_nor_lockfile() {
             .home
             .configure("[source.between]\nregistry = \"https://between.example/index\"\nreplace-with = \"loopback\"\n");
         stage.project.write(".cargo/config.toml", "[source.crates-io]\nreplace-with = \"between\"\n");
-        stage.bulkhead(&["trust"]).assert_success();
+        stage.bulkhead(&["trust", "--yes"]).assert_success();
     }
     twins.same_output(&["generate-lockfile"]);
     assert!(

@@ -100,7 +100,7 @@ const CHANGES: &[Change] = &[
     }),
     ("a removed member", |s| std::fs::remove_dir_all(s.project.path("l-third")).unwrap()),
     ("a file of trust", |s| {
-        s.bulkhead(&["trust", ".cargo/config"]).assert_success();
+        s.bulkhead(&["trust", "--yes", ".cargo/config"]).assert_success();
     }),
 ];
 

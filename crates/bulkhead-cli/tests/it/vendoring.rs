@@ -141,8 +141,8 @@ fn each_reads_what_the_other_vendored() {
     twins.cargo.project.write(".cargo/config.toml", theirs.stdout);
     twins.bulkhead.project.write(".cargo/config.toml", ours.stdout);
     let (by_cargo, by_us) = (&twins.cargo, &twins.bulkhead);
-    by_cargo.bulkhead(&["trust"]).assert_success();
-    by_us.bulkhead(&["trust"]).assert_success();
+    by_cargo.bulkhead(&["trust", "--yes"]).assert_success();
+    by_us.bulkhead(&["trust", "--yes"]).assert_success();
     let reads = by_cargo.bulkhead(&["run", "--frozen"]);
     let read = by_us.cargo(&["run", "--frozen"]);
     reads.assert_success();
@@ -269,14 +269,14 @@ fn packages_of_repositories_are_vendored_as_cargo_does() {
     let config = twins.vendor(&[]);
     for stage in [&twins.cargo, &twins.bulkhead] {
         stage.project.write(".cargo/config.toml", &config);
-        stage.bulkhead(&["trust"]).assert_success();
+        stage.bulkhead(&["trust", "--yes"]).assert_success();
     }
     // The repository is gone.
     let gone = repository.root().with_extension("gone");
     std::fs::rename(repository.root(), &gone).unwrap();
     let fresh = twins.bulkhead.project.outside().join("fresh");
     let command = |arguments: &[&str]| twins.bulkhead.command(arguments).env("BULKHEAD_HOME", &fresh).run();
-    command(&["trust"]).assert_success();
+    command(&["trust", "--yes"]).assert_success();
     let ours = command(&["run", "--frozen"]);
     assert_eq!(ours.stdout, "apple and pear and plain 1.1.0\n", "{ours}");
     twins.cargo.cargo(&["run", "--frozen"]).assert_success();
@@ -342,7 +342,7 @@ fn packages_of_other_registries_are_vendored_under_their_names() {
     assert_eq!(vendored(&twins.bulkhead), vendored(&twins.cargo));
     for stage in [&twins.cargo, &twins.bulkhead] {
         stage.project.write(".cargo/config.toml", &ours.stdout);
-        stage.bulkhead(&["trust"]).assert_success();
+        stage.bulkhead(&["trust", "--yes"]).assert_success();
     }
     drop(other);
     let (theirs, ours) = twins.run(&["run", "--frozen"]);
