@@ -205,7 +205,7 @@ fn attack_26_a_folder_of_somebody_else_stays_what_it_was_when_it_was_first_used(
             std::fs::copy(stage.project.path("one").join(file), theirs.join(file)).unwrap();
         }
         stage.project.write(".cargo/config.toml", configuration);
-        stage.bulkhead(&["trust"]).assert_success();
+        stage.bulkhead(&["trust", "--yes"]).assert_success();
         assert!(stage.bulkhead(&["run"]).stdout.starts_with("patched"));
         let pinned = stage.project.read("bulkhead.lock");
         assert!(pinned.contains("[overrides]\n\"../one\" = \"sha256:"), "{pinned}");
@@ -221,7 +221,7 @@ fn attack_26_a_folder_of_somebody_else_stays_what_it_was_when_it_was_first_used(
         assert!(stage.bulkhead(&["run"]).stdout.starts_with("evil"));
         // A folder of the workspace is the project's own, which is there to be edited.
         stage.project.write(".cargo/config.toml", configuration.replace("../", ""));
-        stage.bulkhead(&["trust"]).assert_success();
+        stage.bulkhead(&["trust", "--yes"]).assert_success();
         stage.bulkhead(&["run"]).assert_success();
         stage.project.write("one/src/lib.rs", "pub fn say() -> String { \"mine\".into() }");
         assert!(stage.bulkhead(&["run"]).stdout.starts_with("mine"));
