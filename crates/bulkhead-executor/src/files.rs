@@ -2,6 +2,7 @@
 
 use std::fs::Metadata;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -20,9 +21,27 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The newest file or folder at or below `path`, with its time. Symbolic links count themselves and as what they lead to,
-/// and are not walked through. `Ok(None)`: there is nothing at `path`.
-pub(crate) fn newest(path: &Path) -> io::Result<Option<(Stamp, PathBuf)>> {
+/// When anything about a file was changed, which no program can set; or its modification time, if that is later.
+fn changed(metadata: &Metadata) -> Stamp {
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+    let changed = seconds.saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec().unsigned_abs());
+    changed.max(stamp(metadata))
+}
+
+/// The last changes of a file, or of a folder with all in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Newest {
+    /// The latest modification time.
+    pub(crate) modified: Stamp,
+    /// What bears it.
+    pub(crate) path: PathBuf,
+    /// When anything was changed last, be it times alone.
+    pub(crate) changed: Stamp,
+}
+
+/// The last changes of what is at `path`. Symbolic links count themselves and as what they lead to, and are not walked
+/// through. `Ok(None)`: there is nothing.
+pub(crate) fn newest(path: &Path) -> io::Result<Option<Newest>> {
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -30,15 +49,17 @@ pub(crate) fn newest(path: &Path) -> io::Result<Option<(Stamp, PathBuf)>> {
         }
         Err(error) => return Err(error),
     };
-    let mut newest = (stamp(&metadata), path.to_owned());
+    let mut newest = Newest { modified: stamp(&metadata), path: path.to_owned(), changed: changed(&metadata) };
     if metadata.is_dir() {
         walk(path, &|_| true, &mut |path, link_metadata| {
             let mut time = stamp(link_metadata);
-            if link_metadata.is_symlink() {
-                time = time.max(path.metadata().map_or(0, |metadata| stamp(&metadata)));
+            newest.changed = newest.changed.max(changed(link_metadata));
+            if let Some(metadata) = link_metadata.is_symlink().then(|| path.metadata().ok()).flatten() {
+                time = time.max(stamp(&metadata));
+                newest.changed = newest.changed.max(changed(&metadata));
             }
-            if time > newest.0 {
-                newest = (time, path.to_owned());
+            if time > newest.modified {
+                (newest.modified, newest.path) = (time, path.to_owned());
             }
             Ok(())
         })?;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bulkhead_unit_graph::Fingerprint;
 
-use crate::files::{self, Stamp};
+use crate::content::{self, Source};
+use crate::files::{self, Newest, Stamp};
 use crate::record::{OutputStamp, Record};
 
 /// What the check finds.
@@ -98,30 +99,63 @@ fn changed_variable(record: &Record, now: &Now<'_>) -> Option<String> {
 }
 
 fn changed_source(record: &Record, now: &Now<'_>) -> Option<String> {
-    let is_mutable = |path: &&PathBuf| !now.immutable.is_some_and(|folder| path.starts_with(folder));
-    let reason = record.sources.iter().filter(is_mutable).find_map(|path| newer(path, record.started, now));
+    let is_mutable = |source: &&Source| !now.immutable.is_some_and(|folder| source.path.starts_with(folder));
+    let reason = record.sources.iter().filter(is_mutable).find_map(|source| changed_file(source, record.started, now));
     if reason.is_some() || !record.whole_package || now.immutable.is_some() {
         return reason;
     }
     match (now.package_files)() {
-        Ok(files) => files.iter().find_map(|path| newer(path, record.started, now)),
+        Ok(files) => changed_package(record, files, now),
         Err(error) => Some(format!("the files of the package could not be listed: {error}")),
     }
 }
 
-fn newer(path: &Path, started: Stamp, now: &Now<'_>) -> Option<String> {
-    match files::newest(path) {
-        Ok(Some((time, _))) if time <= started => None,
-        Ok(Some((time, newest))) => Some(format!(
-            "the file `{}` has changed ({}s, {} after last build at {}s)",
-            short(&newest, now),
-            seconds(time),
-            age(time - started),
-            seconds(started)
-        )),
-        Ok(None) => Some(format!("the file `{}` is missing", short(path, now))),
-        Err(error) => Some(format!("the file `{}` cannot be read: {error}", short(path, now))),
+fn changed_file(source: &Source, started: Stamp, now: &Now<'_>) -> Option<String> {
+    let path = &source.path;
+    let newest = match files::newest(path) {
+        Ok(Some(newest)) => newest,
+        Ok(None) => return Some(format!("the file `{}` is missing", short(path, now))),
+        Err(error) => return Some(format!("the file `{}` cannot be read: {error}", short(path, now))),
+    };
+    let holds = match &source.digest {
+        Some(digest) if may_have_changed(&newest, started) => content::digest(path).as_ref() == Some(digest),
+        Some(_) => true,
+        None => newest.modified <= started,
+    };
+    (!holds).then(|| has_changed(&newest, started, now))
+}
+
+/// A change in the same tick of the clock, or one that kept the modification time, shows at most in the other time.
+fn may_have_changed(newest: &Newest, started: Stamp) -> bool {
+    newest.changed.saturating_add(content::TICK) > started
+}
+
+fn changed_package(record: &Record, mut files: Vec<PathBuf>, now: &Now<'_>) -> Option<String> {
+    let started = record.started;
+    let mut newest: Option<Newest> = None;
+    for path in &files {
+        match files::newest(path) {
+            Ok(Some(found)) if newest.as_ref().is_none_or(|newest| found.modified > newest.modified) => {
+                newest = Some(found);
+            }
+            Ok(_) => {}
+            Err(error) => return Some(format!("the file `{}` cannot be read: {error}", short(path, now))),
+        }
     }
+    let newest = newest.filter(|newest| newest.modified > started)?;
+    let holds = record.package.is_some() && content::digest_of_files(&mut files) == record.package;
+    (!holds).then(|| has_changed(&newest, started, now))
+}
+
+fn has_changed(newest: &Newest, started: Stamp, now: &Now<'_>) -> String {
+    let time = if newest.modified > started { newest.modified } else { newest.changed };
+    format!(
+        "the file `{}` has changed ({}s, {} after last build at {}s)",
+        short(&newest.path, now),
+        seconds(time),
+        age(time.saturating_sub(started)),
+        seconds(started)
+    )
 }
 
 fn short<'a>(path: &'a Path, now: &Now<'_>) -> std::path::Display<'a> {

@@ -12,12 +12,14 @@ use crate::{files, lock};
 
 /// Files and folders by which a build in which nothing was to be done can be known again.
 ///
-/// While all of `present` is as it is, `absent` is not there, and nobody holds `locks`, the same plan under the same
+/// While all of `present` is as it is, `sources` hold what they hold, `absent` is not there, and nobody holds `locks`, the same plan under the same
 /// permissions and variables finds every unit fresh, and every artifact and message where it belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs {
-    /// Records, outputs, artifacts, sources, and folders whose names count.
+    /// Records, outputs, artifacts.
     pub present: Vec<PathBuf>,
+    /// Sources, and folders whose names count: while they hold the same, nothing else about them matters.
+    pub sources: Vec<PathBuf>,
     /// What would be used if it were there.
     pub absent: Vec<PathBuf>,
     /// The locks of the build folders.
@@ -48,14 +50,14 @@ pub(crate) fn gather(build: &Build<'_>, folders: impl IntoIterator<Item = PathBu
         }
         // What lies in a package of the store cannot change; what its build script named elsewhere can.
         let is_mutable = |path: &&PathBuf| unit.is_local || !path.starts_with(&unit.package.root);
-        for source in record.sources.iter().filter(is_mutable) {
-            below(source, &mut inputs.present)?;
+        for source in record.sources.iter().map(|source| &source.path).filter(is_mutable) {
+            below(source, &mut inputs.sources)?;
         }
         if record.whole_package && unit.is_local {
-            package(build, &unit.package, &mut inputs.present)?;
+            package(build, &unit.package, &mut inputs.sources)?;
         }
     }
-    for list in [&mut inputs.present, &mut inputs.absent] {
+    for list in [&mut inputs.present, &mut inputs.sources, &mut inputs.absent] {
         list.sort();
         list.dedup();
     }

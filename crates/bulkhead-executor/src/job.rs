@@ -8,6 +8,7 @@ use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, CompileMode, Output, OutputKind, UnitIndex};
 use bulkhead_workspace::{CrateType, TargetKind};
 
+use crate::content::Source;
 use crate::files::{self, failed};
 use crate::hold::Hold;
 use crate::messages::{self, Counts, Line, Lines};
@@ -129,7 +130,8 @@ fn settle(
             }
         }
         if unit.is_local {
-            record.sources = dep_info.sources.iter().map(|source| command.current_dir.join(source)).collect();
+            let sources = dep_info.sources.iter().map(|source| command.current_dir.join(source));
+            record.sources = sources.map(|path| Source::take(path, record.started)).collect();
         }
     }
     let files = build.files(index);
@@ -331,7 +333,7 @@ fn write_rule(build: &Build<'_>, index: UnitIndex, artifact: &Path) -> Result<()
             continue;
         }
         if let Some(record) = build.record(next) {
-            sources.extend(record.sources.iter().cloned());
+            sources.extend(record.sources.iter().map(|source| source.path.clone()));
         }
         pending.extend(unit.dependencies.iter().map(|dependency| dependency.unit).filter(|unit| seen.insert(*unit)));
     }

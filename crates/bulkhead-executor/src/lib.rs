@@ -6,6 +6,7 @@
 //!
 //! Start with [`run`], then `schedule`, `job` and `freshness`.
 
+mod content;
 mod dep_info;
 pub mod event;
 mod files;

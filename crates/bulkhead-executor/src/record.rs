@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::Source;
 use crate::files::{self, Stamp};
 
 /// Changes whenever the meaning of a [`Record`] does: older ones are then not believed.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Largest record that is read.
 const MAX_RECORD: u64 = 64 << 20;
@@ -31,10 +32,12 @@ pub(crate) struct Record {
     pub(crate) started: Stamp,
     /// The files that were there afterwards.
     pub(crate) outputs: Vec<OutputStamp>,
-    /// Files to compare with `started`, absolute.
-    pub(crate) sources: Vec<PathBuf>,
+    /// What the unit was built from.
+    pub(crate) sources: Vec<Source>,
     /// Whether all files of the package are sources as well (a build script without `rerun-if`).
     pub(crate) whole_package: bool,
+    /// Then: the digest of them all, if it is known.
+    pub(crate) package: Option<String>,
     /// Variables that were asked for, with the value the process saw.
     pub(crate) variables: Vec<(String, Option<String>)>,
     /// Whether messages were stored beside this record.
@@ -74,6 +77,7 @@ impl Record {
             outputs: Vec::new(),
             sources: Vec::new(),
             whole_package: false,
+            package: None,
             variables: Vec::new(),
             has_messages: false,
         }

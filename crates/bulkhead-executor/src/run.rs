@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use bulkhead_sandbox::Killer;
 use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
-use bulkhead_workspace::TargetKind;
+use bulkhead_workspace::{Package, TargetKind};
 
 use crate::freshness::{self, Freshness, Now};
 use crate::process::Jobserver;
@@ -182,6 +182,14 @@ impl<'a> Build<'a> {
         })
     }
 
+    /// The files of a package on which a build script depends that names none.
+    pub(crate) fn package_files(&self, package: &Package) -> std::io::Result<Vec<PathBuf>> {
+        match (self.options.package_files)(package) {
+            Some(files) => Ok(files),
+            None => crate::files::package_files(&package.root, &self.options.target_dir),
+        }
+    }
+
     /// A record with what is known before the process of `index` starts.
     pub(crate) fn begin(&self, index: UnitIndex) -> Result<Record, Diagnostic> {
         let files = self.files(index);
@@ -280,10 +288,7 @@ fn check(
             true => planned_variable(planned.get_or_init(|| build.planner.command(index, &build.scripts())), name),
             false => build.variable(unit, name),
         },
-        package_files: &|| match (options.package_files)(&unit.package) {
-            Some(files) => Ok(files),
-            None => crate::files::package_files(&unit.package.root, &options.target_dir),
-        },
+        package_files: &|| build.package_files(&unit.package),
         workspace_root: &options.workspace_root,
     };
     freshness::check(record, &now)

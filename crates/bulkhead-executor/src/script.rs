@@ -10,7 +10,8 @@ use bulkhead_schema::build_script::{self, BuildScriptOutput, Speaker};
 use bulkhead_unit_graph::{Command, UnitIndex};
 use bulkhead_workspace::{CrateType, Package, TargetKind};
 
-use crate::files::{self, failed};
+use crate::content::{self, Source};
+use crate::files::{self, Stamp, failed};
 use crate::freshness::Freshness;
 use crate::process::{self, Ended, Reach};
 use crate::record::OutputStamp;
@@ -51,7 +52,11 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     let stamp = OutputStamp::take(&folder.join("output")).map_err(|error| other(failed("read", &folder, &error)))?;
     record.outputs.push(stamp);
     record.whole_package = output.rerun_if_changed.is_empty() && output.rerun_if_env_changed.is_empty();
-    record.sources = output.rerun_if_changed.iter().map(|path| unit.package.root.join(path)).collect();
+    let sources = output.rerun_if_changed.iter().map(|path| unit.package.root.join(path));
+    record.sources = sources.map(|path| Source::take(path, record.started)).collect();
+    if record.whole_package && unit.is_local {
+        record.package = build.package_files(&unit.package).ok().and_then(|files| take_package(files, record.started));
+    }
     let variables = output.rerun_if_env_changed.iter();
     record.variables = variables.map(|name| (name.clone(), build.variable(unit, name))).collect();
     report_withheld(build, index, &output, &command);
@@ -61,6 +66,12 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     build.add_script(index, Arc::new(output));
     report(build, index);
     Ok(())
+}
+
+/// The digest of a package's files, if the script must have seen them so.
+fn take_package(mut files: Vec<PathBuf>, started: Stamp) -> Option<String> {
+    let is_old = |path: &PathBuf| files::newest(path).is_ok_and(|found| found.is_some_and(|it| it.changed <= started));
+    if files.iter().all(is_old) { content::digest_of_files(&mut files) } else { None }
 }
 
 /// Takes up what a script said in an earlier run. It is judged again: policy may have changed since.

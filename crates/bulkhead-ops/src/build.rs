@@ -106,6 +106,7 @@ fn execute(
 fn note_inputs(disk: &Disk, inputs: Option<&bulkhead_executor::Inputs>) {
     let Some(inputs) = inputs else { return disk.never_repeat() };
     inputs.present.iter().for_each(|path| disk.note(path, true));
+    inputs.sources.iter().for_each(|path| disk.note_content(path));
     inputs.absent.iter().for_each(|path| disk.note(path, false));
     inputs.locks.iter().for_each(|path| disk.note_lock(path.clone()));
     disk.may_repeat();

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bulkhead_schema::Diagnostic;
+use bulkhead_trust::Digest;
 use bulkhead_workspace::{FileType, Files};
 
 /// What was seen at a path.
@@ -30,8 +31,15 @@ pub enum Look {
         /// The owner.
         owner: u32,
     },
-    /// A file that was read, or a folder that was listed.
-    Content(State),
+    /// The same file or folder under whatever name.
+    Same {
+        /// The file system.
+        device: u64,
+        /// The number on it.
+        inode: u64,
+    },
+    /// A file that was read, or a folder that was listed. While [`content`] gives the digest, the state does not matter.
+    Content(State, Option<Digest>),
 }
 
 /// What one stat tells of a file's content. The change time cannot be set by any program.
@@ -47,6 +55,45 @@ pub struct State {
     pub modified: (i64, u32),
     /// When anything about it was changed.
     pub changed: (i64, u32),
+}
+
+/// Largest file of which the content is compared when its state is another, in bytes.
+const MAX_COMPARED: u64 = 16 << 20;
+
+/// The digest of what a file holds, or of the names and kinds of what a folder holds. `None` if that is not to be had, or
+/// takes longer than the answer is worth.
+pub fn content(path: &Path) -> Option<Digest> {
+    let metadata = std::fs::metadata(path).ok()?;
+    if metadata.is_dir() {
+        return listing(std::fs::read_dir(path).ok()?);
+    }
+    if !metadata.is_file() || metadata.len() > MAX_COMPARED {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
+    std::fs::File::open(path).ok()?.take(MAX_COMPARED).read_to_end(&mut bytes).ok()?;
+    Some(Digest::of(&bytes))
+}
+
+fn listing(entries: std::fs::ReadDir) -> Option<Digest> {
+    let described = |entry: io::Result<std::fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let kind = entry.file_type().ok()?;
+        Some((entry.file_name(), (kind.is_file(), kind.is_dir(), kind.is_symlink())))
+    };
+    let mut entries = entries.map(described).collect::<Option<Vec<_>>>()?;
+    entries.sort();
+    Some(Digest::of(format!("{entries:?}").as_bytes()))
+}
+
+/// Whether a change of what was in `state` at `now` would show in another state: the clock of the file system has moved on.
+pub fn is_settled(state: &State, now: SystemTime) -> bool {
+    let tick = if state.changed.1 == 0 { COARSE_TICK } else { TICK };
+    let Some(before) = now.checked_sub(tick).and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()) else {
+        return false;
+    };
+    let before = (i64::try_from(before.as_secs()).unwrap_or(i64::MAX), before.subsec_nanos());
+    state.changed < before
 }
 
 impl State {
@@ -146,15 +193,27 @@ impl Disk {
             return;
         }
         match (std::fs::metadata(path), present) {
-            (Ok(metadata), true) => self.record(path, true, Look::Content(State::of(&metadata))),
+            (Ok(metadata), true) => self.record(path, true, Look::Content(State::of(&metadata), None)),
             (Err(error), false) if is_missing(&error) => self.record(path, true, Look::Absent),
             _ => self.never_repeat(),
         }
     }
 
+    /// Notes a file or folder that somebody else has looked at since the command started, and of which only the content
+    /// matters, not its times.
+    pub fn note_content(&self, path: &Path) {
+        if self.notes().repeatable == Some(false) {
+            return;
+        }
+        match std::fs::metadata(path) {
+            Ok(metadata) => self.record(path, true, Look::Content(State::of(&metadata), content(path))),
+            Err(_) => self.never_repeat(),
+        }
+    }
+
     fn record(&self, path: &Path, follow: bool, look: Look) {
         let mut notes = self.notes();
-        if let Look::Content(state) = &look
+        if let Look::Content(state, _) = &look
             && !is_settled(state, notes.started)
         {
             notes.repeatable = Some(false);
@@ -166,8 +225,20 @@ impl Disk {
             return;
         };
         match (noted.look, look) {
-            (Look::Kind { .. }, Look::Content(_)) => noted.look = look,
-            (Look::Content(_), Look::Kind { .. }) => {}
+            (Look::Kind { .. }, Look::Same { .. } | Look::Content(..)) => noted.look = look,
+            (Look::Same { .. } | Look::Content(..), Look::Kind { .. }) => {}
+            // Who has read a file has looked at the very one.
+            (Look::Same { device, inode }, Look::Content(state, _))
+                if (device, inode) == (state.device, state.inode) =>
+            {
+                noted.look = look;
+            }
+            (Look::Content(state, _), Look::Same { device, inode })
+                if (device, inode) == (state.device, state.inode) => {}
+            (Look::Content(before, digest), Look::Content(now, other)) if before == now => {
+                // To one of them more than the content may matter.
+                noted.look = Look::Content(before, digest.and(other));
+            }
             // It changed under our eyes.
             (before, now) if before != now => notes.repeatable = Some(false),
             _ => {}
@@ -177,7 +248,7 @@ impl Disk {
     fn look(&self, path: &Path, follow: bool, whole: bool) -> io::Result<Metadata> {
         let found = if follow { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) };
         match &found {
-            Ok(metadata) if whole => self.record(path, follow, Look::Content(State::of(metadata))),
+            Ok(metadata) if whole => self.record(path, follow, Look::Content(State::of(metadata), None)),
             Ok(metadata) => {
                 self.record(path, follow, Look::Kind { mode: metadata.mode(), owner: metadata.uid() });
             }
@@ -210,8 +281,13 @@ impl Disk {
     /// # Errors
     /// As for [`std::fs::canonicalize`].
     pub fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        // Whatever link on the way is turned elsewhere, the file at the end is another.
-        self.look(path, true, true)?;
+        match std::fs::metadata(path) {
+            // Whatever link on the way is turned elsewhere, the folder at the end is another.
+            Ok(metadata) if metadata.is_dir() => {
+                self.record(path, true, Look::Same { device: metadata.dev(), inode: metadata.ino() });
+            }
+            _ => drop(self.look(path, true, true)?),
+        }
         std::fs::canonicalize(path)
     }
 
@@ -285,8 +361,12 @@ impl Files for Disk {
     }
 
     fn list(&self, folder: &Path) -> Vec<(String, FileType)> {
-        if self.look(folder, true, true).is_err() {
-            return Vec::new();
+        match std::fs::metadata(folder) {
+            Ok(metadata) if metadata.is_dir() => {
+                self.record(folder, true, Look::Content(State::of(&metadata), content(folder)));
+            }
+            _ if self.look(folder, true, true).is_err() => return Vec::new(),
+            _ => {}
         }
         let Ok(entries) = std::fs::read_dir(folder) else {
             self.never_repeat();
@@ -314,17 +394,6 @@ impl Files for Disk {
 
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-/// Whether the file was as it is now before the command started, and any later change shows in its times.
-fn is_settled(state: &State, started: SystemTime) -> bool {
-    let tick = if state.changed.1 == 0 { COARSE_TICK } else { TICK };
-    let Some(before) = started.checked_sub(tick).and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
-    else {
-        return false;
-    };
-    let before = (i64::try_from(before.as_secs()).unwrap_or(i64::MAX), before.subsec_nanos());
-    state.changed < before
 }
 
 fn size(bytes: u64) -> String {

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! magic (8) · question (32) · SHA-256 of inputs (32) · of answer (32) · length of inputs (4) · of answer (8) · inputs · answer
-//! inputs: number of locks, locks, number of looks, looks       look: kind · path, less what it shares with the one before
+//! inputs: number of locks, locks, number of looks, looks       look: kind · path, less what it shares with the one before ·
+//!     what was seen
 //! answer: pieces, each stream (1) · length (4) · bytes
 //! ```
 
@@ -17,17 +18,18 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 pub use bulkhead_trust::Digest;
 use bulkhead_trust::Hasher;
 use rustix::fs::{AtFlags, CWD};
 
 use crate::error::Result;
-use crate::observed::{Inputs, Look, Noted, State};
+use crate::observed::{self, Inputs, Look, Noted, State};
 use crate::{Error, disk};
 
 /// Changes with the format: older files are then passed over.
-const MAGIC: &[u8; 8] = b"BHSNAP\x001";
+const MAGIC: &[u8; 8] = b"BHSNAP\x002";
 
 /// Bytes before the inputs.
 const HEAD: usize = 8 + 32 + 32 + 32 + 4 + 8;
@@ -156,13 +158,25 @@ pub fn find(home: &Path, question: Digest) -> Option<Answer> {
         (&file).read_exact(&mut bytes).ok()?;
         (Digest::of(&bytes) == digest).then_some(bytes)
     };
-    let inputs = read(inputs_length, inputs_digest)?;
-    let _locks = hold(&inputs)?;
-    Some(Answer { pieces: read(answer_length, answer_digest)? })
+    let mut inputs = read(inputs_length, inputs_digest)?;
+    let mut renewed = Vec::new();
+    let _locks = hold(&inputs, &mut renewed)?;
+    let answer = Answer { pieces: read(answer_length, answer_digest)? };
+    if !renewed.is_empty() {
+        for (position, state) in renewed {
+            inputs.get_mut(position..position + state.len())?.copy_from_slice(&state);
+        }
+        // What was compared once need not be compared again; if this cannot be kept, it will be.
+        let _ = write(home, question, &inputs, &answer);
+    }
+    Some(answer)
 }
 
+/// States that stand for the same content: where in the inputs the old one is, and the new one.
+type Renewed = Vec<(usize, Vec<u8>)>;
+
 /// Whether every input is as it was. Returns the locks, which nobody else has and which are held until this is dropped.
-fn hold(inputs: &[u8]) -> Option<Vec<File>> {
+fn hold(inputs: &[u8], renewed: &mut Renewed) -> Option<Vec<File>> {
     let mut rest = Bytes(inputs);
     let mut locks = Vec::new();
     let mut path = Vec::new();
@@ -186,15 +200,15 @@ fn hold(inputs: &[u8]) -> Option<Vec<File>> {
                 let (mode, owner) = (u32::from_le_bytes(rest.array()?), u32::from_le_bytes(rest.array()?));
                 (stat.st_mode, stat.st_uid) == (mode, owner)
             }
-            (CONTENT, Ok(stat)) => {
-                let now = State {
-                    device: stat.st_dev,
-                    inode: stat.st_ino,
-                    size: stat.st_size.cast_unsigned(),
-                    modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
-                    changed: (stat.st_ctime, stat.st_ctime_nsec as u32),
-                };
-                rest.state()? == now
+            (SAME, Ok(stat)) => {
+                let (device, inode) = (u64::from_le_bytes(rest.array()?), u64::from_le_bytes(rest.array()?));
+                (stat.st_dev, stat.st_ino) == (device, inode)
+            }
+            (CONTENT, Ok(stat)) => rest.state()? == state(&stat),
+            (COMPARED, Ok(stat)) => {
+                let position = inputs.len() - rest.0.len();
+                let (then, now, digest) = (rest.state()?, state(&stat), Digest::from_bytes(rest.array()?));
+                then == now || compare(Path::new(std::ffi::OsStr::from_bytes(&path)), &now, digest, position, renewed)
             }
             _ => false,
         };
@@ -205,9 +219,35 @@ fn hold(inputs: &[u8]) -> Option<Vec<File>> {
     rest.0.is_empty().then_some(locks)
 }
 
+fn state(stat: &rustix::fs::Stat) -> State {
+    State {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        size: stat.st_size.cast_unsigned(),
+        modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
+        changed: (stat.st_ctime, stat.st_ctime_nsec as u32),
+    }
+}
+
+/// Whether a file or folder in another state holds what it held.
+fn compare(path: &Path, now: &State, digest: Digest, position: usize, renewed: &mut Renewed) -> bool {
+    let clock = SystemTime::now();
+    if observed::content(path) != Some(digest) {
+        return false;
+    }
+    if observed::is_settled(now, clock) {
+        let mut bytes = Vec::new();
+        put_state(&mut bytes, now);
+        renewed.push((position, bytes));
+    }
+    true
+}
+
 const ABSENT: u8 = 0;
 const KIND: u8 = 1;
 const CONTENT: u8 = 2;
+const COMPARED: u8 = 3;
+const SAME: u8 = 4;
 /// Set if a symbolic link counts as what it leads to.
 const FOLLOW: u8 = 0x80;
 
@@ -216,21 +256,25 @@ const FOLLOW: u8 = 0x80;
 /// # Errors
 /// The disk refuses. Nothing is lost but time.
 pub fn keep(home: &Path, question: Digest, inputs: &Inputs, answer: &Answer) -> Result<()> {
-    let Some(inputs) = encode(inputs).filter(|inputs| inputs.len() + answer.pieces.len() <= MAX_SIZE) else {
-        return Ok(());
-    };
+    match encode(inputs).filter(|inputs| inputs.len() + answer.pieces.len() <= MAX_SIZE) {
+        Some(inputs) => write(home, question, &inputs, answer),
+        None => Ok(()),
+    }
+}
+
+fn write(home: &Path, question: Digest, inputs: &[u8], answer: &Answer) -> Result<()> {
     let folder = folder(home);
     let failed = |error: std::io::Error| Error::failure(format!("cannot write {}", folder.display())).because(error);
     disk::create_private(&folder)?;
     let mut head = Vec::with_capacity(HEAD);
     head.extend_from_slice(MAGIC);
-    for digest in [question, Digest::of(&inputs), Digest::of(&answer.pieces)] {
+    for digest in [question, Digest::of(inputs), Digest::of(&answer.pieces)] {
         head.extend_from_slice(digest.as_bytes());
     }
     head.extend_from_slice(&u32::try_from(inputs.len()).unwrap_or_default().to_le_bytes());
     head.extend_from_slice(&(answer.pieces.len() as u64).to_le_bytes());
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder).map_err(failed)?;
-    for part in [&head, &inputs, &answer.pieces] {
+    for part in [&head, inputs, &answer.pieces] {
         file.write_all(part).map_err(failed)?;
     }
     file.persist(folder.join(question.to_string())).map_err(|error| failed(error.error))?;
@@ -262,7 +306,9 @@ fn encode(inputs: &Inputs) -> Option<Vec<u8>> {
         let kind = match look {
             Look::Absent => ABSENT,
             Look::Kind { .. } => KIND,
-            Look::Content(_) => CONTENT,
+            Look::Same { .. } => SAME,
+            Look::Content(_, None) => CONTENT,
+            Look::Content(_, Some(_)) => COMPARED,
         };
         out.push(kind | if *follow { FOLLOW } else { 0 });
         put_path(&mut out, &mut before, path)?;
@@ -272,7 +318,14 @@ fn encode(inputs: &Inputs) -> Option<Vec<u8>> {
                 out.extend_from_slice(&mode.to_le_bytes());
                 out.extend_from_slice(&owner.to_le_bytes());
             }
-            Look::Content(state) => put_state(&mut out, state),
+            Look::Same { device, inode } => {
+                out.extend_from_slice(&device.to_le_bytes());
+                out.extend_from_slice(&inode.to_le_bytes());
+            }
+            Look::Content(state, digest) => {
+                put_state(&mut out, state);
+                digest.iter().for_each(|digest| out.extend_from_slice(digest.as_bytes()));
+            }
         }
     }
     Some(out)

@@ -35,7 +35,14 @@ const LAYERS: &[Layer] = &[
     edge("bulkhead-git", &["bulkhead-sandbox", "bulkhead-trust"]),
     edge(
         "bulkhead-executor",
-        &["bulkhead-sandbox", "bulkhead-store", "bulkhead-unit-graph", "bulkhead-workspace", "bulkhead-resolver"],
+        &[
+            "bulkhead-sandbox",
+            "bulkhead-store",
+            "bulkhead-trust",
+            "bulkhead-unit-graph",
+            "bulkhead-workspace",
+            "bulkhead-resolver",
+        ],
     ),
     edge(
         "bulkhead-ops",

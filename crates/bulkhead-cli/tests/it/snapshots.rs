@@ -200,7 +200,6 @@ fn every_kind_of_change_is_built() {
     stage.bulkhead(&["build", "--workspace"]).assert_success();
     let changes: &[BuiltChange] = &[
         ("a source", |s| s.project.edit("library/src/lib.rs", "value * 2", "2 * value"), "Compiling library"),
-        ("a time", |s| s.project.touch("app/src/main.rs"), "Compiling app"),
         (
             "a file that an undeclared build script may read",
             |s| s.project.write("library/new.txt", ""),
@@ -244,6 +243,41 @@ fn every_kind_of_change_is_built() {
             assert!(stage.project.path("target/debug/app").exists(), "after {what}");
         }
     }
+}
+
+/// Files that are written anew with what they held, as `git checkout` does it on the way there and back.
+#[test]
+fn a_checkout_back_and_forth_rebuilds_nothing() {
+    let stage = Stage::new(WORKSPACE);
+    stage.bulkhead(&["build", "--workspace"]).assert_success();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"];
+        let command = stage.home.command("git").args(identity).args(arguments).current_dir(stage.project.root());
+        command.run().assert_success();
+    };
+    stage.project.write(".gitignore", "target\n");
+    git(&["init", "--quiet", "--initial-branch", "main"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message", "one"]);
+    git(&["checkout", "--quiet", "-b", "other"]);
+    stage.project.edit("library/src/lib.rs", "value * 2", "2 * value");
+    stage.project.edit("app/src/main.rs", "fn main", "fn other() {} fn main");
+    stage.project.write("app/src/more.rs", "");
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message", "two"]);
+    let there_and_back = || {
+        git(&["checkout", "--quiet", "main"]);
+        git(&["checkout", "--quiet", "other"]);
+        git(&["checkout", "--quiet", "main"]);
+    };
+    there_and_back();
+    let outcome = stage.bulkhead(BUILD);
+    assert!(!outcome.assert_success().stderr.contains("Compiling"), "{outcome}");
+    stage.settle(BUILD, &[]);
+    there_and_back();
+    assert!(stage.recalls(BUILD, &[]), "nothing but times is different");
+    git(&["checkout", "--quiet", "other"]);
+    assert!(stage.bulkhead(BUILD).stderr.contains("Compiling library"));
 }
 
 /// Attack 128.

@@ -126,6 +126,12 @@ impl Project {
         self.write(name, &text);
     }
 
+    /// Adds a line to a file.
+    pub(crate) fn edit(&self, name: &str) {
+        let text = std::fs::read_to_string(self.path(name)).unwrap();
+        self.write(name, &format!("{text}// One line more.\n"));
+    }
+
     pub(crate) fn build(&self) -> Built {
         let events = Mutex::new(Vec::new());
         let options = Options {

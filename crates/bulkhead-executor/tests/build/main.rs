@@ -28,18 +28,18 @@ fn edits_rebuild_what_cargo_would_rebuild() {
         fresh.events.iter().any(|event| matches!(event, Event::ScriptWarning { message, .. } if message == "careful"))
     );
 
-    project.touch("app/src/main.rs");
+    project.edit("app/src/main.rs");
     let built = project.build_ok();
     assert_eq!(built.started(), [PROGRAM]);
     assert!(built.reason(PROGRAM).unwrap().starts_with("the file `app/src/main.rs` has changed ("));
-    project.touch("base/src/lib.rs");
+    project.edit("base/src/lib.rs");
     let built = project.build_ok();
     assert_eq!(built.started(), [LIBRARY, PROGRAM]);
     assert_eq!(built.reason(PROGRAM).unwrap(), "the dependency `base` was rebuilt");
     project.write("base/input.txt", "7");
     assert_eq!(project.build_ok().started(), [RUN, LIBRARY, PROGRAM]);
     assert_eq!(project.run(), "7");
-    project.touch("base/build.rs");
+    project.edit("base/build.rs");
     assert_eq!(project.build_ok().started(), [SCRIPT, RUN, LIBRARY, PROGRAM]);
     project.write("base/other.txt", "");
     assert_eq!(project.build_ok().started(), []);
@@ -55,6 +55,31 @@ fn edits_rebuild_what_cargo_would_rebuild() {
     assert_eq!(project.run(), "7 hello");
     project.owner = "somebody else".to_owned();
     assert_eq!(project.build_ok().started(), [SCRIPT, RUN, LIBRARY, PROGRAM]);
+}
+
+#[test]
+fn what_was_only_touched_rebuilds_nothing() {
+    let project = Project::new();
+    project.build_ok();
+    for name in ["app/src/main.rs", "base/src/lib.rs", "base/build.rs", "base/input.txt"] {
+        project.touch(name);
+        assert_eq!(project.build_ok().started(), [], "{name}");
+    }
+    project.write("base/input.txt", "7");
+    project.write("base/input.txt", "42");
+    assert_eq!(project.build_ok().started(), [], "changed and changed back");
+}
+
+#[test]
+fn an_edit_that_keeps_the_time_is_noticed() {
+    let project = Project::new();
+    project.build_ok();
+    let path = project.path("base/input.txt");
+    let before = path.metadata().unwrap().modified().unwrap();
+    project.write("base/input.txt", "43");
+    std::fs::File::options().append(true).open(path).unwrap().set_modified(before).unwrap();
+    assert_eq!(project.build_ok().started(), [RUN, LIBRARY, PROGRAM]);
+    assert_eq!(project.run(), "43");
 }
 
 #[test]
@@ -78,7 +103,7 @@ fn a_failed_unit_is_never_fresh() {
 fn a_compiler_that_wrote_nothing_has_failed() {
     let mut project = Project::new();
     project.build_ok();
-    project.touch("app/src/main.rs");
+    project.edit("app/src/main.rs");
     project.rustc = "/usr/bin/true".into();
     let failure = project.build().failure();
     assert!(matches!(&failure.kind, FailureKind::Other(error) if error.code == "missing-output"), "{failure:?}");
