@@ -277,6 +277,8 @@ fn check(
     });
     let options = build.options;
     let planned = OnceCell::new();
+    // Scripts ask about variables of the user's, whatever their names.
+    let is_script = unit.mode == CompileMode::RunBuildScript;
     let now = Now {
         owner: options.owner,
         grants: &(options.grants)(unit).to_text(),
@@ -284,7 +286,7 @@ fn check(
         dependencies: &dependencies.collect::<Vec<_>>(),
         outputs: &job::required_outputs(build, index),
         immutable: (!unit.is_local).then_some(unit.package.root.as_path()),
-        variable: &|name| match is_planned_variable(name) {
+        variable: &|name| match is_planned_variable(name) && !is_script {
             true => planned_variable(planned.get_or_init(|| build.planner.command(index, &build.scripts())), name),
             false => build.variable(unit, name),
         },

@@ -286,7 +286,9 @@ impl Disk {
             Ok(metadata) if metadata.is_dir() => {
                 self.record(path, true, Look::Same { device: metadata.dev(), inode: metadata.ino() });
             }
-            _ => drop(self.look(path, true, true)?),
+            _ => {
+                self.look(path, true, true)?;
+            }
         }
         std::fs::canonicalize(path)
     }

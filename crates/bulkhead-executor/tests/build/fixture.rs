@@ -94,6 +94,7 @@ impl Project {
             r#"fn main() {
                 println!("cargo::rerun-if-changed=input.txt");
                 println!("cargo::rerun-if-env-changed=GREETING");
+                println!("cargo::rerun-if-env-changed=CARGO_MANIFEST_DIR");
                 let greeting = std::env::var("GREETING").unwrap_or_default();
                 println!("cargo::rustc-env=FROM_SCRIPT={greeting}");
                 println!("cargo::warning=careful");
