@@ -284,7 +284,7 @@ fn project_command(
                 // It is megabytes that nobody will ask for.
                 shell.transcript();
             }
-            print(shell, &metadata)
+            print_json(shell, &metadata)
         }
         "tree" => tree(arguments, global, shell, &events),
         "build" => build(Intent::Build, arguments, global, shell, &events),
@@ -358,7 +358,7 @@ fn unit_graph(
     shell: &Shell,
     events: &Events<'_>,
 ) -> Result<(), Error> {
-    print(shell, &bulkhead_ops::build::unit_graph(global, options, events)?.to_string())
+    print_json(shell, &bulkhead_ops::build::unit_graph(global, options, events)?.to_string())
 }
 
 /// Compiles, then becomes the program: signals, terminal and exit code are its own.
@@ -398,7 +398,7 @@ fn explain(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events
     if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {
         let json =
             serde_json::to_string(&answers).map_err(|error| Error::failure("failed to write JSON").because(error))?;
-        return print(shell, &json);
+        return print_json(shell, &json);
     }
     let blocks = answers.iter().map(|answer| {
         let lines: Vec<_> = answer.lines().iter().map(|line| escaped_line(line).into_owned()).collect();
@@ -477,7 +477,15 @@ fn completions(program: &'static str, arguments: &ArgMatches, shell: &Shell) -> 
 }
 
 fn print(shell: &Shell, text: &str) -> Result<(), Error> {
-    match shell.print(text) {
+    printed(shell.print(text))
+}
+
+fn print_json(shell: &Shell, json: &str) -> Result<(), Error> {
+    printed(shell.print_json(json))
+}
+
+fn printed(result: std::io::Result<()>) -> Result<(), Error> {
+    match result {
         // Whoever read our output has enough of it, as with `… | head`.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(|error| Error::failure("failed to write to standard output").because(error)),

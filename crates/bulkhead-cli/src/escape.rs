@@ -39,6 +39,30 @@ pub(crate) fn escaped_without_colour(text: &str) -> Cow<'_, str> {
     with_colour(text, false)
 }
 
+/// For a JSON document: the same characters as `\u….` of JSON, so that whoever parses it reads what was meant. Between its
+/// strings JSON has no such characters.
+pub(crate) fn escaped_json(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() && !text.as_bytes().contains(&0x7f) || !text.chars().any(needs_json_escape) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if needs_json_escape(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn needs_json_escape(c: char) -> bool {
+    !c.is_ascii_whitespace() && needs_escape(c)
+}
+
 fn with_colour(text: &str, keep: bool) -> Cow<'_, str> {
     if !text.chars().any(needs_escape) {
         return Cow::Borrowed(text);
@@ -87,7 +111,7 @@ fn push(out: &mut String, c: char) {
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, escaped_but_colour, escaped_indented, escaped_line, escaped_without_colour};
+    use super::{escaped, escaped_but_colour, escaped_indented, escaped_json, escaped_line, escaped_without_colour};
 
     /// Attacks 160 to 162: no byte of the payload reaches the terminal as it is.
     #[test]
@@ -112,6 +136,21 @@ mod tests {
     fn lines_cannot_be_forged() {
         assert_eq!(escaped_line("x\nerror: fake"), "x\\nerror: fake");
         assert_eq!(escaped_indented("x\n    Finished fake"), "x\n      Finished fake");
+    }
+
+    /// Attacks 160 and 162.
+    #[test]
+    fn json_says_the_same_in_other_letters() {
+        for text in ["\u{1b}]0;x\u{7}\r", "a\u{7f}\u{9b}2J", "\u{202e}\u{feff}\u{e0041}é日本\n\t"] {
+            let json = serde_json::json!({ text: [text, 1] }).to_string();
+            let escaped = escaped_json(&json);
+            assert!(!escaped.chars().any(super::needs_escape), "{escaped:?}");
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&escaped).unwrap(),
+                serde_json::json!({ text: [text, 1] })
+            );
+        }
+        assert_eq!(escaped_json("{\n  \"é\": 1\n}"), "{\n  \"é\": 1\n}");
     }
 
     #[test]

@@ -88,9 +88,9 @@ impl<'a> Renderer<'a> {
         self.shell.line(&text);
     }
 
-    /// JSON needs no escapes of ours: its strings have their own. When nobody reads on, the build goes on all the same.
+    /// When nobody reads on, the build goes on all the same.
     fn output(&self, line: &str) {
-        let _ = self.shell.print(line);
+        let _ = self.shell.print_json(line);
     }
 
     fn blocking(&self, what: &str, path: &Path) {

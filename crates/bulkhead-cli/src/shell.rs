@@ -9,7 +9,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use bulkhead_ops::snapshot::{Answer, Stream};
 
-use crate::escape::{escaped_indented, escaped_line};
+use crate::escape::{escaped_indented, escaped_json, escaped_line};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -231,7 +231,7 @@ impl Shell {
         *progress = line;
     }
 
-    /// Writes a result to standard output: `text` and a line feed.
+    /// Writes a result to standard output: `text`, of which what is not ours is escaped already, and a line feed.
     ///
     /// # Errors
     /// Standard output is closed or full, which ends the command.
@@ -239,6 +239,14 @@ impl Shell {
         self.remember(Stream::Output, &[text, "\n"]);
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{text}")
+    }
+
+    /// The same for a JSON document, whose strings may be anybody's.
+    ///
+    /// # Errors
+    /// As for [`Self::print`].
+    pub(crate) fn print_json(&self, json: &str) -> std::io::Result<()> {
+        self.print(&escaped_json(json))
     }
 
     /// `text` in `style` for a result, where results are coloured.

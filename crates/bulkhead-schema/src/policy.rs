@@ -397,6 +397,7 @@ pub fn toml_string(text: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
+            c if c > '\u{FFFF}' && hides_text(c) => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
             c if c.is_control() || hides_text(c) => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => quoted.push(c),
         }
@@ -408,7 +409,10 @@ pub fn toml_string(text: &str) -> String {
 /// Whether a character changes how the text around it is shown without being seen itself: bidirectional controls,
 /// zero-width characters, line and paragraph separators.
 pub fn hides_text(c: char) -> bool {
-    matches!(c, '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+    matches!(c, '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+        // Letters without a shape, annotations, and tags, in which whole sentences can be hidden.
+        || matches!(c, '\u{00AD}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{3164}' | '\u{FFA0}')
+        || matches!(c, '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// Whether an environment variable decides which programs or libraries other programs load, or where they connect: not
@@ -567,7 +571,7 @@ mod tests {
 
     #[test]
     fn quoted_text_reads_back() {
-        let text = "a\"\\\n\t\u{1b}[2J\u{202e}é";
+        let text = "a\"\\\n\t\u{1b}[2J\u{202e}\u{e0041}é";
         let quoted = toml_string(text);
         assert_eq!(toml::from_str::<toml::Table>(&format!("x = {quoted}")).unwrap()["x"].as_str(), Some(text));
     }

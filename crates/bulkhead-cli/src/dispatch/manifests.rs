@@ -4,7 +4,7 @@ use bulkhead_ops::options::GlobalOptions;
 use bulkhead_ops::{Error, ErrorKind, inspect};
 use clap::ArgMatches;
 
-use super::{Events, print};
+use super::{Events, print, print_json};
 use crate::escape::escaped;
 use crate::options::manifests as options;
 use crate::report;
@@ -25,7 +25,7 @@ pub(super) fn command(
         }
         "locate-project" => locate_project(arguments, global, shell),
         "pkgid" => pkgid(arguments, global, shell),
-        "read-manifest" => inspect::read_manifest(global).and_then(|manifest| print(shell, &manifest)),
+        "read-manifest" => inspect::read_manifest(global).and_then(|manifest| print_json(shell, &manifest)),
         "verify-project" => verify_project(global, shell),
         "config" => config(arguments, global, shell, events),
         _ => return None,
@@ -40,7 +40,7 @@ fn locate_project(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell)
     })?;
     match arguments.get_one::<String>("message-format").map(|format| format.to_ascii_lowercase()).as_deref() {
         Some("plain") => print(shell, &escaped(root)),
-        _ => print(shell, &serde_json::json!({ "root": root }).to_string()),
+        _ => print_json(shell, &serde_json::json!({ "root": root }).to_string()),
     }
 }
 
@@ -64,7 +64,7 @@ fn verify_project(global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
 pub(super) fn invalid(error: &Error, shell: &Shell) -> Result<(), Error> {
     let finding = error.diagnostics.iter().find(|finding| finding.level == bulkhead_schema::Level::Error);
     let message = finding.map_or_else(|| error.message.clone(), |finding| finding.message.clone());
-    print(shell, &serde_json::json!({ "invalid": message }).to_string())?;
+    print_json(shell, &serde_json::json!({ "invalid": message }).to_string())?;
     Err(Error::new(ErrorKind::Usage, ""))
 }
 

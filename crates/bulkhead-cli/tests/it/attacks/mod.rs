@@ -6,3 +6,4 @@
 
 mod arena;
 mod campaigns;
+mod output;
