@@ -59,7 +59,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);
-    status::warn_of_yanked(&locked, events);
+    status::warn_of_yanked(&project, &locked, events);
     let platforms = platforms_of(&toolchain);
     let wanted = Wanted {
         features: &options.features,

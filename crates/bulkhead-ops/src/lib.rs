@@ -65,6 +65,7 @@ pub mod unusable;
 pub mod update;
 pub mod vendor;
 pub mod verify;
+pub mod withdrawn;
 
 pub use bulkhead_sandbox::prefer_large_pages;
 pub use error::{Error, ErrorKind};

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_resolver::lock::{self, Changes, Previous, RustSupport};
-use bulkhead_resolver::{
-    Deadline, Outcome, PublishAge, Registry as _, Request, Resolve, ResolveError, ResolveErrorKind, Unlock,
-};
+use bulkhead_resolver::{Deadline, Outcome, PublishAge, Request, Resolve, ResolveError, ResolveErrorKind, Unlock};
 use bulkhead_schema::lockfile::{self, Lockfile};
 use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, Summary};
 use bulkhead_source::Client;
@@ -24,9 +22,10 @@ use crate::patches::Patched;
 use crate::project::Project;
 use crate::provenance::{self, Provenance};
 use crate::sources::{Freshness, Need, Sources};
+use crate::withdrawn::Withdrawals;
 use crate::{
     Error, ErrorKind, Event, disk, explain, limits, overrides, patches, permissions, pins, preferences, registries,
-    tampering, unusable,
+    tampering, unusable, withdrawn,
 };
 
 /// Largest lockfile that is read, in bytes.
@@ -91,14 +90,6 @@ pub struct Locked<'a> {
     pub age: Option<PublishAge>,
 }
 
-impl Locked<'_> {
-    /// Whether a package of a registry was withdrawn by its author, as far as its index entry was looked at.
-    pub fn is_yanked(&self, id: PackageId) -> bool {
-        let published = self.sources.versions(id.source(), id.name()).unwrap_or_default();
-        published.iter().any(|entry| entry.yanked && entry.version == *id.version())
-    }
-}
-
 /// Resolves the workspace and writes `Cargo.lock` if it changed and may.
 ///
 /// # Errors
@@ -151,6 +142,7 @@ pub fn resolve<'a>(
     sources.provenance().check_graph(&resolve)?;
     provenance::check_names(project, previous.as_ref(), &resolve, events)?;
     unusable::warn(&sources, previous.as_ref(), &resolve, events);
+    withdrawn::check(project, &sources, previous.as_ref(), &resolve, events)?;
     pins::check(global, &workspace.root, &pins::used(project, Some(&resolve)), request.write, events)?;
     let in_folders = pins::InFolders::of(global, project, &resolve, &sources)?;
     pins::check_folders(global, project, &resolve, &in_folders, request.write, events)?;
@@ -226,6 +218,8 @@ fn sources_of<'a>(
     let home = global.place.bulkhead_home.clone();
     let mut sources = Sources::new(client, home, table, registries::known(project));
     sources.restrict(Provenance::new(&project.policy, &project.configuration));
+    let reaction = project.policy.withdrawn.vanished.unwrap_or_default();
+    sources.remember(Withdrawals::new(global.place.bulkhead_home.clone(), reaction));
     if client.options().offline {
         let store = Store::open(&global.place.bulkhead_home)?;
         let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied());

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bulkhead_policy::{Effective, lookalike};
 use bulkhead_resolver::Resolve;
 use bulkhead_resolver::lock::Previous;
-use bulkhead_schema::policy::{LookalikeLevel, canonical_name};
+use bulkhead_schema::policy::{Reaction, canonical_name};
 use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId};
 
 use crate::configuration::Configuration;
@@ -78,18 +78,18 @@ pub fn check_names(
     events: &dyn Fn(Event),
 ) -> Result<()> {
     let level = project.policy.lookalike_level();
-    if level == LookalikeLevel::Allow {
+    if level == Reaction::Allow {
         return Ok(());
     }
     let known: BTreeSet<PackageName> = match level {
-        LookalikeLevel::Deny => BTreeSet::new(),
+        Reaction::Deny => BTreeSet::new(),
         _ => previous.iter().flat_map(|previous| previous.packages.keys()).map(|id| id.name()).collect(),
     };
     let foreign = resolve.nodes.keys().filter(|id| !id.source().is_path() && !known.contains(&id.name()));
     let names: BTreeMap<PackageName, SourceId> = foreign.map(|id| (id.name(), id.source())).collect();
     for (name, source) in names {
         if let Some(finding) = suspicion(&project.policy, name.as_str(), source) {
-            if level == LookalikeLevel::Deny {
+            if level == Reaction::Deny {
                 return Err(Error { kind: ErrorKind::Policy, ..finding.into() });
             }
             events(Event::Diagnostic(Diagnostic { level: bulkhead_schema::Level::Warning, ..finding }));
@@ -103,7 +103,7 @@ pub fn check_names(
 /// # Errors
 /// `lookalike`, as [`check_names`].
 pub fn refuse_name(policy: &Effective, id: PackageId) -> Result<()> {
-    if policy.lookalike_level() < LookalikeLevel::Deny || id.source().is_path() {
+    if policy.lookalike_level() < Reaction::Deny || id.source().is_path() {
         return Ok(());
     }
     match suspicion(policy, id.name().as_str(), id.source()) {
@@ -116,7 +116,7 @@ pub fn refuse_name(policy: &Effective, id: PackageId) -> Result<()> {
 /// for that of a well-known package and policy does not exempt it. The public registry has never two names that differ in
 /// `-` and `_` alone.
 pub fn suspicion(policy: &Effective, name: &str, source: SourceId) -> Option<Diagnostic> {
-    if policy.lookalike_level() == LookalikeLevel::Allow || policy.lookalikes.allow.iter().any(|known| known == name) {
+    if policy.lookalike_level() == Reaction::Allow || policy.lookalikes.allow.iter().any(|known| known == name) {
         return None;
     }
     let found = lookalike(name)?;

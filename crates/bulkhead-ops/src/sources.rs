@@ -25,6 +25,7 @@ use crate::error::Result;
 use crate::git::{GitIndex, GitPackages, GitSources};
 use crate::overrides::StandIn;
 use crate::provenance::Provenance;
+use crate::withdrawn::Withdrawals;
 use crate::{Error, ErrorKind, Event, pins, provenance, registries};
 
 /// Where answers may come from.
@@ -147,6 +148,7 @@ pub struct Sources<'a> {
     named: BTreeSet<SourceId>,
     git: Option<GitSources>,
     provenance: Provenance,
+    withdrawals: Withdrawals,
     /// The servers of registries, as far as something was looked for there.
     servers: pins::Seen,
     /// Repositories that could not be read: none is asked twice.
@@ -211,6 +213,7 @@ impl<'a> Sources<'a> {
             git: None,
             failures,
             provenance,
+            withdrawals: Withdrawals::default(),
             servers,
             as_needed: false,
             stand_ins: Vec::new(),
@@ -220,6 +223,16 @@ impl<'a> Sources<'a> {
     /// From now on, no registry is asked for a package that may not come from it.
     pub fn restrict(&mut self, provenance: Provenance) {
         self.provenance = provenance;
+    }
+
+    /// From now on, what registries have taken back is noticed.
+    pub fn remember(&mut self, withdrawals: Withdrawals) {
+        self.withdrawals = withdrawals;
+    }
+
+    /// What registries have taken back, as far as they were asked.
+    pub fn withdrawals(&self) -> &Withdrawals {
+        &self.withdrawals
     }
 
     /// What [`Sources::restrict`] was given.
@@ -563,11 +576,8 @@ impl<'a> Sources<'a> {
     fn take(&mut self, source: SourceId, answers: Vec<Fetched>, need: Need, events: &dyn Fn(Event)) -> Result<usize> {
         let mut new = 0;
         for answer in answers {
-            for version in &answer.vanished {
-                events(Event::Warning(format!(
-                    "the registry no longer lists `{}` {version}, which this machine has seen there before",
-                    answer.name
-                )));
+            if !self.client.options().offline {
+                self.withdrawals.hear(source, &answer).into_iter().for_each(|told| events(Event::Warning(told)));
             }
             for version in &answer.exchanged {
                 events(Event::Warning(format!(

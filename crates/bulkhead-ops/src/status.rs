@@ -1,11 +1,13 @@
 //! Status lines that several commands share.
 
 use bulkhead_resolver::lock::{Change, PackageChange};
+use bulkhead_schema::policy::Reaction;
 use bulkhead_schema::publish_age::describe;
 use bulkhead_schema::{Diagnostic, PackageId, PackageName};
 
-use crate::Event;
 use crate::lock::Locked;
+use crate::project::Project;
+use crate::{Event, withdrawn};
 
 /// Tells what a resolution changed in the lockfile, as `cargo` does, if it changed at all.
 pub fn report_changes(locked: &Locked<'_>, events: &dyn Fn(Event)) {
@@ -15,13 +17,15 @@ pub fn report_changes(locked: &Locked<'_>, events: &dyn Fn(Event)) {
 }
 
 /// Names packages that only the lockfile keeps: their authors have withdrawn them since (attack 48).
-pub fn warn_of_yanked(locked: &Locked<'_>, events: &dyn Fn(Event)) {
+pub fn warn_of_yanked(project: &Project, locked: &Locked<'_>, events: &dyn Fn(Event)) {
     let Some(previous) = &locked.previous else { return };
+    if project.policy.withdrawn.yanked == Some(Reaction::Allow) {
+        return;
+    }
     let kept = locked.resolve.nodes.keys().filter(|id| previous.packages.contains_key(id));
-    for id in kept.filter(|id| locked.is_yanked(**id)) {
-        let message = format!("`{id}` was yanked by its author, and only Cargo.lock keeps it");
-        let advice = format!("`bulkhead update {}@{}` moves to another version", id.name(), id.version());
-        events(Event::Diagnostic(Diagnostic::warning("yanked-locked", message).help(advice)));
+    for &id in kept.filter(|id| withdrawn::is_yanked(&locked.sources, **id)) {
+        let warning = Diagnostic::warning("yanked-locked", withdrawn::yanked_message(id));
+        events(Event::Diagnostic(warning.help(withdrawn::yanked_advice(id))));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{GlobalOptions, UpdateOptions};
 use crate::project::{self, Project};
-use crate::{Error, Event, compile, explain, status};
+use crate::{Error, Event, compile, explain, status, withdrawn};
 
 /// Resolves everything anew and writes `Cargo.lock`.
 ///
@@ -85,7 +85,7 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
 /// A version that was named is taken even if it was yanked, but not without a word.
 fn warn_if_yanked(locked: &Locked<'_>, name: PackageName, events: &dyn Fn(Event)) {
     let chosen = locked.changes.packages.iter().filter(|change| change.id().name() == name);
-    for id in chosen.map(|change| change.id()).filter(|id| locked.is_yanked(*id)) {
+    for id in chosen.map(|change| change.id()).filter(|id| withdrawn::is_yanked(&locked.sources, *id)) {
         let (spec, advice) = (format!("{name}@{}", id.version()), "if possible, try a compatible non-yanked version");
         events(Event::Warning(format!("selected package `{spec}` was yanked by the author\n|\n= help: {advice}")));
     }

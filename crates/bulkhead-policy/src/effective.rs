@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use bulkhead_schema::policy::{
-    AgeExemption, Digest, Grant, Limits, Lock, LookalikeLevel, Lookalikes, Policy, ResolveLimits, SandboxLevel,
-    SourceRules,
+    AgeExemption, Digest, Grant, Limits, Lock, Lookalikes, Policy, Reaction, ResolveLimits, SandboxLevel, SourceRules,
+    Withdrawn,
 };
 use semver::Version;
 
@@ -61,6 +61,8 @@ pub struct Effective {
     pub sources: Sources,
     /// What happens to names that are easily taken for others.
     pub lookalikes: Lookalikes,
+    /// What happens to versions that were taken back.
+    pub withdrawn: Withdrawn,
     /// What a layer said in vain, one sentence each.
     pub notes: Vec<String>,
 }
@@ -145,6 +147,7 @@ pub fn effective(layers: &[PolicyLayer]) -> Effective {
         }
         result.take_sources(layer.source, &layer.policy.sources, locked(Lock::Sources));
         result.take_lookalikes(&layer.policy.lookalikes, locked(Lock::Lookalikes));
+        result.take_withdrawn(layer.policy.withdrawn, locked(Lock::Withdrawn));
         locks.extend(&layer.policy.locked);
     }
     result
@@ -254,8 +257,22 @@ impl Effective {
         }
     }
 
+    fn take_withdrawn(&mut self, new: Withdrawn, only_tighter: bool) {
+        let Withdrawn { yanked, vanished } = &mut self.withdrawn;
+        for (old, new) in [(yanked, new.yanked), (vanished, new.vanished)] {
+            match new {
+                Some(new) if only_tighter && new < old.unwrap_or_default() => {
+                    let note = "a laxer word in `withdrawn` was ignored: it is locked, or its file is not trusted";
+                    self.notes.push(note.to_owned());
+                }
+                Some(new) => *old = Some(new),
+                None => {}
+            }
+        }
+    }
+
     /// What happens when a name that is easily taken for another one enters the lockfile.
-    pub fn lookalike_level(&self) -> LookalikeLevel {
+    pub fn lookalike_level(&self) -> Reaction {
         self.lookalikes.level.unwrap_or_default()
     }
 
@@ -353,7 +370,7 @@ impl GrantSet {
 #[cfg(test)]
 mod tests {
     use super::{Effective, PolicyLayer, PolicySource, effective};
-    use bulkhead_schema::policy::{Digest, LookalikeLevel, ResolveLimits, SandboxLevel, parse_policy};
+    use bulkhead_schema::policy::{Digest, Reaction, ResolveLimits, SandboxLevel, parse_policy};
     use semver::Version;
     use std::path::Path;
     use std::sync::Arc;
@@ -420,12 +437,19 @@ mod tests {
     #[test]
     fn only_a_trusted_project_may_be_laxer_about_names() {
         let text = "[lookalikes]\nlevel='allow'\nallow=['rnad']";
-        assert_eq!(of(&[(UNTRUSTED, text)]).lookalike_level(), LookalikeLevel::Warn);
+        assert_eq!(of(&[(UNTRUSTED, text)]).lookalike_level(), Reaction::Warn);
         assert!(of(&[(UNTRUSTED, text)]).lookalikes.allow.is_empty());
-        assert_eq!(of(&[(TRUSTED, text)]).lookalike_level(), LookalikeLevel::Allow);
+        assert_eq!(of(&[(TRUSTED, text)]).lookalike_level(), Reaction::Allow);
+        let text = "withdrawn.yanked='allow'\nwithdrawn.vanished='deny'";
+        let of_untrusted = of(&[(UNTRUSTED, text)]).withdrawn;
+        assert_eq!((of_untrusted.yanked, of_untrusted.vanished), (None, Some(Reaction::Deny)));
+        assert_eq!(of(&[(TRUSTED, text)]).withdrawn.yanked, Some(Reaction::Allow));
+        let firm = "locked=['withdrawn']\nwithdrawn.yanked='deny'";
+        assert_eq!(of(&[(ORGANISATION, firm), (TRUSTED, text)]).withdrawn.yanked, Some(Reaction::Deny));
+        let text = "[lookalikes]\nlevel='allow'\nallow=['rnad']";
         let deny = "locked=['lookalikes']\nlookalikes.level='deny'";
-        assert_eq!(of(&[(ORGANISATION, deny), (TRUSTED, text)]).lookalike_level(), LookalikeLevel::Deny);
-        assert_eq!(of(&[(UNTRUSTED, "lookalikes.level='deny'")]).lookalike_level(), LookalikeLevel::Deny);
+        assert_eq!(of(&[(ORGANISATION, deny), (TRUSTED, text)]).lookalike_level(), Reaction::Deny);
+        assert_eq!(of(&[(UNTRUSTED, "lookalikes.level='deny'")]).lookalike_level(), Reaction::Deny);
     }
 
     #[test]

@@ -16,7 +16,9 @@ use crate::Diagnostic;
 use crate::config::{Data, Entry, Node, Table, parse};
 
 pub use age::{AgeExemption, PublishAgeRules};
-pub use packages::{LookalikeLevel, Lookalikes, NamePattern, Reservation, ResolveLimits, SourceRules, canonical_name};
+pub use packages::{
+    Lookalikes, NamePattern, Reaction, Reservation, ResolveLimits, SourceRules, Withdrawn, canonical_name,
+};
 
 /// One policy file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +37,8 @@ pub struct Policy {
     pub sources: SourceRules,
     /// `[lookalikes]`
     pub lookalikes: Lookalikes,
+    /// `[withdrawn]`
+    pub withdrawn: Withdrawn,
     /// `locked`: what lower layers may not loosen, such as `grant.network` or `limits`.
     pub locked: Vec<Lock>,
 }
@@ -147,6 +151,8 @@ pub enum Lock {
     Sources,
     /// `lookalikes`
     Lookalikes,
+    /// `withdrawn`
+    Withdrawn,
 }
 
 const LOCKS: &[(&str, Lock)] = &[
@@ -161,6 +167,7 @@ const LOCKS: &[(&str, Lock)] = &[
     ("publish-age", Lock::PublishAge),
     ("sources", Lock::Sources),
     ("lookalikes", Lock::Lookalikes),
+    ("withdrawn", Lock::Withdrawn),
 ];
 
 /// Reads a policy file.
@@ -183,6 +190,7 @@ pub fn parse_policy(path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> 
             "reserve" => policy.reservations = reader.reservations(entry)?,
             "sources" => policy.sources = reader.source_rules(entry)?,
             "lookalikes" => policy.lookalikes = reader.lookalikes(entry)?,
+            "withdrawn" => policy.withdrawn = reader.withdrawn(entry)?,
             "locked" => policy.locked = reader.locked(entry)?,
             _ => return Err(reader.unknown(key, entry)),
         }

@@ -166,6 +166,63 @@ fn attack_47_versions_that_vanish_are_told_of() {
     assert!(outcome.stderr.contains("another archive of `plain` 1.0.0"), "{outcome}");
 }
 
+/// Attack 47: what a registry once listed is known without its cache, and policy may forbid to go on.
+#[test]
+fn attack_47_a_registry_that_goes_back_is_noticed_without_its_cache() {
+    let stage = Stage::new(APP);
+    let anew = || {
+        let _ = std::fs::remove_dir_all(stage.home.bulkhead_home().join("index"));
+        let _ = std::fs::remove_file(stage.project.path("Cargo.lock"));
+        stage.bulkhead(&["generate-lockfile"])
+    };
+    anew().assert_success();
+    stage.registry.remove("plain", "1.1.0");
+    stage.project.write("bulkhead.toml", "[withdrawn]\nvanished = \"deny\"\n");
+    for _ in 0..2 {
+        let parts = ["error[version-vanished]", "of `plain`", "this machine has seen", "the line of `plain` from"];
+        assert_error(&anew(), 102, &parts);
+    }
+    std::fs::remove_file(stage.project.path("bulkhead.toml")).unwrap();
+    let outcome = anew();
+    assert!(outcome.assert_success().stderr.contains("of `plain`; this machine has seen"), "{outcome}");
+    // Once is enough for a warning; and more than before is no going back.
+    assert!(!anew().stderr.contains("has seen"));
+    stage.registry.publish(CrateBuilder::new("plain", "1.2.0").file("src/lib.rs", ""));
+    assert!(!anew().stderr.contains("has seen"));
+    let memory = stage.home.bulkhead_home().join("trust/seen");
+    let memory = std::fs::read_dir(memory).unwrap().next().unwrap().unwrap().path();
+    assert!(std::fs::read_to_string(&memory).unwrap().contains("\nplain "));
+    // A memory that is damaged is none.
+    std::fs::write(&memory, b"\xff\nplain x y").unwrap();
+    anew().assert_success();
+}
+
+/// The lockfile is a memory that travels with the project: a machine that has never seen the registry knows from it.
+#[test]
+fn attack_47_a_locked_version_that_is_gone_is_noticed_on_a_fresh_machine() {
+    let stage = Stage::new(APP);
+    stage.bulkhead(&["generate-lockfile"]).assert_success();
+    let lockfile = stage.project.read("Cargo.lock");
+    assert!(lockfile.contains("1.1.0"));
+    let forget = || {
+        for folder in ["index", "trust"] {
+            let _ = std::fs::remove_dir_all(stage.home.bulkhead_home().join(folder));
+        }
+    };
+    stage.registry.remove("plain", "1.1.0");
+    stage.cargo(&["update"]).assert_success();
+    assert!(!stage.project.read("Cargo.lock").contains("1.1.0"), "it bites under cargo");
+    for (policy, code) in [("", 0), ("[withdrawn]\nvanished = \"deny\"\n", 102)] {
+        forget();
+        stage.project.write("Cargo.lock", &lockfile);
+        stage.project.write("bulkhead.toml", policy);
+        let outcome = stage.bulkhead(&["update"]);
+        outcome.assert_code(code);
+        assert!(outcome.stderr.contains("plain v1.1.0`, which the registry no longer lists"), "{outcome}");
+        assert_eq!(stage.project.read("Cargo.lock") == lockfile, code == 102);
+    }
+}
+
 /// Attack 53: where a download may lead.
 #[test]
 fn attack_53_downloads_stay_with_https() {

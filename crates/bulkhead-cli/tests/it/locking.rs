@@ -1,6 +1,6 @@
 //! `Cargo.lock`: who may change it, what is written, and what is said about it.
 
-use crate::stage::{Stage, Twins, WORKSPACE};
+use crate::stage::{Stage, Twins, WORKSPACE, assert_error};
 
 const ONE: &str = r#"
 //- /Cargo.toml
@@ -177,6 +177,20 @@ fn a_version_that_was_yanked_stays_while_it_is_locked() {
         assert!(outcome.stderr.contains(line), "{outcome}");
     }
     assert!(!twins.cargo.cargo(&["check"]).stderr.contains("yanked"), "cargo says nothing");
+    let with_policy = |word: &str| {
+        twins.bulkhead.project.write("bulkhead.toml", format!("[withdrawn]\nyanked = \"{word}\"\n"));
+        twins.bulkhead.bulkhead(&["check"])
+    };
+    assert_error(
+        &with_policy("deny"),
+        102,
+        &["error[version-yanked]", "`plain v1.1.0`", "bulkhead update plain@1.1.0"],
+    );
+    // A laxer word counts only where the user trusts the file.
+    assert!(with_policy("allow").assert_success().stderr.contains("was yanked"));
+    twins.bulkhead.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    assert!(!twins.bulkhead.bulkhead(&["check"]).stderr.contains("was yanked"));
+    std::fs::remove_file(twins.bulkhead.project.path("bulkhead.toml")).unwrap();
     twins.same_output(&["update"]);
     assert!(!twins.bulkhead.bulkhead(&["check"]).stderr.contains("yanked"));
     assert!(twins.bulkhead.project.read("Cargo.lock").contains("1.0.0"));

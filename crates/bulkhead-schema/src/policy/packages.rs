@@ -78,14 +78,23 @@ pub struct SourceRules {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lookalikes {
     /// `level`
-    pub level: Option<LookalikeLevel>,
+    pub level: Option<Reaction>,
     /// `allow`: names that somebody has looked at.
     pub allow: Vec<String>,
 }
 
-/// What happens when such a package enters the lockfile.
+/// `[withdrawn]`: versions that their registry or their author took back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// `yanked`: versions that only the lockfile keeps.
+    pub yanked: Option<Reaction>,
+    /// `vanished`: versions that a registry once listed and lists no more.
+    pub vanished: Option<Reaction>,
+}
+
+/// What happens to a package about which there is something to say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LookalikeLevel {
+pub enum Reaction {
     /// `allow`: nothing.
     Allow,
     /// `warn`: the user is told.
@@ -208,9 +217,7 @@ impl Reader<'_> {
         let mut lookalikes = Lookalikes::default();
         for (key, entry) in self.table(entry, "lookalikes")? {
             match (key.as_str(), entry.node.as_str()) {
-                ("level", Some("allow")) => lookalikes.level = Some(LookalikeLevel::Allow),
-                ("level", Some("warn")) => lookalikes.level = Some(LookalikeLevel::Warn),
-                ("level", Some("deny")) => lookalikes.level = Some(LookalikeLevel::Deny),
+                ("level", Some(text)) if reaction(text).is_some() => lookalikes.level = reaction(text),
                 ("level", _) => {
                     return Err(self.error(&entry.node.span, "`level` is `allow`, `warn` or `deny`".to_owned()));
                 }
@@ -225,6 +232,22 @@ impl Reader<'_> {
             }
         }
         Ok(lookalikes)
+    }
+
+    pub(super) fn withdrawn(&self, entry: &Entry) -> Result<Withdrawn, Diagnostic> {
+        let mut withdrawn = Withdrawn::default();
+        for (key, entry) in self.table(entry, "withdrawn")? {
+            let slot = match key.as_str() {
+                "yanked" => &mut withdrawn.yanked,
+                "vanished" => &mut withdrawn.vanished,
+                _ => return Err(self.unknown(key, entry)),
+            };
+            *slot = entry.node.as_str().and_then(reaction);
+            if slot.is_none() {
+                return Err(self.error(&entry.node.span, format!("`{key}` is `allow`, `warn` or `deny`")));
+            }
+        }
+        Ok(withdrawn)
     }
 
     pub(super) fn resolve_limits(&self, entry: &Entry) -> Result<ResolveLimits, Diagnostic> {
@@ -248,10 +271,19 @@ impl Reader<'_> {
     }
 }
 
+fn reaction(text: &str) -> Option<Reaction> {
+    match text {
+        "allow" => Some(Reaction::Allow),
+        "warn" => Some(Reaction::Warn),
+        "deny" => Some(Reaction::Deny),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Policy, parse_policy};
-    use super::{LookalikeLevel, NamePattern};
+    use super::{NamePattern, Reaction};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -266,13 +298,15 @@ mod tests {
              [[reserve]]\nname = 'acme-public'\nregistry = 'crates-io'\n\
              [sources]\nregistries = ['crates-io', 'acme']\ngit = []\n\
              [lookalikes]\nlevel = 'deny'\nallow = ['serdes']\n\
+             [withdrawn]\nyanked = 'deny'\n\
              [limits]\nmemory-mib = 5\n[limits.resolve]\npackages = 7\nindex-mib = 1\n",
         )
         .unwrap();
         assert_eq!(policy.reservations[0].names, NamePattern::Prefix("acme-".to_owned()));
         assert_eq!(policy.reservations[1].registry, "crates-io");
         assert_eq!(policy.sources.git.as_deref(), Some(&[][..]));
-        assert_eq!(policy.lookalikes.level, Some(LookalikeLevel::Deny));
+        assert_eq!(policy.lookalikes.level, Some(Reaction::Deny));
+        assert_eq!((policy.withdrawn.yanked, policy.withdrawn.vanished), (Some(Reaction::Deny), None));
         assert_eq!((policy.limits.memory_mib, policy.limits.resolve.packages), (Some(5), Some(7)));
     }
 
@@ -303,6 +337,8 @@ mod tests {
             ("[[reserve]]\nname = 'a'\nregistyr = 'c'", "bulkhead.toml:3:1: unknown key `registyr`"),
             ("[sources]\nregistry = []", "bulkhead.toml:2:1: unknown key `registry`"),
             ("[sources]\ngit = 'x'", "`git` is an array of strings"),
+            ("[withdrawn]\nyanked = 'no'", "bulkhead.toml:2:10: `yanked` is `allow`, `warn` or `deny`"),
+            ("[withdrawn]\nlevel = 'deny'", "bulkhead.toml:2:1: "),
             ("[lookalikes]\nlevel = 'forbid'", "bulkhead.toml:2:9: `level` is `allow`, `warn` or `deny`"),
             ("[limits.resolve]\nsteps = -1", "bulkhead.toml:2:9: `steps` is a positive integer"),
             ("[limits.resolve]\nstep = 1", "bulkhead.toml:2:1: unknown key `step`"),
