@@ -332,6 +332,14 @@ impl<'a> Database<'a> {
             GitErrorKind::Authentication
         } else if any(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
             GitErrorKind::HostKey
+        } else if any(&[
+            // Git with GnuTLS, and with OpenSSL.
+            "server certificate verification failed",
+            "SSL certificate problem",
+            "certificate subject name",
+            "SSL: certificate",
+        ]) {
+            GitErrorKind::Certificate
         } else if any(&["fsck error", "fatal: fsck", "index-pack failed", "unpack-objects", "hasDot", "pack signature"])
         {
             GitErrorKind::Refused

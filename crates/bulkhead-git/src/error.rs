@@ -24,6 +24,8 @@ pub enum GitErrorKind {
     Authentication,
     /// A server's key is unknown, or not the one that is known.
     HostKey,
+    /// A server's certificate is signed by nobody whom this machine trusts, has expired, or is for another name.
+    Certificate,
     /// The repository could not be reached or did not answer well.
     Fetch,
     /// The branch, tag or revision does not exist.

@@ -46,6 +46,7 @@ mod process;
 mod project;
 mod registry;
 mod snapshot;
+mod ssh;
 
 pub use archive::{Entry, EntryKind, archive, sha256_hex, tar_bytes};
 pub use canary::Canaries;
@@ -57,3 +58,4 @@ pub use process::{Home, Invocation, Outcome, Running, sysroot, toolchain_program
 pub use project::{TempProject, project, split_fixture};
 pub use registry::{Fault, Misbehaviour, Registry};
 pub use snapshot::Snapshot;
+pub use ssh::SshServer;

@@ -19,6 +19,7 @@ mod explaining;
 mod flags;
 mod fresh;
 mod git;
+mod git_servers;
 mod hostile_index;
 mod hostile_lockfiles;
 mod interruption;

@@ -38,7 +38,7 @@ pub(super) fn unreachable(source: SourceId, reference: &GitReference, commit: Ob
 pub(super) fn git_error(error: GitError) -> Error {
     let GitError { kind: cause, url, message } = error;
     let kind = match cause {
-        GitErrorKind::Refused | GitErrorKind::HostKey => ErrorKind::Verification,
+        GitErrorKind::Refused | GitErrorKind::HostKey | GitErrorKind::Certificate => ErrorKind::Verification,
         GitErrorKind::Transport => ErrorKind::Policy,
         _ => ErrorKind::Failure,
     };
@@ -52,12 +52,21 @@ pub(super) fn git_error(error: GitError) -> Error {
         GitErrorKind::HostKey => {
             Some("compare the server's key with what its operator publishes, then add it to ~/.ssh/known_hosts")
         }
+        GitErrorKind::Certificate => Some(
+            "the certificate is signed by nobody whom this machine trusts, has expired, or is for another name: if it is \
+             your own authority's, name its file in `http.cainfo` of your own config.toml",
+        ),
         GitErrorKind::NotFound => Some("was it renamed or deleted? `git ls-remote` shows what is there"),
         GitErrorKind::Ambiguous => Some("write the whole commit id"),
         GitErrorKind::Fetch => Some("check the URL and the network; --offline works with what was fetched before"),
         GitErrorKind::Refused | GitErrorKind::Program => None,
     };
-    let mut failure = Error::new(kind, format!("failed to read the git repository `{url}`"));
+    let whole = format!("failed to read the git repository `{url}`");
+    let mut failure = match cause {
+        GitErrorKind::HostKey => Error::refusal(kind, "git-host-key", whole),
+        GitErrorKind::Certificate => Error::refusal(kind, "git-certificate", whole),
+        _ => Error::new(kind, whole),
+    };
     for line in message.lines().filter(|line| !line.trim().is_empty()) {
         failure = failure.because(line);
     }
