@@ -72,8 +72,8 @@ pub(crate) trait SharedArguments: Sized {
             .add(flag("all", "Alias for --workspace (deprecated)").help_heading(heading::PACKAGES))
     }
 
-    /// `--lib`, `--bin`, … and `--all-targets`
-    fn targets(self, words: Words, all_targets: &'static str) -> Self {
+    /// `--lib`, `--bin`, `--example` and their plurals
+    fn products(self, words: Words) -> Self {
         let verb = words.verb;
         let target = |name, help: String| flag(name, text(help)).help_heading(heading::TARGETS);
         let named = |name, what: &str| {
@@ -85,6 +85,17 @@ pub(crate) trait SharedArguments: Sized {
             .add(named("bin", "binary"))
             .add(target("examples", format!("{verb} all examples")))
             .add(named("example", "example"))
+    }
+
+    /// `--lib`, `--bin`, … and `--all-targets`
+    fn targets(self, words: Words, all_targets: &'static str) -> Self {
+        let verb = words.verb;
+        let target = |name, help: String| flag(name, text(help)).help_heading(heading::TARGETS);
+        let named = |name, what: &str| {
+            optional_option(name, "NAME", text(format!("{verb} only the specified {what}")))
+                .help_heading(heading::TARGETS)
+        };
+        self.products(words)
             .add(target("tests", format!("{verb} all targets that have `test = true` set")))
             .add(named("test", "test target"))
             .add(target("benches", format!("{verb} all targets that have `bench = true` set")))
@@ -128,7 +139,12 @@ pub(crate) trait SharedArguments: Sized {
     /// The same with help of one's own.
     fn release_with(self, release: &'static str, profile: &'static str) -> Self {
         self.add(flag("release", release).short('r').conflicts_with("profile").help_heading(heading::COMPILATION))
-            .add(option("profile", "PROFILE-NAME", profile).help_heading(heading::COMPILATION))
+            .profile(profile)
+    }
+
+    /// `--profile` alone
+    fn profile(self, help: &'static str) -> Self {
+        self.add(option("profile", "PROFILE-NAME", help).help_heading(heading::COMPILATION))
     }
 
     /// `--target`

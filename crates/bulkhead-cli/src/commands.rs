@@ -1,5 +1,6 @@
 //! The commands, each with the flags that Cargo gives it.
 
+mod compiling;
 mod manifests;
 mod security;
 
@@ -32,8 +33,8 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .arg(flag("list", "List installed commands"))
         .arg(option("explain", "CODE", "Provide a detailed explanation of a rustc error message"));
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
-    let commands =
-        all().into_iter().chain(manifests::all()).chain(security::all()).chain(registry_commands::commands());
+    let compiling = compiling::all().into_iter().chain(security::all());
+    let commands = all().into_iter().chain(compiling).chain(manifests::all()).chain(registry_commands::commands());
     global(command)
         .arg(directory.help("Change to DIRECTORY before doing anything"))
         .subcommands(commands.map(|command| finish(command, program)))
@@ -72,6 +73,7 @@ fn finish(command: Command, program: &str) -> Command {
     };
     match name.as_str() {
         "run" => after.push_str("\nTo pass `--help` to the specified binary, use `-- --help`."),
+        "bench" => after.push_str(&format!("\nRun `{program} bench -- --help` for benchmark binary options.")),
         "test" => after.push_str(&format!("\nRun `{program} test -- --help` for test binary options.")),
         _ => {}
     }
@@ -90,8 +92,10 @@ fn summary(program: &str) -> String {
     clean       Remove the target directory
     new         Create a new cargo package
     init        Create a new cargo package in an existing directory
+    doc, d      Build this package's and its dependencies' documentation
     run, r      Run a binary or example of the local package
     test, t     Run the tests
+    bench       Run the benchmarks
     add         Add dependencies to a manifest file
     remove, rm  Remove dependencies from a manifest file
     update      Update dependencies listed in Cargo.lock

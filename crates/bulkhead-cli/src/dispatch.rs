@@ -289,9 +289,13 @@ fn project_command(
         "tree" => tree(arguments, global, shell, &events),
         "build" => build(Intent::Build, arguments, global, shell, &events),
         "check" => build(Intent::Check { test: false }, arguments, global, shell, &events),
+        "rustc" => build(Intent::Build, arguments, global, shell, &events),
+        "doc" => document(!arguments.get_flag("no-deps"), arguments, global, shell, &events),
+        "rustdoc" => document(false, arguments, global, shell, &events),
         "run" => run_program(arguments, global, shell, &events),
-        "test" => {
-            let options = options::compile(arguments, Intent::Test, shell)?;
+        "test" | "bench" => {
+            let intent = if name == "test" { Intent::Test } else { Intent::Bench };
+            let options = options::compile(arguments, intent, shell)?;
             if options.unit_graph {
                 return unit_graph(&options, global, shell, &events);
             }
@@ -350,6 +354,29 @@ fn build(
         return unit_graph(&options, global, shell, events);
     }
     bulkhead_ops::build::build(global, &options, interrupt::watch()?.as_ref(), events).map(|_| ())
+}
+
+fn document(
+    dependencies: bool,
+    arguments: &ArgMatches,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    let options = options::compile(arguments, Intent::Doc { dependencies }, shell)?;
+    if options.unit_graph {
+        return unit_graph(&options, global, shell, events);
+    }
+    let open = arguments.get_flag("open");
+    let Some(mut browser) = bulkhead_ops::doc::doc(global, &options, open, interrupt::watch()?.as_ref(), events)?
+    else {
+        return Ok(());
+    };
+    let failed = |error| Error::failure("could not start the browser").because(error);
+    match browser.status().map_err(failed)? {
+        status if status.success() => Ok(()),
+        status => Err(Error::failure(format!("the browser ended badly ({status})"))),
+    }
 }
 
 fn unit_graph(

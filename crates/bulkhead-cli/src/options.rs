@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use bulkhead_ops::options::{
     CleanOptions, CompileOptions, ExplainOptions, FeatureOptions, GlobalOptions, Intent, LockOptions, MessageFormat,
-    MetadataOptions, NameFilter, NewOptions, PackageOptions, Place, TargetFilter, TreeOptions, UpdateOptions,
+    MetadataOptions, NameFilter, NewOptions, PackageOptions, Place, SingleTarget, TargetFilter, TreeOptions,
+    UpdateOptions,
 };
 use bulkhead_ops::vendor::VendorOptions;
 use bulkhead_ops::{Error, ErrorKind};
@@ -215,6 +216,7 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
     if string(matches, "artifact-dir").is_some() {
         return Err(Error::failure("the `--artifact-dir` flag is unstable, and Bulkhead follows stable Cargo"));
     }
+    let private = flag(matches, "document-private-items");
     if flag(matches, "timings") {
         return Err(Error::failure("`--timings` is not supported yet"));
     }
@@ -223,16 +225,14 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         arguments.extend(values.cloned());
     }
     let (message_format, render_diagnostics) = message_format(matches)?;
-    let intent = match (intent, profile(matches).as_deref()) {
-        (Intent::Check { .. }, Some("test")) => Intent::Check { test: true },
-        (intent, _) => intent,
-    };
+    let single = single(matches, &intent)?;
+    let (intent, profile) = intent_and_profile(intent, single.as_ref(), profile(matches));
     Ok(CompileOptions {
         intent,
         packages: packages(matches)?,
         targets: targets(matches)?,
         features: features(matches),
-        profile: profile(matches),
+        profile,
         platforms: named(matches, "target")?,
         target_dir: target_dir(matches)?,
         jobs: jobs(matches)?,
@@ -247,8 +247,44 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         color: shell.color(),
         color_choice: shell.color_choice(),
         terminal_width: shell.width(),
+        document_private_items: private,
+        single,
         arguments,
     })
+}
+
+/// Some names of profiles say what is done, too.
+fn intent_and_profile(
+    intent: Intent,
+    single: Option<&SingleTarget>,
+    profile: Option<String>,
+) -> (Intent, Option<String>) {
+    let is_rustc = single.is_some_and(|single| single.command == "rustc");
+    match (intent, profile.as_deref()) {
+        (Intent::Check { .. }, Some("test")) => (Intent::Check { test: true }, profile),
+        (Intent::Build, Some("check")) if is_rustc => (Intent::Check { test: false }, None),
+        (Intent::Build, Some("test")) if is_rustc => (Intent::Test, profile),
+        (Intent::Build, Some("bench")) if is_rustc => (Intent::Bench, profile),
+        (intent, _) => (intent, profile),
+    }
+}
+
+/// What `rustc`, `rustdoc` and `doc --document-private-items` say to the compiler.
+fn single(matches: &ArgMatches, intent: &Intent) -> Result<Option<SingleTarget>> {
+    if known(matches, "compiler-args").is_none() {
+        return Ok(None);
+    }
+    for unstable in ["print", "output-format"] {
+        if string(matches, unstable).is_some() {
+            let message = format!("the `{unstable}` flag is unstable, and Bulkhead follows stable Cargo");
+            return Err(Error::failure(message));
+        }
+    }
+    Ok(Some(SingleTarget {
+        command: if matches!(intent, Intent::Doc { .. }) { "rustdoc" } else { "rustc" },
+        arguments: strings(matches, "compiler-args"),
+        crate_types: strings(matches, "crate-type"),
+    }))
 }
 
 fn target_dir(matches: &ArgMatches) -> Result<Option<PathBuf>> {

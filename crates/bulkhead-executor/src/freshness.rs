@@ -86,7 +86,7 @@ fn changed_output(record: &Record, now: &Now<'_>) -> Option<String> {
         return Some(format!("the output `{}` was not built", short(path, now)));
     }
     record.outputs.iter().find_map(|output| match OutputStamp::take(&output.path) {
-        Ok(found) if found == *output => None,
+        Ok(found) if output.admits(&found) => None,
         Ok(_) => Some(format!("the output `{}` was changed", short(&output.path, now))),
         Err(_) => Some(format!("couldn't read metadata for file `{}`", short(&output.path, now))),
     })

@@ -114,7 +114,8 @@ fn settle(
     let unit = build.unit(index);
     for path in required_outputs(build, index) {
         let stamp = OutputStamp::take(&path).map_err(|_| missing_output(&path))?;
-        record.outputs.push(stamp);
+        // Crates of one name share a page, and the last one has it.
+        record.outputs.push(if unit.mode == CompileMode::Doc { OutputStamp::any(&path) } else { stamp });
     }
     let path = build.planner.dep_info(index);
     if !path.as_os_str().is_empty() {
@@ -134,6 +135,8 @@ fn settle(
             record.sources = sources.map(|path| Source::take(path, record.started)).collect();
         }
     }
+    // rustdoc does not tell what it has read.
+    record.whole_package = unit.mode == CompileMode::Doc;
     let files = build.files(index);
     if !stored.is_empty() {
         files::write(&files.messages, stored.as_bytes()).map_err(|error| failed("write", &files.messages, &error))?;

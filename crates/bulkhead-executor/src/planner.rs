@@ -14,7 +14,7 @@ pub trait Planner: Sync {
     fn command(&self, index: UnitIndex, scripts: &ScriptOutputs) -> Command;
     /// The files that the unit must leave.
     fn outputs(&self, index: UnitIndex) -> Vec<Output>;
-    /// Where rustc writes the list of source files.
+    /// Where rustc writes the list of source files; empty if it writes none.
     fn dep_info(&self, index: UnitIndex) -> PathBuf;
     /// The folder of a build-script run, which holds `out` (OUT_DIR), `output` and `stderr`.
     fn script_folder(&self, index: UnitIndex) -> PathBuf;

@@ -56,6 +56,16 @@ pub(crate) struct OutputStamp {
 }
 
 impl OutputStamp {
+    /// A file of which only counts that it is there.
+    pub(crate) fn any(path: &Path) -> Self {
+        Self { path: path.to_owned(), length: 0, modified: 0 }
+    }
+
+    /// Whether the file, which is like `found` now, is as it was left.
+    pub(crate) fn admits(&self, found: &Self) -> bool {
+        *self == Self::any(&self.path) || self == found
+    }
+
     /// What `path` is like now.
     pub(crate) fn take(path: &Path) -> io::Result<Self> {
         let metadata = path.metadata()?;

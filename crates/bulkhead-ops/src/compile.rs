@@ -19,7 +19,7 @@ use crate::lock::{self, LockRequest, Locked};
 use crate::options::{CompileOptions, GlobalOptions, Intent};
 use crate::packages::Purpose;
 use crate::project::{self, Project};
-use crate::{Error, Event, disk, packages, probe, select, status, toolchain};
+use crate::{Error, Event, disk, packages, probe, select, single, status, toolchain};
 
 /// A plan, and all that is needed to carry it out.
 pub struct Prepared {
@@ -49,6 +49,9 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     if !missing_targets.is_empty() {
         return Err(missing_targets.into());
     }
+    if options.single.is_some() {
+        single::needs_package(&project, &options.packages)?;
+    }
     let selected = select::members(&project.workspace, &options.packages, events)?;
     let (toolchain, flags) = compiler(global, &project, &options.platforms)?;
     let client = project_client(global, &project)?;
@@ -69,7 +72,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         targets: requested_platforms(&platforms),
         purpose: Purpose::Build,
     };
-    let (features, packages) = activate(global, &project, &mut locked, &client, &wanted, events)?;
+    let (features, mut packages) = activate(global, &project, &mut locked, &client, &wanted, events)?;
     let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
     let plan_request = PlanRequest {
         packages: selected.iter().map(|package| package.id).collect(),
@@ -77,10 +80,15 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         targets: options.targets.clone(),
         profile,
         platforms: requested_platforms(&platforms),
-        doctests: true,
+        doctests: options.single.is_none(),
     };
     let members = project.workspace.members.iter().map(|package| package.id).collect();
-    let graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
+    let mut graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
+    if let Some(single) = &options.single
+        && single::change_crate_types(single, &graph, &mut packages)?
+    {
+        graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
+    }
     let checksums =
         locked.resolve.nodes.values().filter_map(|node| Some((node.summary.id, node.summary.checksum.clone()?)));
     let checkouts =
@@ -357,6 +365,10 @@ fn build_options(
     build.diagnostic_width = options.terminal_width;
     build.primary_packages = selected.iter().map(|package| package.id).collect();
     build.members = members;
+    build.extra_arguments = options.single.as_ref().map(|single| single.arguments.clone()).unwrap_or_default();
+    if options.document_private_items {
+        build.extra_arguments.push("--document-private-items".to_owned());
+    }
     build.jobs = jobs(options.jobs, project)?;
     build.show_dependency_warnings = global.verbose >= 2;
     build.script_profile = if project.workspace.profiles.is_release_like(&profile) { "release" } else { "debug" };

@@ -137,8 +137,23 @@ pub struct CompileOptions {
     pub color_choice: &'static str,
     /// Terminal width for `--diagnostic-width`, if standard error is a terminal.
     pub terminal_width: Option<usize>,
+    /// `doc --document-private-items`
+    pub document_private_items: bool,
+    /// `rustc` and `rustdoc`: one target is compiled with arguments of its own.
+    pub single: Option<SingleTarget>,
     /// What the user's program gets after `--`.
     pub arguments: Vec<OsString>,
+}
+
+/// What `rustc` and `rustdoc` ask for besides what all compilations do.
+#[derive(Debug, Clone, Default)]
+pub struct SingleTarget {
+    /// `rustc` or `rustdoc`, for messages.
+    pub command: &'static str,
+    /// Arguments for the compiler of the one target.
+    pub arguments: Vec<String>,
+    /// `--crate-type`, split at commas.
+    pub crate_types: Vec<String>,
 }
 
 /// `add`.

@@ -13,7 +13,7 @@ use bulkhead_workspace::TargetKind;
 use crate::build::{self, Built};
 use crate::compile::Prepared;
 use crate::error::Result;
-use crate::options::{CompileOptions, GlobalOptions, MessageFormat, NameFilter, PackageOptions};
+use crate::options::{CompileOptions, GlobalOptions, Intent, MessageFormat, NameFilter, PackageOptions};
 use crate::{Error, ErrorKind, Event, doctest};
 
 /// A program that is ready to be started, described completely.
@@ -153,18 +153,19 @@ pub fn test(
         }
         let arguments = harness_arguments(options, unit);
         let launch = launch(global, &built, executable, &executable.path, &arguments, &unit.package.root)?;
-        let title = test_title(unit, &shown_path(global, &executable.path));
+        let shown = shown_path(global, &executable.path);
         if options.no_run {
             // Whoever reads JSON has the path from there.
             if !matches!(options.message_format, MessageFormat::Json { .. }) {
-                events(Event::Status { verb: "Executable", message: title });
+                let what = if options.intent == Intent::Bench { "benches" } else { "unittests" };
+                events(Event::Status { verb: "Executable", message: title(what, unit, &shown) });
             }
             continue;
         }
         if stop.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Interrupted, ""));
         }
-        let message = if global.verbose > 0 { format!("`{}`", launch.shown) } else { title };
+        let message = if global.verbose > 0 { format!("`{}`", launch.shown) } else { title("unittests", unit, &shown) };
         events(Event::Status { verb: "Running", message });
         if let Err(reason) = start(launch)
             && !failures.add("test", rerun_flags(unit, &built, &options.packages), reason)
@@ -186,6 +187,9 @@ pub fn harness_arguments(options: &CompileOptions, unit: &Unit) -> Vec<OsString>
     if unit.target.harness && options.quiet_harness {
         arguments.push("--quiet".into());
     }
+    if options.intent == Intent::Bench {
+        arguments.push("--bench".into());
+    }
     arguments
 }
 
@@ -200,7 +204,7 @@ struct Failures<'a> {
 impl Failures<'_> {
     /// Takes note of one; returns whether the others are to run all the same.
     fn add(&mut self, what: &str, flags: String, reason: String) -> bool {
-        let what = if self.options.intent == crate::options::Intent::Bench { "bench" } else { what };
+        let what = if self.options.intent == Intent::Bench { "bench" } else { what };
         let error = Error::failure(format!("{what} failed, to rerun pass `{flags}`"));
         let error = if reason.is_empty() { error } else { error.because(reason) };
         if self.options.no_fail_fast {
@@ -261,10 +265,10 @@ fn shown_path(global: &GlobalOptions, path: &Path) -> String {
     path.strip_prefix(&global.place.current_dir).unwrap_or(path).display().to_string()
 }
 
-fn test_title(unit: &Unit, shown: &str) -> String {
+fn title(what: &str, unit: &Unit, shown: &str) -> String {
     let source = unit.target.path.strip_prefix(&unit.package.root).unwrap_or(&unit.target.path).display().to_string();
     match unit.target.kind {
         TargetKind::Test | TargetKind::Bench | TargetKind::Example(_) => format!("{source} ({shown})"),
-        _ => format!("unittests {source} ({shown})"),
+        _ => format!("{what} {source} ({shown})"),
     }
 }

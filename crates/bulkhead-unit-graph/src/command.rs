@@ -25,6 +25,8 @@ pub enum OutputKind {
     Linkable,
     /// Metadata (`.rmeta`) that lets dependents start early.
     Metadata,
+    /// The first page of a crate's documentation. rustdoc writes it beside those of other crates.
+    Documentation,
     /// Separate debug information.
     DebugInfo,
 }

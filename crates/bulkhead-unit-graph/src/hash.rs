@@ -7,7 +7,7 @@ use bulkhead_workspace::Profile;
 use sha2::{Digest as _, Sha256};
 
 use crate::lto::LtoRole;
-use crate::{BuildOptions, CompileKind, Toolchain, Unit, UnitGraph};
+use crate::{BuildOptions, CompileKind, CompileMode, Toolchain, Unit, UnitGraph};
 
 /// Both hashes of a unit, each 16 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,8 @@ fn own_parts(unit: &Unit, role: LtoRole, is_root: bool, toolchain: &Toolchain, o
     if options.rustc_workspace_wrapper.is_some() && options.members.contains(&id) {
         parts.push(format!("wrapped by {:?}", options.rustc_workspace_wrapper));
     }
-    if is_root {
+    // Documentation has one place, however it is made.
+    if is_root && unit.mode != CompileMode::Doc {
         parts.extend(options.extra_arguments.iter().cloned());
     }
     parts

@@ -7,13 +7,17 @@ use bulkhead_workspace::{CrateType, TargetKind};
 use crate::{CompileMode, Context, Output, OutputKind, Unit, UnitIndex};
 
 /// The files that the unit leaves, the main one first. Empty for the run of a build script, whose results are in
-/// [`script_folder`], and for documentation.
+/// [`script_folder`].
 pub fn outputs(context: &Context<'_>, index: UnitIndex) -> Vec<Output> {
     let unit = context.unit(index);
     let folder = output_folder(context, index);
     let file_stem = file_stem(context, index);
     match unit.mode {
-        CompileMode::RunBuildScript | CompileMode::Doc | CompileMode::Doctest => Vec::new(),
+        CompileMode::RunBuildScript | CompileMode::Doctest => Vec::new(),
+        CompileMode::Doc => {
+            let path = folder.join(unit.target.crate_name()).join("index.html");
+            vec![Output { path, uplifted: None, kind: OutputKind::Documentation }]
+        }
         CompileMode::Check | CompileMode::CheckTest => {
             let path = folder.join(format!("lib{file_stem}.rmeta"));
             vec![Output { path, uplifted: None, kind: OutputKind::Linkable }]
@@ -122,8 +126,11 @@ pub(crate) fn has_extra_filename(context: &Context<'_>, index: UnitIndex) -> boo
     !(fixed && unit.package.id.source().is_path())
 }
 
-/// Where rustc writes the unit's list of source files (make format).
+/// Where rustc writes the unit's list of source files (make format). Empty for rustdoc, which writes none.
 pub fn dep_info(context: &Context<'_>, index: UnitIndex) -> PathBuf {
+    if context.unit(index).mode == CompileMode::Doc {
+        return PathBuf::new();
+    }
     output_folder(context, index).join(format!("{}.d", file_stem(context, index)))
 }
 

@@ -264,7 +264,7 @@ pub(crate) fn externs(context: &Context<'_>, unit: &Unit, args: &mut Arguments) 
             }
         }
     }
-    if unit.target.is_proc_macro() && unit.mode != CompileMode::Doc {
+    if unit.target.is_proc_macro() {
         args.pair("--extern", "proc_macro");
     }
 }

@@ -15,6 +15,7 @@ mod config_get;
 mod configuration;
 mod confinement;
 mod doctests;
+mod documenting;
 mod explaining;
 mod flags;
 mod fresh;

@@ -1,0 +1,143 @@
+//! `doc`, `rustdoc`, `rustc` and `bench`, beside `cargo`.
+
+use crate::stage::{Stage, Twins, WORKSPACE, assert_error};
+use bulkhead_test_support::toolchain_program;
+
+const PACKAGE: &str = r#"
+//- /Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[[bench]]
+name = "speed"
+harness = false
+//- /src/lib.rs
+//! Words.
+pub fn shown() {}
+fn hidden() {}
+//- /src/main.rs
+fn main() {}
+//- /benches/speed.rs
+fn main() { println!("measured {:?}", std::env::args().skip(1).collect::<Vec<_>>()); }
+"#;
+
+fn has_page(stage: &Stage, page: &str) -> bool {
+    stage.project.path("target/doc").join(page).is_file()
+}
+
+#[test]
+fn documentation_is_made_where_cargo_makes_it() {
+    let twins = Twins::new(WORKSPACE);
+    for arguments in [
+        &["doc", "--workspace"][..],
+        &["doc", "--workspace"],
+        &["doc", "--no-deps", "-p", "library", "--message-format", "short"],
+        &["doc", "--bins", "-p", "app", "--release"],
+        &["rustdoc", "-p", "library", "--lib", "--", "--document-private-items"],
+        &["rustdoc", "-p", "absent"],
+    ] {
+        twins.run(arguments);
+        let pages = |stage: &Stage| {
+            let folder = std::fs::read_dir(stage.project.path("target/doc")).unwrap();
+            let mut names: Vec<_> = folder.flatten().map(|entry| entry.file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(pages(&twins.bulkhead), pages(&twins.cargo), "{arguments:?}");
+    }
+    assert!(has_page(&twins.bulkhead, "library/index.html"));
+}
+
+#[test]
+fn documentation_is_made_again_when_it_would_differ() {
+    let twins = Twins::new(PACKAGE);
+    let steps = [&["doc", "--lib"][..], &["doc", "--lib", "--document-private-items"], &["doc", "--lib"]];
+    for (arguments, private) in steps.into_iter().zip([false, true, false]) {
+        let outcome = twins.same_output(arguments);
+        assert!(outcome.stderr.contains("Documenting app"), "{outcome}");
+        for stage in [&twins.cargo, &twins.bulkhead] {
+            assert!(has_page(stage, "app/fn.shown.html"));
+            let index = std::fs::read_to_string(stage.project.path("target/doc/app/index.html")).unwrap();
+            assert_eq!(index.contains("fn.hidden.html"), private, "{arguments:?}");
+        }
+    }
+    // Removed pages come again, and a file of the package counts although no source names it.
+    twins.both(|stage| std::fs::remove_dir_all(stage.project.path("target/doc")).unwrap());
+    assert!(twins.same_output(&["doc", "--lib"]).stderr.contains("Documenting app"));
+    assert!(!twins.same_output(&["doc", "--lib"]).stderr.contains("Documenting app"));
+}
+
+#[test]
+fn the_browser_is_the_users() {
+    let stage = Stage::new(PACKAGE);
+    let browser = stage.home.path().join("browser");
+    std::fs::write(
+        &browser,
+        "#!/bin/sh\necho shown > \"$(dirname \"$0\")/seen\"; echo \"$1\" >> \"$(dirname \"$0\")/seen\"\n",
+    )
+    .unwrap();
+    make_executable(&browser);
+    stage.command(&["doc", "--lib", "--open"]).env("BROWSER", browser.to_str().unwrap()).run().assert_code(0);
+    let seen = std::fs::read_to_string(stage.home.path().join("seen")).unwrap();
+    assert!(seen.contains("target/doc/app/index.html"), "{seen}");
+    // One that lies in the project is found neither by its name nor by configuration that nobody trusts.
+    std::fs::create_dir_all(stage.project.path("bin")).unwrap();
+    std::fs::copy(&browser, stage.project.path("bin/evil")).unwrap();
+    std::fs::create_dir_all(stage.project.path(".cargo")).unwrap();
+    std::fs::write(stage.project.path(".cargo/config.toml"), "[doc]\nbrowser = \"bin/evil\"\n").unwrap();
+    let toolchain = toolchain_program("rustc");
+    let path = format!("{}:{}", stage.project.path("bin").display(), toolchain.parent().unwrap().display());
+    let outcome = stage.command(&["doc", "--lib", "--open"]).env("BROWSER", "evil").env("PATH", &path).run();
+    assert_error(&outcome, 101, &["there is no `evil`"]);
+    assert!(!stage.project.path("bin/seen").exists());
+}
+
+fn make_executable(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn one_target_gets_arguments_of_its_own() {
+    let twins = Twins::new(PACKAGE);
+    for arguments in [
+        &["rustc", "--lib", "--", "--emit=asm"][..],
+        &["rustc", "--lib", "--crate-type", "cdylib,staticlib"],
+        &["rustc", "--lib", "--profile", "check"],
+        &["rustc", "--lib", "--profile", "test"],
+        &["rustc", "--bin", "app", "--release", "--", "-C", "debuginfo=0"],
+        &["rustc"],
+    ] {
+        twins.same_output(arguments);
+    }
+    // What cannot be meant.
+    for arguments in [
+        &["rustc", "--", "-C", "debuginfo=0"][..],
+        &["rustc", "--crate-type", "lib"],
+        &["rustc", "--bin", "app", "--crate-type", "lib"],
+        &["rustdoc", "--", "--document-private-items"],
+    ] {
+        let (theirs, ours) = twins.run(arguments);
+        let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        assert_eq!(first(&ours.stderr), first(&theirs.stderr), "{arguments:?}");
+    }
+    twins.same_artifacts("debug");
+    assert!(twins.bulkhead.project.path("target/debug/libapp.a").is_file());
+    let virtual_workspace = Twins::new(WORKSPACE);
+    virtual_workspace.same_output(&["rustc"]);
+}
+
+#[test]
+fn benchmarks_are_told_so() {
+    let twins = Twins::new(PACKAGE);
+    for arguments in [&["bench", "--", "a b"][..], &["bench", "--bench", "speed", "fast"], &["bench", "-q"]] {
+        let (theirs, ours) = twins.run(arguments);
+        let said =
+            |text: &str| text.lines().filter(|l| l.starts_with("measured")).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(said(&ours.stdout), said(&theirs.stdout), "{arguments:?}");
+        assert!(ours.stdout.contains("\"--bench\""), "{ours}");
+    }
+    let (_, built) = twins.run(&["bench", "--no-run"]);
+    assert!(built.stderr.contains("Executable benches/speed.rs"), "{built}");
+}
