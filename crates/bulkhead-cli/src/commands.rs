@@ -1,6 +1,7 @@
 //! The commands, each with the flags that Cargo gives it.
 
 mod compiling;
+mod fixing;
 mod manifests;
 mod security;
 
@@ -138,10 +139,14 @@ fn build() -> Command {
 }
 
 fn check() -> Command {
-    let words = Words { verb: "Check", artifacts: "Check", package: "Package(s) to check", noun: "check" };
-    Command::new("check")
+    check_arguments(Command::new("check"))
         .visible_alias("c")
         .about("Check a local package and all of its dependencies for errors")
+}
+
+fn check_arguments(command: Command) -> Command {
+    let words = Words { verb: "Check", artifacts: "Check", package: "Package(s) to check", noun: "check" };
+    command
         .future_incompat_report()
         .message_format()
         .packages(words)

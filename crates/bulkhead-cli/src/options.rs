@@ -5,6 +5,7 @@ pub(crate) mod manifests;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use bulkhead_ops::fmt::FmtOptions;
 use bulkhead_ops::options::{
     CleanOptions, CompileOptions, ExplainOptions, FeatureOptions, GlobalOptions, Intent, LockOptions, MessageFormat,
     MetadataOptions, NameFilter, NewOptions, PackageOptions, Place, SingleTarget, TargetFilter, TreeOptions,
@@ -247,6 +248,7 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         color: shell.color(),
         color_choice: shell.color_choice(),
         terminal_width: shell.width(),
+        clippy: None,
         document_private_items: private,
         single,
         arguments,
@@ -294,6 +296,24 @@ fn target_dir(matches: &ArgMatches) -> Result<Option<PathBuf>> {
         }
         path => Ok(path.map(PathBuf::from)),
     }
+}
+
+/// `fmt`
+pub(crate) fn fmt(matches: &ArgMatches) -> Result<FmtOptions> {
+    let mut arguments = Vec::new();
+    if flag(matches, "check") {
+        arguments.push("--check".to_owned());
+    }
+    arguments.extend(match string(matches, "message-format").as_deref() {
+        Some("short") => vec!["-l".to_owned()],
+        Some("json") => vec!["--emit".to_owned(), "json".to_owned()],
+        _ => Vec::new(),
+    });
+    if flag(matches, "quiet") {
+        arguments.push("--quiet".to_owned());
+    }
+    arguments.extend(strings(matches, "rustfmt-args"));
+    Ok(FmtOptions { packages: named(matches, "package")?, all: flag(matches, "all"), arguments })
 }
 
 /// `clean`

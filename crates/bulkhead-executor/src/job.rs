@@ -56,6 +56,7 @@ pub(crate) fn compile(
     let (ended, stored, counts) = listen(build, running, &mut listener);
     let ended = ended.map_err(sandbox)?;
     if !ended.exit.status.success() {
+        report_counts(build, index, counts);
         return Err(exited(index, command, &ended, counts));
     }
     report_counts(build, index, counts);

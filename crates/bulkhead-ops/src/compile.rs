@@ -19,7 +19,7 @@ use crate::lock::{self, LockRequest, Locked};
 use crate::options::{CompileOptions, GlobalOptions, Intent};
 use crate::packages::Purpose;
 use crate::project::{self, Project};
-use crate::{Error, Event, disk, packages, probe, select, single, status, toolchain};
+use crate::{Error, Event, clippy, disk, packages, probe, select, single, status, toolchain};
 
 /// A plan, and all that is needed to carry it out.
 pub struct Prepared {
@@ -94,7 +94,10 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     let checkouts =
         packages.keys().filter_map(|id| Some((*id, locked.sources.repository(*id)?.tree.to_string().into())));
     let checksums = checksums.chain(checkouts).collect();
-    let build_options = build_options(global, options, &project, &selected, profile, flags, members)?;
+    let mut build_options = build_options(global, options, &project, &selected, profile, flags, members)?;
+    if let Some(arguments) = &options.clippy {
+        clippy::wrap(&global.place, &toolchain, arguments, &mut build_options)?;
+    }
     Ok(Prepared { project, selected, toolchain, packages, checksums, graph, build_options })
 }
 

@@ -137,6 +137,8 @@ pub struct CompileOptions {
     pub color_choice: &'static str,
     /// Terminal width for `--diagnostic-width`, if standard error is a terminal.
     pub terminal_width: Option<usize>,
+    /// `clippy`: the arguments for clippy, which compiles the workspace's members.
+    pub clippy: Option<Vec<String>>,
     /// `doc --document-private-items`
     pub document_private_items: bool,
     /// `rustc` and `rustdoc`: one target is compiled with arguments of its own.

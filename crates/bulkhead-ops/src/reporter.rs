@@ -171,7 +171,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn counts(&self, index: UnitIndex, warnings: usize, duplicates: usize, errors: usize, fixable: usize) {
-        if errors > 0 || warnings == 0 || self.json() && !self.options.render_diagnostics {
+        if warnings == 0 || self.json() && !self.options.render_diagnostics {
             return;
         }
         let unit = self.graph.unit(index);
@@ -183,10 +183,15 @@ impl<'a> Reporter<'a> {
             all if all == warnings => line.push_str(&format!(" ({all} duplicates)")),
             some => line.push_str(&format!(" ({})", counted(some, "duplicate"))),
         }
-        if fixable > 0 && unit.is_local {
+        if fixable > 0 && unit.is_local && errors == 0 {
             let suggestions = counted(fixable, "suggestion");
             let tests = if unit.mode.is_test() && unit.target.is_lib() { " --tests" } else { "" };
-            line.push_str(&format!(" (run `cargo fix {} -p {name}{tests}` to apply {suggestions})", fix_flag(unit)));
+            let (command, end) = match &self.options.clippy {
+                Some(arguments) => ("clippy --fix", format!(" -- {}", arguments.join(" "))),
+                None => ("fix", String::new()),
+            };
+            let flags = format!("{} -p {name}{tests}{end}", fix_flag(unit));
+            line.push_str(&format!(" (run `cargo {command} {flags}` to apply {suggestions})"));
         }
         self.emit(Event::Warning(line));
     }

@@ -37,8 +37,8 @@ pub fn change_crate_types(
     let [root] = graph.roots.as_slice() else {
         return match (single.arguments.is_empty(), single.crate_types.is_empty()) {
             (true, true) => Ok(false),
-            (false, _) => Err(too_many("extra arguments", single.command)),
-            (true, false) => Err(too_many("crate types", single.command)),
+            (false, _) => Err(too_many(&format!("extra arguments to `{}`", single.command))),
+            (true, false) => Err(too_many("crate types to rustc")),
         };
     };
     if single.crate_types.is_empty() {
@@ -74,9 +74,9 @@ fn crate_type(name: &str) -> Result<CrateType> {
     })
 }
 
-fn too_many(what: &str, command: &str) -> Error {
+fn too_many(what: &str) -> Error {
     Error::failure(format!(
-        "{what} to `{command}` can only be passed to one target, consider filtering\nthe package by passing, e.g., \
+        "{what} can only be passed to one target, consider filtering\nthe package by passing, e.g., \
          `--lib` or `--bin NAME` to specify a single target"
     ))
 }

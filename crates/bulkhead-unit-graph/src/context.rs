@@ -66,6 +66,8 @@ pub struct BuildOptions {
     pub rustc_wrapper: Option<PathBuf>,
     /// `build.rustc-workspace-wrapper`
     pub rustc_workspace_wrapper: Option<PathBuf>,
+    /// Variables that only the workspace wrapper and what it starts get.
+    pub wrapper_environment: BTreeMap<String, String>,
     /// How messages are wanted.
     pub message_format: MessageFormat,
     /// Width of the terminal in columns, if messages go to one.
@@ -98,6 +100,7 @@ impl BuildOptions {
             flags: BTreeMap::new(),
             rustc_wrapper: None,
             rustc_workspace_wrapper: None,
+            wrapper_environment: BTreeMap::new(),
             message_format: MessageFormat::Human,
             diagnostic_width: None,
             primary_packages: BTreeSet::new(),

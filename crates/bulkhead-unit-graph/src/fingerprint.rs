@@ -69,6 +69,7 @@ fn configuration(context: &Context<'_>, index: UnitIndex) -> String {
     let mut texts = vec![linker];
     if options.members.contains(&unit.package.id) {
         texts.push(path(&options.rustc_workspace_wrapper));
+        texts.extend(options.wrapper_environment.iter().map(|(name, value)| format!("{name}={value}")));
     }
     if context.graph.roots.contains(&index) {
         texts.extend(options.extra_arguments.iter().cloned());

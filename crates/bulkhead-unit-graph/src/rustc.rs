@@ -35,6 +35,9 @@ pub fn compile_command(context: &Context<'_>, index: UnitIndex, scripts: &Script
 fn wrapped(context: &Context<'_>, unit: &Unit, mut command: Command) -> Command {
     let options = context.options;
     let for_members = options.rustc_workspace_wrapper.as_ref().filter(|_| options.members.contains(&unit.package.id));
+    if for_members.is_some() {
+        command.environment.extend(options.wrapper_environment.clone());
+    }
     for wrapper in for_members.into_iter().chain(&options.rustc_wrapper) {
         command.arguments.insert(0, command.program.display().to_string());
         command.program.clone_from(wrapper);

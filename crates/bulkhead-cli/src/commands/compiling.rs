@@ -5,8 +5,8 @@ use clap::{Arg, Command};
 use crate::arguments::{SharedArguments as _, Words, flag, option};
 
 /// The commands of this module.
-pub(super) fn all() -> [Command; 4] {
-    [bench(), doc(), rustc(), rustdoc()]
+pub(super) fn all() -> [Command; 6] {
+    [bench(), clippy(), doc(), fmt(), rustc(), rustdoc()]
 }
 
 /// What stands behind `--`, for a program.
@@ -43,6 +43,45 @@ fn bench() -> Command {
         .reports()
         .manifest_path()
         .ignore_rust_version()
+}
+
+fn clippy() -> Command {
+    super::check_arguments(Command::new("clippy"))
+        .about("Checks a package to catch common mistakes and improve your Rust code.")
+        .arg(flag("no-deps", "Run Clippy only on the given crate, without linting the dependencies"))
+        .arg(
+            flag("fix", "Automatically apply lint suggestions. This flag implies --no-deps and --all-targets")
+                .help_heading(None),
+        )
+        .args(super::fixing::permissions())
+        .arg(option("explain", "LINT", "Print the documentation for a given lint"))
+        .arg(
+            Arg::new("clippy-args")
+                .value_name("ARGS")
+                .help("Lint levels: `-W LINT`, `-A LINT`, `-D LINT`, `-F LINT`, and other arguments of rustc")
+                .num_args(0..)
+                .allow_hyphen_values(true)
+                .last(true),
+        )
+}
+
+fn fmt() -> Command {
+    let formats = clap::builder::PossibleValuesParser::new(["short", "json", "human"]);
+    Command::new("fmt")
+        .about("Formats all bin and lib files of the current crate using rustfmt.")
+        .package("Specify package to format")
+        .arg(flag("all", "Format all packages, and also their local path-based dependencies"))
+        .arg(flag("check", "Run rustfmt in check mode"))
+        .arg(option("message-format", "FMT", "Specify message-format").value_parser(formats))
+        .arg(
+            Arg::new("rustfmt-args")
+                .value_name("rustfmt_options")
+                .help("Options passed to rustfmt")
+                .num_args(0..)
+                .allow_hyphen_values(true)
+                .last(true),
+        )
+        .manifest_path()
 }
 
 fn doc() -> Command {

@@ -116,7 +116,6 @@ fn one_target_gets_arguments_of_its_own() {
         &["rustc", "--", "-C", "debuginfo=0"][..],
         &["rustc", "--crate-type", "lib"],
         &["rustc", "--bin", "app", "--crate-type", "lib"],
-        &["rustdoc", "--", "--document-private-items"],
     ] {
         let (theirs, ours) = twins.run(arguments);
         let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();

@@ -36,6 +36,7 @@ mod resolving;
 mod shapes;
 mod snapshots;
 mod stage;
+mod toolchain_programs;
 mod trees;
 mod updating;
 mod vendoring;
