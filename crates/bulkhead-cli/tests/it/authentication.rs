@@ -1,13 +1,13 @@
 //! Registries that answer only to those whom they know: whose token goes where, and who keeps it.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bulkhead_test_support::{CrateBuilder, DependencyBuilder, Fault, Misbehaviour, Registry};
 
 use crate::registries::{Shops, Side};
-use crate::stage::BULKHEAD;
+use crate::stage::{BULKHEAD, skipped};
 
 const TOKEN: &str = "t0ken-that-nobody-may-see";
 
@@ -49,7 +49,7 @@ fn shops() -> Shops {
 }
 
 /// Writes a file for its owner alone.
-fn write_private(path: &std::path::Path, text: &str, mode: u32) {
+fn write_private(path: &Path, text: &str, mode: u32) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -282,7 +282,7 @@ fn files_of_tokens_are_private() {
     let login = side.home.command(BULKHEAD).args(["login", "--registry", "mine"]).stdin(format!("{TOKEN}\n"));
     login.run().assert_success();
     let kept = side.home.bulkhead_home().join("credentials/tokens.json");
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&kept), mode(kept.parent().unwrap())), (0o600, 0o700));
     side.run(&["fetch"]).assert_success();
     std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o640)).unwrap();
@@ -359,7 +359,7 @@ fn a_token_is_never_shown() {
 }
 
 /// Whether some file below `folder` holds `text`.
-fn holds(folder: &std::path::Path, text: &str) -> bool {
+fn holds(folder: &Path, text: &str) -> bool {
     std::fs::read_dir(folder).unwrap().flatten().any(|entry| {
         let path = entry.path();
         if path.is_dir() {
@@ -501,6 +501,34 @@ fn the_keyring_keeps_a_token_for_one_address() {
     let asked = std::fs::read_to_string(side.home.path().join("asked")).unwrap();
     assert!(asked.contains(&format!("store --label=cargo-registry:{}", shops.mine.index_url())), "{asked}");
     assert!(!asked.contains(TOKEN), "a token is on no command line");
+}
+
+/// The real programs: a keyring that lives as long as a session bus of the test's own.
+#[test]
+fn a_real_keyring_keeps_a_token() {
+    for program in ["dbus-run-session", "gnome-keyring-daemon", "secret-tool"] {
+        if !Path::new("/usr/bin").join(program).exists() {
+            return skipped(&format!("`{program}` is not installed"));
+        }
+    }
+    let shops = shops_with(APP, |mine, other| defined(mine, other).replace("cargo:token", "cargo:libsecret"));
+    let side = &shops.bulkhead;
+    let runtime = side.home.path().join("runtime");
+    std::fs::create_dir(&runtime).unwrap();
+    std::fs::set_permissions(&runtime, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let script = r#"printf keyring | gnome-keyring-daemon --unlock --components=secrets >&2 || exit 90
+        "$1" fetch && exit 91
+        printf '%s\n' "$2" | "$1" login --registry mine || exit 92
+        "$1" fetch || exit 93
+        "$1" logout --registry mine || exit 94
+        "$1" update && exit 95
+        exit 0"#;
+    let session = side.home.command("/usr/bin/dbus-run-session").current_dir(side.project.root());
+    let session = session.args(["--", "/bin/sh", "-c", script, "sh", BULKHEAD, TOKEN]).env("XDG_RUNTIME_DIR", runtime);
+    let outcome = session.run();
+    outcome.assert_success();
+    assert!(!outcome.output().contains(TOKEN), "{outcome}");
+    assert!(!side.home.bulkhead_home().join("credentials").exists(), "it is in the keyring alone");
 }
 
 #[test]
