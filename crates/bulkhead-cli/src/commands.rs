@@ -1,5 +1,6 @@
 //! The commands, each with the flags that Cargo gives it.
 
+mod build_code;
 mod compiling;
 mod fixing;
 mod manifests;
@@ -34,7 +35,7 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .arg(flag("list", "List installed commands"))
         .arg(option("explain", "CODE", "Provide a detailed explanation of a rustc error message"));
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
-    let compiling = compiling::all().into_iter().chain(security::all());
+    let compiling = compiling::all().into_iter().chain(security::all()).chain(build_code::all());
     let commands = all().into_iter().chain(compiling).chain(manifests::all()).chain(registry_commands::commands());
     global(command)
         .arg(directory.help("Change to DIRECTORY before doing anything"))
@@ -103,6 +104,7 @@ fn summary(program: &str) -> String {
     tree        Display the tree of dependencies
     explain     Explain why a package, its version and its features are in the graph
     trust       Trust a configuration or policy file that came with a project
+    approve     Approve build-time code where policy wants it approved
     ...         See all commands with --list
 
 See '{program} help <command>' for more information on a specific command."

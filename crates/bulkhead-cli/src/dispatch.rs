@@ -1,5 +1,6 @@
 //! From the command line to a command, and from its result to an exit code.
 
+mod build_code;
 mod manifests;
 mod security;
 
@@ -308,6 +309,7 @@ fn project_command(
         }
         "info" | "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
         "clean" => clean(arguments, global, shell, &events),
+        "approve" => build_code::approve(arguments, global, shell, &events),
         "verify" => {
             let verified = bulkhead_ops::verify::verify(global, &events)?;
             let absent = if verified.absent > 0 { format!(", {} not fetched", verified.absent) } else { String::new() };

@@ -316,6 +316,14 @@ pub(crate) fn fmt(matches: &ArgMatches) -> Result<FmtOptions> {
     Ok(FmtOptions { packages: named(matches, "package")?, all: flag(matches, "all"), arguments })
 }
 
+/// `approve`: all that building, testing and measuring the whole workspace would run.
+pub(crate) fn approve(matches: &ArgMatches, shell: &Shell) -> Result<CompileOptions> {
+    let options = compile(matches, Intent::Test, shell)?;
+    let targets = TargetFilter { all_targets: true, ..options.targets };
+    let packages = PackageOptions { workspace: true, ..options.packages };
+    Ok(CompileOptions { targets, packages, ..options })
+}
+
 /// `clean`
 pub(crate) fn clean(matches: &ArgMatches) -> Result<CleanOptions> {
     Ok(CleanOptions {

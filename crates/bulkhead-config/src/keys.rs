@@ -232,6 +232,7 @@ pub const BUILT_IN_COMMANDS: &[&str] = &[
     "t",
     "test",
     "tree",
+    "approve",
     "trust",
     "uninstall",
     "update",

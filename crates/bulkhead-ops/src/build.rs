@@ -1,14 +1,15 @@
 //! `build`, `check` and whatever else compiles: plan, then carry out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bulkhead_executor::{BuildError, FailureKind, Outcome};
 use bulkhead_trust::Digest;
-use bulkhead_unit_graph::{Context, Unit, script_folder, unit_graph_json};
+use bulkhead_unit_graph::{CompileMode, Context, Unit, UnitGraph, script_folder, unit_graph_json};
 
+use crate::approvals;
 use crate::compile::{self, Prepared};
 use crate::error::Result;
 use crate::observed::Disk;
@@ -69,7 +70,9 @@ fn execute(
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome> {
+    approvals::check(global, options, prepared, events)?;
     let Prepared { project, toolchain, graph, build_options, .. } = prepared;
+    warn_of_allowed(permissions, graph, events);
     let context = Context::new(graph, toolchain, build_options);
     let reporter = Reporter::new(graph, permissions, options, global.verbose, events);
     let owner = owner(global, &build_options.target_dir)?;
@@ -100,6 +103,18 @@ fn execute(
         events(Event::Json(line.to_string()));
     }
     result.map_err(build_error)
+}
+
+/// What runs with nearly all of the user's rights is named at each build.
+fn warn_of_allowed(permissions: &Permissions, graph: &UnitGraph, events: &dyn Fn(Event)) {
+    let runs = |unit: &Unit| unit.mode == CompileMode::RunBuildScript || unit.target.is_proc_macro();
+    let ids: BTreeSet<_> = graph.units.iter().filter(|unit| runs(unit)).map(|unit| unit.package.id).collect();
+    let allowed = permissions.barely_confined(ids.into_iter());
+    if !allowed.is_empty() {
+        let names: Vec<_> = allowed.iter().map(|id| format!("`{id}`")).collect();
+        let message = "build code may read all that you can read and use the network, because policy says `allow`";
+        events(Event::Warning(format!("{message}: {}", names.join(", "))));
+    }
 }
 
 /// A build in which nothing had to be run can be known again by what the executor looked at.

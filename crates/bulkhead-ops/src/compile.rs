@@ -31,6 +31,8 @@ pub struct Prepared {
     pub toolchain: Toolchain,
     /// The packages that the plan uses.
     pub packages: BTreeMap<PackageId, Arc<Package>>,
+    /// Every package of the lockfile.
+    pub locked: Vec<PackageId>,
     /// SHA-256 of each registry package's archive.
     pub checksums: BTreeMap<PackageId, Arc<str>>,
     /// What is done in which order.
@@ -98,7 +100,8 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     if let Some(arguments) = &options.clippy {
         clippy::wrap(&global.place, &toolchain, arguments, &mut build_options)?;
     }
-    Ok(Prepared { project, selected, toolchain, packages, checksums, graph, build_options })
+    let locked = locked.resolve.nodes.keys().copied().collect();
+    Ok(Prepared { locked, project, selected, toolchain, packages, checksums, graph, build_options })
 }
 
 fn default_profile(intent: Intent) -> &'static str {

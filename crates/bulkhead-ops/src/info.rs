@@ -9,7 +9,6 @@ use bulkhead_schema::credential::index_url;
 use bulkhead_schema::index::VersionEntry;
 use bulkhead_schema::{PackageId, PackageName, PackageSpec, SourceId};
 use bulkhead_source::Client;
-use bulkhead_store::Store;
 use bulkhead_unit_graph::CompileKind;
 use bulkhead_workspace::{Package, find_manifest};
 use semver::Version;
@@ -18,14 +17,13 @@ use crate::add::request::other_spellings;
 use crate::client::client;
 use crate::configuration::Configuration;
 use crate::error::Result;
-use crate::git::GitSources;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
 use crate::{
-    Error, ErrorKind, Event, compile, configuration, manifests, packages, permissions, probe, project, registries,
-    status, toolchain,
+    Error, ErrorKind, Event, compile, configuration, manifests, packages, probe, project, registries, status,
+    toolchain, versions,
 };
 
 /// Which package, and where.
@@ -178,18 +176,7 @@ fn of_registry(
 ) -> Result<Info> {
     let absent = || Error::failure(format!("could not find `{text}` in registry `{}`", index_url(source)));
     let name = spec.name().and_then(|name| PackageName::registry(name.as_str()).ok()).ok_or_else(absent)?;
-    let home = global.place.bulkhead_home.clone();
-    let mut sources = Sources::new(client, home, configuration.config.sources()?, BTreeSet::from([source]));
-    sources.read_git(match project {
-        Some(project) => {
-            let level = permissions::level(&project.policy);
-            GitSources::new(global, project, level, std::iter::empty(), BTreeMap::new(), None)?
-        }
-        None => GitSources::outside(global, configuration)?,
-    });
-    if client.options().offline {
-        sources.prefer_downloaded(&Store::open(&global.place.bulkhead_home)?, std::iter::empty());
-    }
+    let mut sources = versions::sources(global, project, configuration, client, source)?;
     let name = published_name(&mut sources, source, name, client, events)?.ok_or_else(absent)?;
     if spec.name() != Some(name) {
         events(Event::Warning(format!("translating `{}` to `{name}`", spec.name().unwrap_or(name))));

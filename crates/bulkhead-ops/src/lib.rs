@@ -8,8 +8,11 @@
 
 pub mod add;
 mod append_map;
+pub mod approvals;
+pub mod approve;
 pub mod audit;
 pub mod build;
+pub mod bulkhead_lock;
 pub mod clean;
 pub mod client;
 pub mod clippy;
@@ -31,6 +34,7 @@ pub mod in_force;
 pub mod info;
 pub mod inspect;
 pub mod limits;
+pub mod listing;
 pub mod lock;
 pub mod login;
 pub mod manifests;
@@ -69,6 +73,7 @@ pub mod unusable;
 pub mod update;
 pub mod vendor;
 pub mod verify;
+pub mod versions;
 pub mod withdrawn;
 
 pub use bulkhead_sandbox::prefer_large_pages;

@@ -8,7 +8,7 @@ use bulkhead_executor::Grants;
 use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet};
 use bulkhead_sandbox::{DenialKind, Level, Limits, Target};
 use bulkhead_schema::build_script::Directive;
-use bulkhead_schema::policy::{Digest, SandboxLevel};
+use bulkhead_schema::policy::{BuildCodeLevel, Digest, SandboxLevel};
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::Unit;
 
@@ -72,6 +72,9 @@ impl Permissions {
 
     /// What the processes of a unit may do beyond the defaults. A grant for other code grants nothing.
     pub fn grants(&self, unit: &Unit) -> Grants {
+        if self.allows_everything(unit.package.id) {
+            return self.everything();
+        }
         let Ok(set) = self.grant_set(unit) else { return Grants::default() };
         let variable = |name: &String| (name.clone(), self.environment.get(name).cloned());
         Grants {
@@ -82,12 +85,37 @@ impl Permissions {
         }
     }
 
+    /// Whether policy says `allow` of a package's build code.
+    fn allows_everything(&self, id: PackageId) -> bool {
+        self.effective.build_code.decide(id.name().as_str(), id.version()).level == BuildCodeLevel::Allow
+    }
+
+    /// Every grant there is but that to write: all that the user can read and reach. Devices and processes stay the
+    /// sandbox's own.
+    #[expect(clippy::disallowed_methods, reason = "which folders the system has is nothing that an answer depends on")]
+    fn everything(&self) -> Grants {
+        let own = |path: &PathBuf| !["dev", "proc", "sys", "tmp"].iter().any(|name| path.ends_with(name));
+        let top = std::fs::read_dir("/").into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut read: Vec<PathBuf> = top.filter(own).collect();
+        read.sort();
+        let environment = self.environment.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+        Grants { read, write: Vec::new(), environment, network: true }
+    }
+
+    /// The packages among `ids` whose build code is hardly confined, so that it can be said each time.
+    pub fn barely_confined(&self, ids: impl Iterator<Item = PackageId>) -> Vec<PackageId> {
+        ids.filter(|id| self.allows_everything(*id)).collect()
+    }
+
     /// Whether a directive of the unit's build script is obeyed.
     ///
     /// # Errors
     /// It is not; the diagnostic names the rule and, where a grant can allow it, the lines for `bulkhead.toml`.
     pub fn check_directive(&self, unit: &Unit, directive: &Directive<'_>, out_dir: &Path) -> Result<(), Diagnostic> {
         let Some((key, value)) = key_and_value(directive) else { return Ok(()) };
+        if self.allows_everything(unit.package.id) {
+            return Ok(());
+        }
         let grants = self.grant_set(unit)?;
         let context = DirectiveContext { out_dir, package_root: &unit.package.root, folders: &[], grants: &grants };
         bulkhead_policy::check_directive(key, &value, &context).map_err(|refusal| {

@@ -3,22 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bulkhead_resolver::Resolve;
-use bulkhead_schema::bulkhead_lock::{BulkheadLock, Contents, MAX_BULKHEAD_LOCK, RegistryPin, origin};
+use bulkhead_schema::bulkhead_lock::{BulkheadLock, Contents, RegistryPin, origin};
 use bulkhead_schema::{Diagnostic, PackageId, SourceId};
 use bulkhead_store::{Store, Vendored};
 use bulkhead_trust::{Digest, Pinned, pin_contents, pin_registry};
 use bulkhead_workspace::relative;
 
 use crate::audit::{self, Kind};
+use crate::bulkhead_lock::LockFile;
 use crate::error::Result;
-use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::Sources;
-use crate::{Error, ErrorKind, Event, disk, overrides, registries};
+use crate::{Error, ErrorKind, Event, overrides, registries};
 
 /// What is known of registries now, by source.
 pub type Seen = BTreeMap<SourceId, RegistryPin>;
@@ -70,15 +69,16 @@ pub fn check(
     if seen.is_empty() {
         return Ok(());
     }
-    let mut file = PinFile::read(global, workspace_root)?;
+    let mut file = LockFile::read(global, workspace_root)?;
+    let mut changed = false;
     for (&source, pin) in seen {
         let new = !file.lock.registries.contains_key(&source);
-        file.changed |= pin_registry(&mut file.lock, source, pin).map_err(falsified)?;
+        changed |= pin_registry(&mut file.lock, source, pin).map_err(falsified)?;
         if new {
-            file.refuse_new(global, &format!("the registry `{source}`"))?;
+            refuse_new(&file, global, &format!("the registry `{source}`"))?;
         }
     }
-    file.save(global, write, events);
+    save(&file, changed && write, global, events);
     Ok(())
 }
 
@@ -125,7 +125,7 @@ pub fn check_folders(
     write: bool,
     events: &dyn Fn(Event),
 ) -> Result<()> {
-    let mut file = PinFile::read(global, &project.workspace.root)?;
+    let mut file = LockFile::read(global, &project.workspace.root)?;
     let tables = [
         (&mut file.lock.vendored, &seen.vendored, Pinned::Vendored),
         (&mut file.lock.overrides, &seen.overrides, Pinned::Overrides),
@@ -135,14 +135,14 @@ pub fn check_folders(
         new.extend(pin_contents(known, seen, pinned).map_err(falsified)?);
     }
     if let Some(first) = new.first() {
-        file.refuse_new(global, &format!("`{first}`"))?;
+        refuse_new(&file, global, &format!("`{first}`"))?;
     }
     let resolved: BTreeSet<String> = resolve.nodes.keys().map(|id| name_of(*id)).collect();
     let before = file.lock.vendored.len() + file.lock.overrides.len();
     file.lock.vendored.retain(|name, _| resolved.contains(name));
     file.lock.overrides.retain(|name, _| seen.overrides.contains_key(name));
-    file.changed |= !new.is_empty() || file.lock.vendored.len() + file.lock.overrides.len() < before;
-    file.save(global, write, events);
+    let changed = !new.is_empty() || file.lock.vendored.len() + file.lock.overrides.len() < before;
+    save(&file, changed && write, global, events);
     Ok(())
 }
 
@@ -156,12 +156,13 @@ pub fn vendored_anew(
     written: &BTreeMap<PackageId, Digest>,
     events: &dyn Fn(Event),
 ) -> Result<()> {
-    let mut file = PinFile::read(global, workspace_root)?;
+    let mut file = LockFile::read(global, workspace_root)?;
+    let mut changed = false;
     for (&id, &digest) in written {
         let old = file.lock.vendored.insert(name_of(id), shown(digest));
-        file.changed |= old != Some(shown(digest));
+        changed |= old != Some(shown(digest));
     }
-    file.save(global, true, events);
+    save(&file, changed, global, events);
     Ok(())
 }
 
@@ -191,45 +192,29 @@ fn outside_folders(project: &Project) -> Result<BTreeSet<PathBuf>> {
     Ok(folders)
 }
 
-/// `bulkhead.lock` of one workspace.
-struct PinFile {
-    path: PathBuf,
-    exists: bool,
-    lock: BulkheadLock,
-    changed: bool,
+/// With `--locked`, a file that is there has to have everything.
+fn refuse_new(file: &LockFile, global: &GlobalOptions, what: &str) -> Result<()> {
+    if !(file.exists && global.lock.locked) {
+        return Ok(());
+    }
+    let path = file.path.display();
+    let message = format!("cannot update the lock file {path} because --locked was passed to prevent this");
+    Err(Error::failure(message)
+        .because(format!("it does not have {what} yet"))
+        .help("run the command without --locked, look at what it adds, and commit the file"))
 }
 
-impl PinFile {
-    fn read(global: &GlobalOptions, workspace_root: &Path) -> Result<Self> {
-        let path = workspace_root.join("bulkhead.lock");
-        let on_disk = read(&global.place.disk, &path)?;
-        Ok(Self { path, exists: on_disk.is_some(), lock: on_disk.unwrap_or_default(), changed: false })
+/// Writes what was `changed`. A source tree that cannot be written is no reason to stop: nothing was pinned there before either.
+fn save(file: &LockFile, changed: bool, global: &GlobalOptions, events: &dyn Fn(Event)) {
+    if !changed || global.lock.locked {
+        return;
     }
-
-    /// With `--locked`, a file that is there has to have everything.
-    fn refuse_new(&self, global: &GlobalOptions, what: &str) -> Result<()> {
-        if !(self.exists && global.lock.locked) {
-            return Ok(());
-        }
-        let path = self.path.display();
-        let message = format!("cannot update the lock file {path} because --locked was passed to prevent this");
-        Err(Error::failure(message)
-            .because(format!("it does not have {what} yet"))
-            .help("run the command without --locked, look at what it adds, and commit the file"))
+    if let Err(error) = file.save(global, false) {
+        events(Event::Warning(format!("the sources of this project are not pinned: {error}")));
+        return;
     }
-
-    /// A source tree that cannot be written is no reason to stop: nothing was pinned there before either.
-    fn save(&self, global: &GlobalOptions, write: bool, events: &dyn Fn(Event)) {
-        if !self.changed || !write || global.lock.locked {
-            return;
-        }
-        if let Err(error) = disk::write_atomically(&self.path, self.lock.to_string().as_bytes()) {
-            events(Event::Warning(format!("the sources of this project are not pinned: {error}")));
-            return;
-        }
-        let root = self.path.parent().unwrap_or(&self.path);
-        audit::observe(&global.place, root, [(Kind::SourceIdentity, pinned(&self.lock))], events);
-    }
+    let root = file.path.parent().unwrap_or(&file.path);
+    audit::observe(&global.place, root, [(Kind::SourceIdentity, pinned(&file.lock))], events);
 }
 
 /// What is pinned, as the audit log has it.
@@ -245,15 +230,4 @@ fn pinned(lock: &BulkheadLock) -> audit::Values {
 
 fn falsified(diagnostic: Diagnostic) -> Error {
     Error { kind: ErrorKind::Verification, ..diagnostic.into() }
-}
-
-fn read(disk: &Disk, path: &Path) -> Result<Option<BulkheadLock>> {
-    let failed = |reason: String| Error::failure(format!("failed to read `{}`", path.display())).because(reason);
-    let text: Arc<str> = match disk.read_text(path, MAX_BULKHEAD_LOCK) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error.to_string())),
-        Ok(text) => text.into(),
-    };
-    let lock = BulkheadLock::parse(path, &text);
-    lock.map(Some).map_err(falsified)
 }

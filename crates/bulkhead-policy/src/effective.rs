@@ -8,6 +8,7 @@ use bulkhead_schema::policy::{
 };
 use semver::Version;
 
+use crate::build_code::BuildCode;
 use crate::sources::Sources;
 
 /// Whose policy it is.
@@ -55,6 +56,8 @@ pub struct Effective {
     pub limits: Limits,
     /// The weakest confinement that is accepted. `None` if no layer says: full.
     pub sandbox_level: Option<SandboxLevel>,
+    /// What it takes for build code to run.
+    pub build_code: BuildCode,
     /// How long versions have to have been public.
     pub publish_age: PublishAge,
     /// Where packages may come from.
@@ -141,6 +144,8 @@ pub fn effective(layers: &[PolicyLayer]) -> Effective {
         result.take_limits(&layer.policy.limits, locked(Lock::Limits));
         result.take_level(layer.policy.sandbox_level, locked(Lock::SandboxLevel));
         result.take_grants(layer, trusted, &locks);
+        let notes = result.build_code.push(layer.source, &layer.policy.build_code, !locked(Lock::BuildCode));
+        result.notes.extend(notes);
         result.take_publish_age(layer, locked(Lock::PublishAge));
         if !layer.policy.reservations.is_empty() {
             result.sources.reservations.push((layer.source, layer.policy.reservations.clone()));

@@ -6,6 +6,8 @@
 //!
 //! Start with [`Effective`], then [`check_directive`], [`Sources`] and [`lookalike`].
 
+mod approval;
+mod build_code;
 mod directive;
 mod effective;
 mod environment;
@@ -13,6 +15,8 @@ mod lookalike;
 mod propose;
 mod sources;
 
+pub use approval::{BuildCodeFacts, Standing, standing};
+pub use build_code::{BuildCode, BuildCodeDecision};
 pub use directive::{DirectiveContext, Refusal, check_directive, check_output};
 pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySource, PublishAge, effective};
 pub use environment::environment_allowed;

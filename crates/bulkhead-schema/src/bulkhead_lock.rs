@@ -1,9 +1,12 @@
 //! `bulkhead.lock`: what `Cargo.lock` has no field for. It belongs beside it, in version control.
 //!
-//! It holds the identity of each registry besides the public one, as it was when the project first used it, and the digests
-//! of folders of which `Cargo.lock` knows no checksum of what stands in them. The form is TOML, one table per registry in
-//! the order of the addresses, one value per line, and no times: two people who lock the same project write the same bytes,
-//! and two branches that add different things merge.
+//! It holds the identity of each registry besides the public one, as it was when the project first used it, the digests of
+//! folders of which `Cargo.lock` knows no checksum of what stands in them, and the build-time code that somebody has approved.
+//! The form is TOML, one table per registry in the order of the addresses and one per package in the order of names and
+//! versions, one value per line, and no times: two people who lock the same project write the same bytes, and two branches
+//! that add different things merge.
+
+mod approvals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +15,9 @@ use std::sync::Arc;
 
 use crate::config::{Data, Entry, Node, parse};
 use crate::policy::toml_string;
-use crate::{Diagnostic, SourceId};
+use crate::{Diagnostic, PackageId, SourceId};
+
+pub use approvals::{Approval, BuildCodeKind};
 
 /// Largest file that is read, in bytes.
 pub const MAX_BULKHEAD_LOCK: u64 = 1 << 20;
@@ -35,6 +40,8 @@ pub struct BulkheadLock {
     pub vendored: Contents,
     /// `[overrides]`: folders outside of the workspace that its configuration puts in the place of packages, relative to it.
     pub overrides: Contents,
+    /// `[[build-code]]`, by package.
+    pub approvals: BTreeMap<PackageId, Approval>,
 }
 
 /// `sha256:` and the digest of what stands in a folder, by what it is called.
@@ -69,6 +76,7 @@ impl BulkheadLock {
                 }
                 ("vendored", Data::Table(_)) => lock.vendored = reader.contents(entry)?,
                 ("overrides", Data::Table(_)) => lock.overrides = reader.contents(entry)?,
+                ("build-code", Data::List(tables)) => reader.approvals(tables, &mut lock)?,
                 _ => return Err(reader.error(entry, format!("`{key}` does not belong here"))),
             }
         }
@@ -92,9 +100,12 @@ impl Reader<'_> {
         Diagnostic::error("bulkhead-lock", message).at(self.path, self.text, entry.key_span.clone())
     }
 
+    fn whole(&self, node: &Node, message: &str) -> Diagnostic {
+        Diagnostic::error("bulkhead-lock", message).at(self.path, self.text, node.span.clone())
+    }
+
     fn registry(&self, node: &Node, lock: &mut BulkheadLock) -> Result<(), Diagnostic> {
-        let whole =
-            |message: &str| Diagnostic::error("bulkhead-lock", message).at(self.path, self.text, node.span.clone());
+        let whole = |message: &str| self.whole(node, message);
         let table = node.as_table().ok_or_else(|| whole("`registry` is an array of tables"))?;
         let (mut pin, mut index) = (RegistryPin::default(), None);
         for (key, entry) in table {
@@ -162,7 +173,11 @@ pub fn origin(address: &str) -> Option<String> {
 /// The content of the file.
 impl fmt::Display for BulkheadLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# Written by Bulkhead: what this project's sources were when they were first used.")?;
+        let what = match self.approvals.is_empty() {
+            true => "what this project's sources were when they were first used",
+            false => "what this project's sources were at first use, and approved build-time code",
+        };
+        writeln!(f, "# Written by Bulkhead: {what}.")?;
         writeln!(f, "# It belongs in version control, beside Cargo.lock.\nversion = {VERSION}")?;
         for (source, pin) in &self.registries {
             writeln!(f, "\n[[registry]]\nindex = {}", toml_string(&source.to_string()))?;
@@ -184,7 +199,7 @@ impl fmt::Display for BulkheadLock {
                 writeln!(f, "{} = {}", toml_string(name), toml_string(digest))?;
             }
         }
-        Ok(())
+        self.approvals.iter().try_for_each(|(id, approval)| approvals::print(f, id, approval))
     }
 }
 

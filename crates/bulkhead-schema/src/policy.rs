@@ -3,6 +3,7 @@
 //! What the rules mean is decided in `bulkhead-policy`.
 
 mod age;
+mod build_code;
 mod packages;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::Diagnostic;
 use crate::config::{Data, Entry, Node, Table, parse};
 
 pub use age::{AgeExemption, PublishAgeRules};
+pub use build_code::{BuildCodeLevel, BuildCodeOverride, BuildCodeRules};
 pub use packages::{
     Lookalikes, NamePattern, Reaction, Reservation, ResolveLimits, SourceRules, Withdrawn, canonical_name,
 };
@@ -29,6 +31,8 @@ pub struct Policy {
     pub limits: Limits,
     /// `[sandbox] level`
     pub sandbox_level: Option<SandboxLevel>,
+    /// `[build-code]`
+    pub build_code: BuildCodeRules,
     /// `[publish-age]`
     pub publish_age: PublishAgeRules,
     /// `[[reserve]]`, in the order of the file.
@@ -153,6 +157,8 @@ pub enum Lock {
     Lookalikes,
     /// `withdrawn`
     Withdrawn,
+    /// `build-code`
+    BuildCode,
 }
 
 const LOCKS: &[(&str, Lock)] = &[
@@ -168,6 +174,7 @@ const LOCKS: &[(&str, Lock)] = &[
     ("sources", Lock::Sources),
     ("lookalikes", Lock::Lookalikes),
     ("withdrawn", Lock::Withdrawn),
+    ("build-code", Lock::BuildCode),
 ];
 
 /// Reads a policy file.
@@ -186,6 +193,7 @@ pub fn parse_policy(path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> 
             }
             "limits" => policy.limits = reader.limits(entry)?,
             "sandbox" => policy.sandbox_level = reader.sandbox(entry)?,
+            "build-code" => policy.build_code = reader.build_code(entry)?,
             "publish-age" => policy.publish_age = reader.publish_age(entry)?,
             "reserve" => policy.reservations = reader.reservations(entry)?,
             "sources" => policy.sources = reader.source_rules(entry)?,

@@ -30,7 +30,9 @@ const LICENCES: &[&str] = &[
 /// Packages that may be there in several versions, with whom to thank for it.
 const TWICE: &[(&str, &str)] = &[
     ("core-foundation", "Apple's systems only: system-configuration and security-framework disagree"),
+    ("foldhash", "of the two hashbrowns"),
     ("getrandom", "ring asks for 0.2, tempfile for the current one"),
+    ("hashbrown", "imara-diff asks for 0.15, indexmap for the current one"),
     ("syn", "derive macros are moving from 2 to 3"),
     ("windows-sys", "Windows only: ring asks for an older one"),
 ];

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has to stop")]
 
 mod ages;
+mod approving;
 mod asking;
 mod attacks;
 mod auditing;

@@ -1,0 +1,112 @@
+//! Commands about code that runs while something is built: `approve`.
+
+use bulkhead_ops::approvals::{describe, spec};
+use bulkhead_ops::approve::{ApproveRequest, Approved, ChangedPackage, approve as run};
+use bulkhead_ops::options::GlobalOptions;
+use bulkhead_ops::{Error, ErrorKind};
+use clap::ArgMatches;
+use serde_json::{Value, json};
+
+use super::{Events, print};
+use crate::escape::{escaped, escaped_json, escaped_line};
+use crate::options;
+use crate::shell::{DIM, ERROR, REMARK, STATUS, Shell};
+
+pub(super) fn approve(
+    arguments: &ArgMatches,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    let request = request(arguments)?;
+    let options = options::approve(arguments, shell)?;
+    let as_json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
+    match run(global, &options, &request, events)? {
+        Approved::Listed(packages) if as_json => {
+            let packages: Vec<Value> = packages.iter().map(bulkhead_ops::approvals::as_json).collect();
+            print(shell, &escaped_json(&json!({ "packages": packages }).to_string()))
+        }
+        Approved::Listed(packages) => {
+            let line = |it: &bulkhead_ops::approvals::BuildCodePackage| {
+                let name = escaped_line(&it.facts.id.to_string()).into_owned();
+                format!("{name}: {} [{}]", describe(&it.facts.kinds, &it.standing), it.level)
+            };
+            let lines: Vec<String> = packages.iter().map(line).collect();
+            if lines.is_empty() { Ok(()) } else { print(shell, &lines.join("\n")) }
+        }
+        Approved::Changes(changed) if as_json => {
+            let changed: Vec<Value> = changed.iter().map(changed_json).collect();
+            print(shell, &escaped_json(&json!({ "packages": changed }).to_string()))
+        }
+        Approved::Changes(changed) if changed.is_empty() => {
+            shell.status("Unchanged", "all that was approved before");
+            Ok(())
+        }
+        Approved::Changes(changed) => changed.iter().try_for_each(|it| show_changes(it, shell)),
+        Approved::Written(0) => {
+            shell.status("Unchanged", "nothing was left to approve");
+            Ok(())
+        }
+        Approved::Written(_) => Ok(()),
+    }
+}
+
+fn request(arguments: &ArgMatches) -> Result<ApproveRequest, Error> {
+    let specs: Vec<String> = arguments.get_many("spec").map(|specs| specs.cloned().collect()).unwrap_or_default();
+    let usage = |message: &str| Err(Error::new(ErrorKind::Usage, message));
+    let flag = |name| arguments.get_flag(name);
+    match (flag("list"), flag("diff"), flag("revoke"), flag("everything")) {
+        (true, ..) => Ok(ApproveRequest::List),
+        (_, true, ..) => Ok(ApproveRequest::Diff(specs)),
+        (_, _, true, _) if specs.is_empty() => usage("`--revoke` needs the packages that are no longer approved"),
+        (_, _, true, _) => Ok(ApproveRequest::Revoke(specs)),
+        (_, _, _, true) if !specs.is_empty() => usage("`--all` and packages exclude each other"),
+        (_, _, _, true) => Ok(ApproveRequest::All),
+        _ if specs.is_empty() => usage("name the packages to approve, such as `serde@1.0.200`, or say `--all`"),
+        _ => Ok(ApproveRequest::Add(specs)),
+    }
+}
+
+fn changed_json(it: &ChangedPackage) -> Value {
+    let file = |change: &bulkhead_ops::approve::Change| {
+        json!({
+            "path": change.path,
+            "change": change.kind.word(),
+            "added": change.added,
+            "removed": change.removed,
+            "lines": change.lines,
+        })
+    };
+    json!({
+        "name": it.id.name().as_str(),
+        "version": it.id.version().to_string(),
+        "former": it.former.version().to_string(),
+        "files": it.changes.iter().map(file).collect::<Vec<_>>(),
+    })
+}
+
+fn show_changes(it: &ChangedPackage, shell: &Shell) -> Result<(), Error> {
+    let title = format!("{} -> {}", spec(it.former), spec(it.id));
+    let mut text = format!("{}\n", shell.paint_result(STATUS, &title));
+    for change in &it.changes {
+        text.push_str(&changed_file(change, shell));
+    }
+    print(shell, text.trim_end())
+}
+
+/// One file's difference: its name, what happened to it, its lines.
+pub(super) fn changed_file(change: &bulkhead_ops::approve::Change, shell: &Shell) -> String {
+    let path = escaped_line(&change.path).into_owned();
+    let count = format!("{}, +{} -{}", change.kind.word(), change.added, change.removed);
+    let mut text = format!("{} ({count})\n", shell.paint_result(REMARK, &path));
+    for line in escaped(&change.lines).lines() {
+        let style = match line.as_bytes().first() {
+            Some(b'+') => STATUS,
+            Some(b'-') => ERROR,
+            _ => DIM,
+        };
+        // The lines are somebody else's: indented, none can pass for one of ours.
+        text.push_str(&format!("    {}\n", shell.paint_result(style, line)));
+    }
+    text
+}

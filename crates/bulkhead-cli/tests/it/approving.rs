@@ -1,0 +1,222 @@
+//! Build-time code that has to be approved: refused before anything runs, approved by digest, and asked about again when it
+//! has changed.
+
+use crate::stage::{APP, Stage, Twins, assert_error};
+use bulkhead_test_support::{CrateBuilder, DependencyBuilder, Outcome};
+use std::path::PathBuf;
+
+const APPROVE: &str = "[build-code]\nlevel = \"approve\"\n";
+
+/// A version of `plain` whose build script leaves its mark in `OUT_DIR`, and says `word`.
+fn scripted(version: &str, word: &str) -> CrateBuilder {
+    CrateBuilder::new("plain", version)
+        .build_script(&format!("fn main() {{ println!(\"cargo::warning=it says {word}\") }}"))
+        .file("src/lib.rs", format!("pub fn say() -> &'static str {{ \"{version}\" }}"))
+}
+
+/// A project that asks for approval itself.
+fn asking(fixture: &str) -> Stage {
+    let stage = Stage::new(fixture);
+    stage.project.write("bulkhead.toml", APPROVE);
+    stage
+}
+
+fn user_policy(stage: &Stage, text: &str) {
+    let folder: PathBuf = stage.home.path().join(".config/bulkhead");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("policy.toml"), text).unwrap();
+}
+
+#[track_caller]
+fn refused(outcome: &Outcome, parts: &[&str]) {
+    assert_error(outcome, 102, &["error[build-code-approval]"]);
+    assert_error(outcome, 102, parts);
+    assert!(!outcome.stderr.contains("it says") && !outcome.stderr.contains("Compiling"), "{outcome}");
+}
+
+/// Campaign 13: a patch release adds a dependency whose build script is the payload.
+#[test]
+fn campaign_13_a_new_build_script_does_not_run_before_it_is_approved() {
+    let payload = CrateBuilder::new("payload", "1.0.0")
+        .build_script("fn main() { println!(\"cargo::warning=it says PAYLOAD\") }")
+        .file("src/lib.rs", "");
+    let update = CrateBuilder::new("plain", "1.2.0").dependency("payload", "1").file("src/lib.rs", "");
+    let twins = Twins::new(APP);
+    twins.both(|stage| {
+        stage.registry.publish(payload.clone()).publish(update.clone());
+    });
+    twins.bulkhead.project.write("bulkhead.toml", APPROVE);
+    let theirs = twins.cargo.cargo(&["build", "-vv"]);
+    assert!(theirs.stderr.contains("it says PAYLOAD"), "it bites under cargo: {theirs}");
+    let stage = &twins.bulkhead;
+    for arguments in [&["build"][..], &["check"], &["run"], &["test"]] {
+        let ours = stage.bulkhead(arguments);
+        refused(
+            &ours,
+            &["payload v1.0.0: build script (new)", "bulkhead review payload@1.0.0", "bulkhead approve payload@1.0.0"],
+        );
+    }
+    // The benign twins: what runs no code of others is built, and an approved script runs.
+    stage.bulkhead(&["fetch"]).assert_success();
+    stage.bulkhead(&["approve", "payload@1.0.0"]).assert_success();
+    let log = stage.bulkhead(&["audit-log", "show"]);
+    assert!(log.stdout.contains("payload v1.0.0"), "{log}");
+    let built = stage.bulkhead(&["build", "-vv"]);
+    assert!(built.stderr.contains("it says PAYLOAD"), "{built}");
+    stage.bulkhead(&["approve", "--revoke", "payload"]).assert_success();
+    refused(&stage.bulkhead(&["build"]), &["payload v1.0.0"]);
+}
+
+#[test]
+fn approved_code_is_asked_about_again_when_it_changes_and_only_then() {
+    let stage = asking(APP);
+    stage.registry.publish(scripted("1.2.0", "one"));
+    refused(&stage.bulkhead(&["build"]), &["plain v1.2.0"]);
+    let outcome = stage.bulkhead(&["approve", "--all"]);
+    outcome.assert_success();
+    assert!(outcome.stderr.contains("Approving plain v1.2.0: build script (new)"), "{outcome}");
+    assert!(stage.bulkhead(&["build", "-vv"]).stderr.contains("it says one"));
+    // The same script in another version needs no new approval; other data beside it does.
+    stage.registry.publish(scripted("1.3.0", "one"));
+    stage.bulkhead(&["update"]).assert_success();
+    assert!(stage.bulkhead(&["build", "-vv"]).stderr.contains("it says one"));
+    stage.registry.publish(scripted("1.4.0", "one").file("tests/data.bin", "payload\n"));
+    stage.bulkhead(&["update"]).assert_success();
+    let outcome = stage.bulkhead(&["build"]);
+    refused(&outcome, &["plain v1.4.0: build script (changed since v1.2.0)", "bulkhead approve --diff plain@1.4.0"]);
+    let diff = stage.bulkhead(&["approve", "--diff", "plain@1.4.0"]);
+    diff.assert_success();
+    for part in ["plain@1.2.0 -> plain@1.4.0", "tests/data.bin (added, +1 -0)", "+payload"] {
+        assert!(diff.stdout.contains(part), "{part}\n{diff}");
+    }
+    assert!(!diff.stdout.contains("src/lib.rs"), "what takes no part is not shown: {diff}");
+    // And a changed script.
+    stage.registry.publish(scripted("1.5.0", "two"));
+    stage.bulkhead(&["update"]).assert_success();
+    refused(&stage.bulkhead(&["build"]), &["plain v1.5.0: build script (changed since"]);
+    let diff = stage.bulkhead(&["approve", "--diff", "--message-format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&diff.stdout).unwrap();
+    assert_eq!(json["packages"][0]["files"][0]["path"], "build.rs", "{diff}");
+    stage.bulkhead(&["approve", "plain"]).assert_success();
+    assert!(stage.bulkhead(&["build", "-vv"]).stderr.contains("it says two"));
+    let lock = stage.project.read("bulkhead.lock");
+    assert!(lock.contains("version = \"1.5.0\"") && !lock.contains("1.2.0"), "old approvals go: {lock}");
+}
+
+/// What a build script or a macro is made of runs with it.
+#[test]
+fn libraries_of_build_code_need_approval_too() {
+    let fixture = APP.replace("plain = \"1\"", "user = \"1\"\nderive-it = \"0.3\"");
+    let stage = asking(&fixture);
+    let user = CrateBuilder::new("user", "1.0.0").dependency_with(DependencyBuilder::new("plain", "1").build());
+    let script = "fn main() { println!(\"cargo::warning=it says {}\", plain::say()) }";
+    stage.registry.publish(user.build_script(script).file("src/lib.rs", ""));
+    refused(
+        &stage.bulkhead(&["build"]),
+        &[
+            "3 packages",
+            "plain v1.1.0: library of build code (new)",
+            "user v1.0.0: build script (new)",
+            "derive-it v0.3.0: procedural macro",
+        ],
+    );
+    stage.bulkhead(&["approve", "user", "derive-it"]).assert_success();
+    refused(&stage.bulkhead(&["build"]), &["1 package has", "plain v1.1.0"]);
+    stage.bulkhead(&["approve", "plain"]).assert_success();
+    assert!(stage.bulkhead(&["build", "-vv"]).stderr.contains("it says plain 1.1.0"));
+    let list = stage.bulkhead(&["approve", "--list"]);
+    assert!(list.stdout.contains("user v1.0.0: build script (approved) [approve]"), "{list}");
+    // The same library as an ordinary dependency runs nothing and is asked about by nobody.
+    let stage = asking(APP);
+    stage.bulkhead(&["build"]).assert_success();
+}
+
+#[test]
+fn programs_are_told_in_json() {
+    let stage = asking(APP);
+    stage.registry.publish(scripted("1.2.0", "one").links("z"));
+    let outcome = stage.bulkhead(&["build", "--message-format", "json"]);
+    refused(&outcome, &["plain v1.2.0: build script, native library (new)"]);
+    let line: serde_json::Value = serde_json::from_str(outcome.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(line["reason"], "build-code-refused");
+    assert_eq!(line["rule"], "build-code-approval");
+    assert_eq!(line["packages"][0]["kinds"], serde_json::json!(["build-script", "links"]));
+    assert_eq!(line["help"], "bulkhead approve plain@1.2.0");
+    assert!(outcome.stdout.contains("\"build-finished\",\"success\":false"), "{outcome}");
+}
+
+/// A cloned project brings approvals of its own malware; whoever wants to approve build code has approved nothing.
+#[test]
+fn approvals_that_came_with_a_project_are_not_the_users() {
+    let author = asking(APP);
+    author.registry.publish(scripted("1.2.0", "one"));
+    author.bulkhead(&["approve", "--all"]).assert_success();
+    let victim = Stage::new(APP);
+    victim.registry.publish(scripted("1.2.0", "one"));
+    for file in ["bulkhead.toml", "bulkhead.lock", "Cargo.lock"] {
+        victim.project.write(file, author.project.read(file));
+    }
+    // Where only the project asks, its own answer is enough.
+    assert!(victim.bulkhead(&["build", "-vv"]).stderr.contains("it says one"));
+    user_policy(&victim, APPROVE);
+    let outcome = victim.bulkhead(&["build"]);
+    assert_error(&outcome, 103, &["error[approvals-untrusted]", "bulkhead trust bulkhead.lock"]);
+    assert_error(&victim.bulkhead(&["approve", "--all"]), 103, &["error[approvals-untrusted]"]);
+    victim.bulkhead(&["trust", "--yes", "bulkhead.lock"]).assert_success();
+    victim.bulkhead(&["build"]).assert_success();
+    // Any change of the file is a stranger's again.
+    let lock = victim.project.read("bulkhead.lock");
+    victim.project.write("bulkhead.lock", format!("{lock}\n# changed\n"));
+    assert_error(&victim.bulkhead(&["build"]), 103, &["approvals-untrusted"]);
+    // The user's own approvals count at once.
+    std::fs::remove_file(victim.project.path("bulkhead.lock")).unwrap();
+    refused(&victim.bulkhead(&["build"]), &["plain v1.2.0"]);
+    victim.bulkhead(&["approve", "--all"]).assert_success();
+    victim.bulkhead(&["build"]).assert_success();
+}
+
+#[test]
+fn a_project_cannot_loosen_what_the_user_asks_for() {
+    let stage = Stage::new(APP);
+    stage.registry.publish(scripted("1.2.0", "one"));
+    user_policy(&stage, APPROVE);
+    for text in
+        ["[build-code]\nlevel = \"confined\"\n", "[[build-code.override]]\npackage = \"plain\"\nlevel = \"allow\"\n"]
+    {
+        stage.project.write("bulkhead.toml", text);
+        refused(&stage.bulkhead(&["build"]), &["plain v1.2.0"]);
+        stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+        refused(&stage.bulkhead(&["build"]), &["plain v1.2.0"]);
+    }
+    user_policy(&stage, &format!("{APPROVE}[[build-code.override]]\npackage = \"plain\"\nlevel = \"confined\"\n"));
+    stage.project.write("bulkhead.toml", "");
+    stage.bulkhead(&["build"]).assert_success();
+}
+
+/// `allow` reads what the user can, says so each time, and still writes nowhere.
+#[test]
+fn allowed_code_reads_everything_loudly_and_writes_nothing() {
+    let stage = Stage::new(APP);
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("allow-{}", std::process::id()));
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join("secret"), "planted").unwrap();
+    let script = format!(
+        "fn main() {{ let secret = std::fs::read_to_string(\"{0}/secret\"); let wrote = std::fs::write(\"{0}/mark\", \"\"); \
+         println!(\"cargo::warning=it says {{:?}} {{}} {{:?}}\", secret.ok(), wrote.is_ok(), std::env::var(\"MY_TOKEN\").ok()); }}",
+        home.display()
+    );
+    stage.registry.publish(CrateBuilder::new("plain", "1.2.0").build_script(&script).file("src/lib.rs", ""));
+    let build = || stage.command(&["build", "-vv"]).env("MY_TOKEN", "s3cr3t").run();
+    let confined = build();
+    assert!(confined.stderr.contains("it says None false None"), "{confined}");
+    let allow = "[[build-code.override]]\npackage = \"plain\"\nlevel = \"allow\"\nreason = \"a test\"\n";
+    stage.project.write("bulkhead.toml", allow);
+    let untrusted = build();
+    assert!(untrusted.stderr.contains("does not act") && !untrusted.stderr.contains("planted"), "{untrusted}");
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let allowed = build();
+    assert!(allowed.stderr.contains("it says Some(\"planted\") false Some(\"s3cr3t\")"), "{allowed}");
+    assert!(allowed.stderr.contains("because policy says `allow`: `plain v1.2.0`"), "{allowed}");
+    assert!(!home.join("mark").exists());
+    std::fs::remove_dir_all(home).unwrap();
+}
