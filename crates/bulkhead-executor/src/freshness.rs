@@ -16,7 +16,44 @@ pub(crate) enum Freshness {
     /// Nothing to do.
     Fresh,
     /// It must be built, for the first time if there is no reason.
-    Dirty(Option<String>),
+    Dirty(Option<Reason>),
+}
+
+/// Why a unit must be built again, in Cargo's words. Dependents are told which of the two it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Files changed, or a dependency's did.
+    Files(String),
+    /// Something else is asked for than before.
+    Request(String),
+}
+
+impl Reason {
+    /// For people.
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Files(text) | Self::Request(text) => text,
+        }
+    }
+}
+
+/// What a unit depends on.
+pub(crate) struct Dependency<'a> {
+    /// For people.
+    pub(crate) name: &'a str,
+    /// How it is now.
+    pub(crate) state: DependencyState,
+}
+
+/// How a dependency is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DependencyState {
+    /// Fresh, and left by this build of it.
+    Built(u64),
+    /// To be built again, because files changed.
+    Stale,
+    /// To be built again, because something else is asked for.
+    Requested,
 }
 
 /// What the record of a unit is compared with.
@@ -27,8 +64,10 @@ pub(crate) struct Now<'a> {
     pub(crate) grants: &'a str,
     /// The planner's fingerprint.
     pub(crate) fingerprint: &'a Fingerprint,
-    /// For each dependency its name for people, and its build if it is fresh.
-    pub(crate) dependencies: &'a [(&'a str, Option<u64>)],
+    /// In the order of the unit's dependencies.
+    pub(crate) dependencies: &'a [Dependency<'a>],
+    /// Whether it is the run of a build script.
+    pub(crate) is_script: bool,
     /// The files that must be there.
     pub(crate) outputs: &'a [PathBuf],
     /// Where files of a package that cannot change lie; their times are not looked at.
@@ -44,40 +83,40 @@ pub(crate) struct Now<'a> {
 /// Compares what is remembered with what is.
 pub(crate) fn check(record: Option<&Record>, now: &Now<'_>) -> Freshness {
     let Some(record) = record else { return Freshness::Dirty(None) };
-    if record.owner != now.owner {
-        return Freshness::Dirty(Some(
-            "what is known of the last build was not written by this installation".to_owned(),
-        ));
-    }
-    if record.grants != now.grants {
-        return Freshness::Dirty(Some("what the package is granted changed".to_owned()));
-    }
-    let reason = changed_fingerprint(record, now)
+    let reason = changed_surroundings(record, now)
         .or_else(|| changed_dependency(record, now))
-        .or_else(|| changed_output(record, now))
-        .or_else(|| changed_variable(record, now))
-        .or_else(|| changed_source(record, now));
+        .or_else(|| changed_output(record, now).map(Reason::Files))
+        .or_else(|| changed_variable(record, now).map(Reason::Request))
+        .or_else(|| changed_source(record, now).map(Reason::Files));
     match reason {
         Some(reason) => Freshness::Dirty(Some(reason)),
         None => Freshness::Fresh,
     }
 }
 
-fn changed_fingerprint(record: &Record, now: &Now<'_>) -> Option<String> {
-    if record.fingerprint == now.fingerprint.to_text() {
+fn changed_surroundings(record: &Record, now: &Now<'_>) -> Option<Reason> {
+    let text = if record.owner != now.owner {
+        "what is known of the last build was not written by this installation".to_owned()
+    } else if record.grants != now.grants {
+        "what the package is granted changed".to_owned()
+    } else if record.fingerprint != now.fingerprint.to_text() {
+        format!("the {} changed", now.fingerprint.changed_part(&record.fingerprint).unwrap_or("fingerprint"))
+    } else {
         return None;
-    }
-    let part = now.fingerprint.changed_part(&record.fingerprint).unwrap_or("fingerprint");
-    Some(format!("the {part} changed"))
+    };
+    Some(Reason::Request(text))
 }
 
-fn changed_dependency(record: &Record, now: &Now<'_>) -> Option<String> {
+fn changed_dependency(record: &Record, now: &Now<'_>) -> Option<Reason> {
     if record.dependencies.len() != now.dependencies.len() {
-        return Some("the number of dependencies changed".to_owned());
+        return Some(Reason::Request("the number of dependencies changed".to_owned()));
     }
     let mut pairs = record.dependencies.iter().zip(now.dependencies);
-    let (_, (name, _)) = pairs.find(|(then, (_, build))| Some(**then) != *build)?;
-    Some(format!("the dependency `{name}` was rebuilt"))
+    let (_, Dependency { name, state }) = pairs.find(|(then, now)| DependencyState::Built(**then) != now.state)?;
+    Some(match state {
+        DependencyState::Requested => Reason::Request(format!("info of dependency `{name}` changed")),
+        _ => Reason::Files(format!("the dependency `{name}` was rebuilt")),
+    })
 }
 
 fn changed_output(record: &Record, now: &Now<'_>) -> Option<String> {
@@ -95,7 +134,8 @@ fn changed_output(record: &Record, now: &Now<'_>) -> Option<String> {
 fn changed_variable(record: &Record, now: &Now<'_>) -> Option<String> {
     let mut variables = record.variables.iter();
     let (name, _) = variables.find(|(name, value)| (now.variable)(name) != *value)?;
-    Some(format!("the env variable {name} changed"))
+    let kind = if now.is_script { "env" } else { "environment" };
+    Some(format!("the {kind} variable {name} changed"))
 }
 
 fn changed_source(record: &Record, now: &Now<'_>) -> Option<String> {

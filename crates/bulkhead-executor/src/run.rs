@@ -11,7 +11,7 @@ use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
 use bulkhead_workspace::{Package, TargetKind};
 
-use crate::freshness::{self, Freshness, Now};
+use crate::freshness::{self, Dependency, DependencyState, Freshness, Now, Reason};
 use crate::process::Jobserver;
 use crate::record::{Record, RecordFiles};
 use crate::{BuildError, Event, Options, Outcome, Planner, inputs, job, lock, outcome, schedule, script, staging};
@@ -237,7 +237,7 @@ fn make_folders(planner: &dyn Planner) -> Result<(), Diagnostic> {
 
 /// Finds out which units must be built, and why.
 fn survey(build: &mut Build<'_>) -> BTreeSet<UnitIndex> {
-    let mut dirty = BTreeSet::new();
+    let mut dirty = BTreeMap::new();
     for (index, unit) in build.graph.iter() {
         let record = Record::read(&build.files(index).record);
         let mut state = check(build, index, unit, record.as_ref(), &dirty);
@@ -250,15 +250,17 @@ fn survey(build: &mut Build<'_>) -> BTreeSet<UnitIndex> {
                 build.set_record(index, record);
             }
             (Freshness::Dirty(reason), _) => {
-                dirty.insert(index);
-                build.emit(Event::Dirty { unit: index, reason });
+                let is_requested = matches!(reason, Some(Reason::Request(_)));
+                let state = if is_requested { DependencyState::Requested } else { DependencyState::Stale };
+                dirty.insert(index, state);
+                build.emit(Event::Dirty { unit: index, reason: reason.map(Reason::into_text) });
             }
             (Freshness::Fresh, None) => {
-                dirty.insert(index);
+                dirty.insert(index, DependencyState::Stale);
             }
         }
     }
-    dirty
+    dirty.into_keys().collect()
 }
 
 fn check(
@@ -266,14 +268,15 @@ fn check(
     index: UnitIndex,
     unit: &Unit,
     record: Option<&Record>,
-    dirty: &BTreeSet<UnitIndex>,
+    dirty: &BTreeMap<UnitIndex, DependencyState>,
 ) -> Freshness {
     let dependencies = unit.dependencies.iter().map(|dependency| {
-        let current = match is_tracked(unit, build.unit(dependency.unit)) {
-            true => (!dirty.contains(&dependency.unit)).then(|| build.builds[dependency.unit.0 as usize]),
-            false => Some(0),
+        let found = DependencyState::Built(build.builds[dependency.unit.0 as usize]);
+        let state = match is_tracked(unit, build.unit(dependency.unit)) {
+            true => dirty.get(&dependency.unit).copied().unwrap_or(found),
+            false => DependencyState::Built(0),
         };
-        (dependency.extern_crate_name.as_str(), current)
+        Dependency { name: dependency.extern_crate_name.as_str(), state }
     });
     let options = build.options;
     let planned = OnceCell::new();
@@ -284,6 +287,7 @@ fn check(
         grants: &(options.grants)(unit).to_text(),
         fingerprint: &build.fingerprints[index.0 as usize],
         dependencies: &dependencies.collect::<Vec<_>>(),
+        is_script,
         outputs: &job::required_outputs(build, index),
         immutable: (!unit.is_local).then_some(unit.package.root.as_path()),
         variable: &|name| match is_planned_variable(name) && !is_script {

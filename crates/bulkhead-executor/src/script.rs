@@ -12,7 +12,7 @@ use bulkhead_workspace::{CrateType, Package, TargetKind};
 
 use crate::content::{self, Source};
 use crate::files::{self, Stamp, failed};
-use crate::freshness::Freshness;
+use crate::freshness::{Freshness, Reason};
 use crate::process::{self, Ended, Reach};
 use crate::record::OutputStamp;
 use crate::run::Build;
@@ -76,7 +76,7 @@ fn take_package(mut files: Vec<PathBuf>, started: Stamp) -> Option<String> {
 
 /// Takes up what a script said in an earlier run. It is judged again: policy may have changed since.
 pub(crate) fn recall(build: &Build<'_>, index: UnitIndex) -> Freshness {
-    let dirty = |reason: &str| Freshness::Dirty(Some(reason.to_owned()));
+    let dirty = |reason: &str| Freshness::Dirty(Some(Reason::Request(reason.to_owned())));
     let path = build.planner.script_folder(index).join("output");
     let Ok(stdout) = files::read(&path, MAX_OUTPUT) else { return dirty("the output of the build script is lost") };
     match parse(build, index, &stdout) {

@@ -1,6 +1,6 @@
 //! What the executor reports, told as Cargo tells it: status lines, messages, JSON, counts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use bulkhead_executor::{Event as BuildEvent, Failure, FailureKind};
@@ -32,6 +32,8 @@ struct State {
     named: BTreeSet<(PackageId, bool)>,
     /// Packages of which a unit is to be built.
     dirty: BTreeSet<PackageId>,
+    /// Why units are to be built again.
+    reasons: BTreeMap<UnitIndex, String>,
     total: usize,
     done: usize,
     running: BTreeSet<UnitIndex>,
@@ -112,23 +114,27 @@ impl<'a> Reporter<'a> {
         }
     }
 
+    /// As with Cargo, the reason is told of the unit of a package that starts first.
     fn dirty(&self, index: UnitIndex, reason: Option<String>) {
-        let id = self.graph.unit(index).package.id;
-        self.state().dirty.insert(id);
-        if let (Some(reason), true) = (reason, self.verbose > 0) {
-            self.status("Dirty", format!("{id}: {reason}"));
+        let mut state = self.state();
+        state.dirty.insert(self.graph.unit(index).package.id);
+        if let Some(reason) = reason.filter(|_| self.verbose > 0) {
+            state.reasons.insert(index, reason);
         }
     }
 
     fn started(&self, index: UnitIndex, command: &Command) {
         let unit = self.graph.unit(index);
         let id = unit.package.id;
-        let first = {
+        let (first, reason) = {
             let mut state = self.state();
             state.running.insert(index);
-            state.named.insert((id, unit.mode == CompileMode::Doc))
+            (state.named.insert((id, unit.mode == CompileMode::Doc)), state.reasons.remove(&index))
         };
         if first {
+            if let Some(reason) = reason {
+                self.status("Dirty", format!("{id}: {reason}"));
+            }
             let verb = match unit.mode {
                 CompileMode::Doc => "Documenting",
                 mode if mode.is_check() => "Checking",

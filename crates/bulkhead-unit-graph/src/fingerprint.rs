@@ -46,9 +46,9 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
     let mut parts = vec![
         ("rustc", text_hash([context.toolchain.verbose_version.as_str(), &context.toolchain.rustc.to_string_lossy()])),
         ("features", features.join(",")),
-        ("declared features", text_hash(declared)),
-        ("target", text_hash([format!("{:?}", unit.target).as_str()])),
-        ("profile", text_hash([profile_text(&unit.profile, context.lto(index)).as_str()])),
+        ("list of declared features", text_hash(declared)),
+        ("target configuration", text_hash([format!("{:?}", unit.target).as_str()])),
+        ("profile configuration", text_hash([profile_text(&unit.profile, context.lto(index)).as_str()])),
         ("mode", format!("{:?}", unit.mode)),
         ("platform", platform),
         ("RUSTFLAGS", text_hash(flags.rustflags.iter().map(String::as_str))),

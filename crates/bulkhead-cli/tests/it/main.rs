@@ -31,6 +31,7 @@ mod manifests;
 mod patching;
 mod projects;
 mod provenance;
+mod rebuilding;
 mod registries;
 mod replacing;
 mod resolving;
