@@ -22,7 +22,8 @@ use crate::project::{self, Project};
 use crate::provenance::{self, Provenance};
 use crate::sources::{Freshness, Need, Sources};
 use crate::{
-    Error, ErrorKind, Event, compile, disk, manifests, permissions, preferences, profiles, registries, status,
+    Error, ErrorKind, Event, compile, disk, manifests, newcomers, permissions, preferences, profiles, registries,
+    status,
 };
 
 use self::request::{Wanted, requests};
@@ -135,7 +136,9 @@ fn relock(global: &GlobalOptions, options: &AddOptions, events: &(dyn Fn(Event) 
         write: !options.dry_run,
         ..LockRequest::keep()
     };
-    status::report_changes(&lock::resolve(global, &project, &client, &request, events)?, events);
+    let mut locked = lock::resolve(global, &project, &client, &request, events)?;
+    status::report_changes(&locked, events);
+    newcomers::announce(global, &project, &mut locked, &client, events);
     Ok(())
 }
 

@@ -40,6 +40,7 @@ pub mod login;
 pub mod manifests;
 pub mod metadata;
 pub mod new;
+pub mod newcomers;
 pub mod observed;
 pub mod options;
 pub mod overrides;

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{GlobalOptions, UpdateOptions};
 use crate::project::{self, Project};
-use crate::{Error, Event, compile, explain, status, withdrawn};
+use crate::{Error, Event, compile, explain, newcomers, status, withdrawn};
 
 /// Resolves everything anew and writes `Cargo.lock`.
 ///
@@ -101,8 +101,9 @@ fn relock(
     let toolchain = compile::platforms(global, &project, &[])?;
     let client = project_client(global, &project)?;
     let request = LockRequest { rustc: Some(toolchain.release), ..request };
-    let locked = lock::resolve(global, &project, &client, &request, events)?;
+    let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     report(&project, &locked)?;
+    newcomers::announce(global, &project, &mut locked, &client, events);
     // The process ends here: to take tens of thousands of small things apart is of use to nobody.
     std::mem::forget(locked);
     Ok(())

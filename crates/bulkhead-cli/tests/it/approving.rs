@@ -67,6 +67,40 @@ fn campaign_13_a_new_build_script_does_not_run_before_it_is_approved() {
     refused(&stage.bulkhead(&["build"]), &["payload v1.0.0"]);
 }
 
+/// The same release, at the moment when it enters the lockfile.
+#[test]
+fn campaign_13_an_update_names_what_brings_build_code() {
+    let script = "fn main() {}";
+    let twins = Twins::new(APP);
+    twins.both(|stage| {
+        stage.cargo(&["generate-lockfile"]).assert_success();
+        let payload = CrateBuilder::new("payload", "1.0.0").build_script(script).file("src/lib.rs", "");
+        let update = CrateBuilder::new("plain", "1.2.0").dependency("payload", "1").build_script(script);
+        stage.registry.publish(payload).publish(update.file("src/lib.rs", ""));
+    });
+    let theirs = twins.cargo.cargo(&["update"]);
+    assert!(!theirs.stderr.contains("build script"), "cargo says nothing: {theirs}");
+    let stage = &twins.bulkhead;
+    for arguments in [&["update", "--dry-run"][..], &["update"]] {
+        let ours = stage.bulkhead(arguments);
+        ours.assert_success();
+        for part in [
+            "warning: 2 packages bring code that runs while something is built",
+            "payload v1.0.0: build script (new)",
+            "plain v1.2.0: build script (v1.1.0 had none)",
+            "`bulkhead review payload@1.0.0`",
+        ] {
+            assert!(ours.stderr.contains(part), "{part}\n{ours}");
+        }
+    }
+    // What had build code before is no news, nor is an update without any.
+    stage.registry.publish(CrateBuilder::new("plain", "1.3.0").build_script(script).file("src/lib.rs", ""));
+    let ours = stage.bulkhead(&["update"]);
+    assert!(ours.stderr.contains("v1.3.0") && !ours.stderr.contains("bring"), "{ours}");
+    let ours = stage.bulkhead(&["add", "derive-it"]);
+    assert!(ours.stderr.contains("derive-it v0.3.0: procedural macro (new)"), "{ours}");
+}
+
 #[test]
 fn approved_code_is_asked_about_again_when_it_changes_and_only_then() {
     let stage = asking(APP);

@@ -188,7 +188,7 @@ fn a_version_that_was_yanked_stays_while_it_is_locked() {
     );
     // A laxer word counts only where the user trusts the file.
     assert!(with_policy("allow").assert_success().stderr.contains("was yanked"));
-    twins.bulkhead.bulkhead(&["trust", "bulkhead.toml"]).assert_success();
+    twins.bulkhead.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     assert!(!twins.bulkhead.bulkhead(&["check"]).stderr.contains("was yanked"));
     std::fs::remove_file(twins.bulkhead.project.path("bulkhead.toml")).unwrap();
     twins.same_output(&["update"]);
