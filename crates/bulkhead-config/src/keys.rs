@@ -66,14 +66,39 @@ pub struct Key {
     pub class: Class,
     /// Extra rule.
     pub check: Check,
+    /// What holds where nobody sets it, in Markdown.
+    pub default: &'static str,
+    /// What it means, in Markdown.
+    pub about: &'static str,
+}
+
+impl Key {
+    const fn about(mut self, default: &'static str, about: &'static str) -> Self {
+        (self.default, self.about) = (default, about);
+        self
+    }
+
+    /// Whether its value must not be shown.
+    pub fn is_secret(&self) -> bool {
+        self.pattern.ends_with(".token") || self.pattern.ends_with(".secret-key")
+    }
+
+    /// How the values of several layers come together, in a few words.
+    pub fn precedence(&self) -> &'static str {
+        match self.kind {
+            List | StringOrList => "layers are joined, the highest last",
+            Other => "the highest layer that sets a value; lists are joined, tables are merged",
+            _ => "the highest layer that sets it",
+        }
+    }
 }
 
 const fn key(pattern: &'static str, kind: Kind, class: Class) -> Key {
-    Key { pattern, kind, class, check: Check::None }
+    checked(pattern, kind, class, Check::None)
 }
 
 const fn checked(pattern: &'static str, kind: Kind, class: Class, check: Check) -> Key {
-    Key { pattern, kind, class, check }
+    Key { pattern, kind, class, check, default: "", about: "" }
 }
 
 use Class::{Harmless, IdentityAndNetwork, ProgramChoosing};
@@ -81,86 +106,86 @@ use Kind::{Boolean, Command, Integer, IntegerOrString, List, Other, String, Stri
 
 /// The keys of the Cargo Book, chapter "Configuration". The first row that matches counts.
 pub const KEYS: &[Key] = &[
-    key("paths", List, ProgramChoosing),
-    key("include", Other, Harmless), // Followed, with rules of its own, before layers are merged.
-    checked("alias.*", StringOrList, ProgramChoosing, Check::AliasName),
-    key("build.jobs", IntegerOrString, Harmless),
-    key("build.rustc", String, ProgramChoosing),
-    key("build.rustc-wrapper", String, ProgramChoosing),
-    key("build.rustc-workspace-wrapper", String, ProgramChoosing),
-    key("build.rustdoc", String, ProgramChoosing),
-    checked("build.target", StringOrList, Harmless, Check::Platform),
-    checked("build.target-dir", String, Harmless, Check::InsideProject),
-    checked("build.build-dir", String, Harmless, Check::InsideProject),
-    checked("build.rustflags", StringOrList, ProgramChoosing, Check::Rustflags),
-    checked("build.rustdocflags", StringOrList, ProgramChoosing, Check::Rustdocflags),
-    key("build.incremental", Boolean, Harmless),
-    key("build.dep-info-basedir", String, Harmless),
-    key("build.warnings", String, Harmless),
-    key("credential-alias.*", Command, IdentityAndNetwork),
-    key("doc.browser", Command, ProgramChoosing),
-    checked("env.*", Other, ProgramChoosing, Check::EnvironmentName),
-    key("future-incompat-report.frequency", String, Harmless),
-    key("cache.auto-clean-frequency", String, IdentityAndNetwork),
-    key("cargo-new.vcs", String, Harmless),
+    key("paths", List, ProgramChoosing).about("none", "Folders whose packages take the place of packages of the same name."),
+    key("include", Other, Harmless).about("none", "Further configuration files, which count below the one that names them."), // Followed, with rules of its own, before layers are merged.
+    checked("alias.*", StringOrList, ProgramChoosing, Check::AliasName).about("`b`, `c`, `d`, `t`, `r`, `rm`", "A command under another name: words, or one string that is split at spaces."),
+    key("build.jobs", IntegerOrString, Harmless).about("number of CPUs", "Number of jobs at a time; a negative one is taken from the number of CPUs."),
+    key("build.rustc", String, ProgramChoosing).about("`rustc`", "The compiler."),
+    key("build.rustc-wrapper", String, ProgramChoosing).about("none", "A program that is run in the place of the compiler."),
+    key("build.rustc-workspace-wrapper", String, ProgramChoosing).about("none", "The same, for members of the workspace only."),
+    key("build.rustdoc", String, ProgramChoosing).about("`rustdoc`", "The documentation generator."),
+    checked("build.target", StringOrList, Harmless, Check::Platform).about("the host's", "The platform, or platforms, to build for."),
+    checked("build.target-dir", String, Harmless, Check::InsideProject).about("`target`", "Where artifacts are put."),
+    checked("build.build-dir", String, Harmless, Check::InsideProject).about("`build.target-dir`", "Where what comes up on the way is put."),
+    checked("build.rustflags", StringOrList, ProgramChoosing, Check::Rustflags).about("none", "Flags for every call of the compiler."),
+    checked("build.rustdocflags", StringOrList, ProgramChoosing, Check::Rustdocflags).about("none", "Flags for every call of rustdoc."),
+    key("build.incremental", Boolean, Harmless).about("the profile's", "Whether compilation is incremental."),
+    key("build.dep-info-basedir", String, Harmless).about("none", "Folder to which paths in dep-info files are made relative."),
+    key("build.warnings", String, Harmless).about("`warn`", "What becomes of warnings of the compiler: `warn`, `allow` or `deny`."),
+    key("credential-alias.*", Command, IdentityAndNetwork).about("none", "A credential provider under a name."),
+    key("doc.browser", Command, ProgramChoosing).about("the system's", "The browser that `doc --open` starts."),
+    checked("env.*", Other, ProgramChoosing, Check::EnvironmentName).about("none", "A variable for build scripts, the compiler and `run`: text, or a table with `value`, `force`, `relative`."),
+    key("future-incompat-report.frequency", String, Harmless).about("`always`", "When a report about future incompatibility is announced: `always` or `never`."),
+    key("cache.auto-clean-frequency", String, IdentityAndNetwork).about("`1 day`", "How often what is not used any more is removed from Cargo's cache."),
+    key("cargo-new.vcs", String, Harmless).about("`git`", "The version control system of new packages."),
     // Superseded keys of `cargo new` that old files still carry.
-    key("cargo-new.name", String, Harmless),
-    key("cargo-new.email", String, Harmless),
-    key("http.debug", Boolean, IdentityAndNetwork),
-    key("http.proxy", String, IdentityAndNetwork),
-    key("http.ssl-version", Other, IdentityAndNetwork),
-    key("http.timeout", Integer, IdentityAndNetwork),
-    key("http.low-speed-limit", Integer, IdentityAndNetwork),
-    key("http.cainfo", String, IdentityAndNetwork),
-    key("http.proxy-cainfo", String, IdentityAndNetwork),
-    key("http.check-revoke", Boolean, IdentityAndNetwork),
-    key("http.multiplexing", Boolean, IdentityAndNetwork),
-    key("http.user-agent", String, IdentityAndNetwork),
-    key("install.root", String, IdentityAndNetwork),
-    key("net.retry", Integer, IdentityAndNetwork),
-    key("net.git-fetch-with-cli", Boolean, IdentityAndNetwork),
-    key("net.offline", Boolean, IdentityAndNetwork),
-    key("net.ssh.known-hosts", List, IdentityAndNetwork),
-    key("patch.*.*", Other, ProgramChoosing),
-    checked("profile.**.rustflags", List, ProgramChoosing, Check::Rustflags),
-    key("profile.**", Other, Harmless),
-    key("resolver.incompatible-rust-versions", String, Harmless),
-    checked("resolver.incompatible-publish-age", String, Harmless, Check::PublishAge),
-    key("resolver.lockfile-path", String, ProgramChoosing),
-    checked("registries.*.index", String, ProgramChoosing, Check::NewRegistry),
-    checked("registries.*.min-publish-age", String, Harmless, Check::PublishAge),
-    key("registries.*.token", String, IdentityAndNetwork),
-    key("registries.*.secret-key", String, IdentityAndNetwork),
-    key("registries.*.secret-key-subject", String, IdentityAndNetwork),
-    key("registries.*.credential-provider", Command, IdentityAndNetwork),
-    key("registries.*.protocol", String, IdentityAndNetwork),
+    key("cargo-new.name", String, Harmless).about("none", "Superseded; not used."),
+    key("cargo-new.email", String, Harmless).about("none", "Superseded; not used."),
+    key("http.debug", Boolean, IdentityAndNetwork).about("`false`", "Whether exchanges with servers are logged."),
+    key("http.proxy", String, IdentityAndNetwork).about("none", "The proxy, in the format of libcurl."),
+    key("http.ssl-version", Other, IdentityAndNetwork).about("TLS 1.2 and higher", "The TLS version, or a table with `min` and `max`."),
+    key("http.timeout", Integer, IdentityAndNetwork).about("`30`", "Seconds without an answer after which a request fails."),
+    key("http.low-speed-limit", Integer, IdentityAndNetwork).about("`10`", "Bytes per second below which a transfer counts as stuck."),
+    key("http.cainfo", String, IdentityAndNetwork).about("the system's", "File of the certificate authorities that are accepted."),
+    key("http.proxy-cainfo", String, IdentityAndNetwork).about("`http.cainfo`", "The same for the proxy."),
+    key("http.check-revoke", Boolean, IdentityAndNetwork).about("`true` on Windows", "Whether the revocation of certificates is checked."),
+    key("http.multiplexing", Boolean, IdentityAndNetwork).about("`true`", "Whether several requests share one connection."),
+    key("http.user-agent", String, IdentityAndNetwork).about("Bulkhead's", "The `user-agent` header of requests."),
+    key("install.root", String, IdentityAndNetwork).about("Cargo's home", "Where `install` puts programs."),
+    key("net.retry", Integer, IdentityAndNetwork).about("`3`", "How often a failed request is repeated."),
+    key("net.git-fetch-with-cli", Boolean, IdentityAndNetwork).about("`false`", "Whether the program `git` fetches, with the user's configuration."),
+    key("net.offline", Boolean, IdentityAndNetwork).about("`false`", "Whether nothing may be fetched."),
+    key("net.ssh.known-hosts", List, IdentityAndNetwork).about("none", "Keys of ssh hosts, in the format of `known_hosts`."),
+    key("patch.*.*", Other, ProgramChoosing).about("none", "A package that takes the place of one of a source, as `[patch]` in a manifest."),
+    checked("profile.**.rustflags", List, ProgramChoosing, Check::Rustflags).about("none", "Flags for the compiler in a profile (unstable)."),
+    key("profile.**", Other, Harmless).about("the profile's", "A setting of a profile, as `[profile]` in a manifest."),
+    key("resolver.incompatible-rust-versions", String, Harmless).about("the resolver's", "Whether versions are preferred that suit the `rust-version`: `allow` or `fallback`."),
+    checked("resolver.incompatible-publish-age", String, Harmless, Check::PublishAge).about("`deny`", "Whether versions are taken that have not been public for long: `allow` or `deny`."),
+    key("resolver.lockfile-path", String, ProgramChoosing).about("`Cargo.lock`", "Where the lockfile is (unstable)."),
+    checked("registries.*.index", String, ProgramChoosing, Check::NewRegistry).about("none", "Address of a registry's index."),
+    checked("registries.*.min-publish-age", String, Harmless, Check::PublishAge).about("`registry.global-min-publish-age`", "How long versions of a registry have to have been public."),
+    key("registries.*.token", String, IdentityAndNetwork).about("none", "Token of a registry. A secret."),
+    key("registries.*.secret-key", String, IdentityAndNetwork).about("none", "Key with which requests to a registry are signed. A secret."),
+    key("registries.*.secret-key-subject", String, IdentityAndNetwork).about("none", "Name under which the key is known."),
+    key("registries.*.credential-provider", Command, IdentityAndNetwork).about("`registry.global-credential-providers`", "Program that knows the token of a registry."),
+    key("registries.*.protocol", String, IdentityAndNetwork).about("`sparse`", "Protocol of the public registry's index: `sparse` or `git`."),
     // Bulkhead's own: which other servers may see the token.
-    key("registries.*.token-origins", List, IdentityAndNetwork),
-    key("registry.index", String, IdentityAndNetwork),
-    key("registry.default", String, IdentityAndNetwork),
-    checked("registry.global-min-publish-age", String, Harmless, Check::PublishAge),
-    key("registry.token", String, IdentityAndNetwork),
-    key("registry.secret-key", String, IdentityAndNetwork),
-    key("registry.secret-key-subject", String, IdentityAndNetwork),
-    key("registry.credential-provider", Command, IdentityAndNetwork),
-    key("registry.global-credential-providers", List, IdentityAndNetwork),
-    key("source.*.*", String, ProgramChoosing),
-    key("target.*.ar", String, ProgramChoosing),
-    key("target.*.linker", String, ProgramChoosing),
-    key("target.*.runner", Command, ProgramChoosing),
-    checked("target.*.rustflags", StringOrList, ProgramChoosing, Check::Rustflags),
-    checked("target.*.rustdocflags", StringOrList, ProgramChoosing, Check::Rustdocflags),
-    key("target.*.*", Other, ProgramChoosing), // A `links` override.
+    key("registries.*.token-origins", List, IdentityAndNetwork).about("the index's", "Further servers that may see the token of a registry. Bulkhead's own key."),
+    key("registry.index", String, IdentityAndNetwork).about("none", "Superseded; not used."),
+    key("registry.default", String, IdentityAndNetwork).about("`crates-io`", "The registry that commands mean where none is named."),
+    checked("registry.global-min-publish-age", String, Harmless, Check::PublishAge).about("`3 days`", "How long versions have to have been public."),
+    key("registry.token", String, IdentityAndNetwork).about("none", "Token of the public registry. A secret."),
+    key("registry.secret-key", String, IdentityAndNetwork).about("none", "Key with which requests to the public registry are signed. A secret."),
+    key("registry.secret-key-subject", String, IdentityAndNetwork).about("none", "Name under which the key is known."),
+    key("registry.credential-provider", Command, IdentityAndNetwork).about("`registry.global-credential-providers`", "Program that knows the token of the public registry."),
+    key("registry.global-credential-providers", List, IdentityAndNetwork).about("`[\"cargo:token\"]`", "Programs that know tokens, the first with the least precedence."),
+    key("source.*.*", String, ProgramChoosing).about("none", "Where packages of a source are read instead: `replace-with`, `directory`, `local-registry`, `registry`, `git` and its `branch`, `tag`, `rev`."),
+    key("target.*.ar", String, ProgramChoosing).about("none", "Superseded; not used."),
+    key("target.*.linker", String, ProgramChoosing).about("rustc's", "The linker for a platform."),
+    key("target.*.runner", Command, ProgramChoosing).about("none", "A program that runs executables of a platform."),
+    checked("target.*.rustflags", StringOrList, ProgramChoosing, Check::Rustflags).about("`build.rustflags`", "Flags for the compiler on a platform."),
+    checked("target.*.rustdocflags", StringOrList, ProgramChoosing, Check::Rustdocflags).about("`build.rustdocflags`", "Flags for rustdoc on a platform."),
+    key("target.*.*", Other, ProgramChoosing).about("none", "What the build script of the package with this `links` would have said."), // A `links` override.
     // What hides warnings hides those about the project too.
-    key("term.quiet", Boolean, ProgramChoosing),
-    key("term.verbose", Boolean, Harmless),
-    key("term.color", String, Harmless),
-    key("term.hyperlinks", Boolean, Harmless),
-    key("term.unicode", Boolean, Harmless),
-    key("term.progress", Other, Harmless),
+    key("term.quiet", Boolean, ProgramChoosing).about("`false`", "Whether status lines are left out."),
+    key("term.verbose", Boolean, Harmless).about("`false`", "Whether command lines are shown."),
+    key("term.color", String, Harmless).about("`auto`", "Whether output is coloured: `auto`, `always` or `never`."),
+    key("term.hyperlinks", Boolean, Harmless).about("`auto`", "Whether links are written."),
+    key("term.unicode", Boolean, Harmless).about("`auto`", "Whether characters beyond ASCII are written."),
+    key("term.progress", Other, Harmless).about("`auto`", "The progress bar: a table with `when`, `width`, `term-integration`."),
     // Only nightly reads these; they are known so that no one is warned about them.
-    key("unstable.**", Other, ProgramChoosing),
-    key("host.**", Other, ProgramChoosing),
+    key("unstable.**", Other, ProgramChoosing).about("none", "Flags of nightly Cargo; not used."),
+    key("host.**", Other, ProgramChoosing).about("none", "Settings of nightly Cargo; not used."),
 ];
 
 /// The row for a key path such as `["build", "jobs"]`.
@@ -189,6 +214,7 @@ pub fn is_prefix(path: &[&str]) -> bool {
 /// The commands that an alias of a project may not take over, Cargo's built-in aliases among them.
 pub const BUILT_IN_COMMANDS: &[&str] = &[
     "add",
+    "approve",
     "audit-log",
     "b",
     "bench",
@@ -232,7 +258,6 @@ pub const BUILT_IN_COMMANDS: &[&str] = &[
     "t",
     "test",
     "tree",
-    "approve",
     "trust",
     "uninstall",
     "update",

@@ -6,8 +6,10 @@
 //!
 //! Start with [`merge`], then the table of keys in [`keys`].
 
+pub mod explain;
 pub mod flags;
 pub mod include;
+pub mod json_schema;
 pub mod keys;
 pub mod layer;
 mod merge;

@@ -8,7 +8,7 @@ use crate::layer::{Definition, LayerClass, Origin};
 use crate::read::{Config, Item, KeyPath, Tree};
 
 /// Stands in the place of a secret.
-const REDACTED: &str = "<redacted>";
+pub(crate) const REDACTED: &str = "<redacted>";
 
 /// How values are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +196,7 @@ fn is_secret_variable(name: &str) -> bool {
 }
 
 /// A URL keeps its user and loses the password.
-fn without_password(text: &str) -> String {
+pub(crate) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {

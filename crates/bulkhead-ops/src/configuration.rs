@@ -1,5 +1,7 @@
 //! From the files, variables and arguments that are there to one configuration: discovery, ownership, trust.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,17 +39,18 @@ pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configurat
     let place = &global.place;
     let (layers, mut ignored) = layers(global, events)?;
     let files = ConfigurationFiles::of(&layers);
-    let environment = place
-        .environment
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
-        .collect();
     let Merged { config, ignored: more, warnings } =
-        bulkhead_config::merge(layers, environment, place.current_dir.clone())?;
+        bulkhead_config::merge(layers, environment(place), place.current_dir.clone())?;
     ignored.extend(more);
     warnings.into_iter().for_each(|warning| events(Event::Diagnostic(warning)));
     report_ignored(&ignored, events);
     Ok(Configuration { config, ignored, files })
+}
+
+/// The environment, as configuration asks it.
+pub(crate) fn environment(place: &Place) -> BTreeMap<String, String> {
+    let text = |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+    place.environment.iter().filter_map(text).collect()
 }
 
 /// `[term]` as it is in force in the current folder; what is wrong with other keys is reported when they are used.

@@ -17,6 +17,7 @@ pub mod clean;
 pub mod client;
 pub mod clippy;
 pub mod compile;
+pub mod config_explain;
 pub mod config_get;
 pub mod configuration;
 pub mod credentials;

@@ -11,6 +11,7 @@ mod build_code;
 mod directive;
 mod effective;
 mod environment;
+pub mod explain;
 mod lookalike;
 mod propose;
 mod sources;

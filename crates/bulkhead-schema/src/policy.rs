@@ -4,6 +4,7 @@
 
 mod age;
 mod build_code;
+mod keys;
 mod packages;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::config::{Data, Entry, Node, Table, parse};
 
 pub use age::{AgeExemption, PublishAgeRules};
 pub use build_code::{BuildCodeLevel, BuildCodeOverride, BuildCodeRules};
+pub use keys::{POLICY_KEYS, PolicyKey, PolicyKind, find_policy_key};
 pub use packages::{
     Lookalikes, NamePattern, Reaction, Reservation, ResolveLimits, SourceRules, Withdrawn, canonical_name,
 };
@@ -182,10 +184,20 @@ const LOCKS: &[(&str, Lock)] = &[
 /// # Errors
 /// Broken TOML, wrong types, and every unknown key: a rule that is not understood is not a rule that may be passed over.
 pub fn parse_policy(path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> {
-    let root = parse(path, text)?;
+    read_policy(&parse(path, text)?, path, text)
+}
+
+/// The same for a file that is parsed already, or for a part of it.
+///
+/// # Errors
+/// As with [`parse_policy`].
+pub fn read_policy(root: &Node, path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> {
     let reader = Reader { path, text };
     let mut policy = Policy::default();
-    for (key, entry) in root.as_table().into_iter().flatten() {
+    let Some(table) = root.as_table() else { return Ok(policy) };
+    // A key that is read here has its row in `keys`.
+    keys::check(table, path, text)?;
+    for (key, entry) in table {
         match key.as_str() {
             "grant" => {
                 let tables = entry.node.as_list().ok_or_else(|| reader.wrong(entry, key, "an array of tables"))?;

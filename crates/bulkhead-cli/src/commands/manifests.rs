@@ -149,6 +149,35 @@ fn verify_project() -> Command {
     Command::new("verify-project").about("DEPRECATED: Check correctness of crate manifest.").manifest_path()
 }
 
+fn config_explain() -> Command {
+    Command::new("explain")
+        .about("Explain a key of configuration or policy: every layer that sets it, which one counts, and why")
+        .disable_version_flag(true)
+        .arg(Arg::new("key").value_name("KEY").help("The key, such as build.jobs or limits.memory-mib").required(true))
+        .arg(answer_format())
+}
+
+fn config_list() -> Command {
+    Command::new("list")
+        .about("List every key of configuration and policy that is set, with its value and who says so")
+        .disable_version_flag(true)
+        .arg(answer_format())
+}
+
+fn config_schema() -> Command {
+    let file = Arg::new("file").help("Of which file").value_parser(PossibleValuesParser::new(["policy", "cargo"]));
+    Command::new("schema")
+        .about("Print the JSON Schema of bulkhead.toml, or of Cargo's configuration, for editors")
+        .disable_version_flag(true)
+        .arg(file.default_value("policy"))
+}
+
+fn answer_format() -> Arg {
+    option("message-format", "FMT", "Format of the answer")
+        .value_parser(PossibleValuesParser::new(["human", "json"]))
+        .default_value("human")
+}
+
 fn config() -> Command {
     let formats = PossibleValuesParser::new(["toml", "json", "json-value"]);
     let get = Command::new("get")
@@ -167,5 +196,5 @@ fn config() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommand(get)
+        .subcommands([get, config_explain(), config_list(), config_schema()])
 }

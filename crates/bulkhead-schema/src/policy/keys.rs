@@ -1,0 +1,281 @@
+//! Every key of a policy file: its type, what holds without it, and how layers come together.
+//!
+//! The reader refuses what does not stand here, so that documentation, JSON Schema and `config explain` cannot fall behind.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::Diagnostic;
+use crate::config::{Data, Node, Table};
+use crate::edit_distance::distance;
+
+/// The type of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// A string.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// An integer above zero.
+    Count,
+    /// An array of strings.
+    Texts,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An array of these words.
+    Choices(&'static [&'static str]),
+}
+
+impl PolicyKind {
+    /// The words for it.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Text => "string".to_owned(),
+            Self::Flag => "boolean".to_owned(),
+            Self::Count => "positive integer".to_owned(),
+            Self::Texts => "array of strings".to_owned(),
+            Self::Choice(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
+            Self::Choices(_) => "array of words".to_owned(),
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyKey {
+    /// Dotted; `[]` behind a part stands for an array of tables.
+    pub pattern: &'static str,
+    /// Type.
+    pub kind: PolicyKind,
+    /// What holds where nobody sets it, in Markdown.
+    pub default: &'static str,
+    /// How the values of several layers come together.
+    pub layers: &'static str,
+    /// What it means.
+    pub about: &'static str,
+}
+
+const LOWER: &str = "the lower layer's; only a stricter one if locked or untrusted";
+const TOGETHER: &str = "all that act, together; none if locked or untrusted";
+const EVERY: &str = "every layer's hold";
+const LIST: &str = "the lower layer's; if locked or untrusted, both have to agree";
+
+const STRICTEST: &str = "the strictest of all layers; laxer than the default only if not locked, and trusted";
+
+const REACTIONS: &[&str] = &["allow", "warn", "deny"];
+const BUILD_CODE: &[&str] = &["allow", "confined", "approve"];
+
+const fn key(
+    pattern: &'static str,
+    kind: PolicyKind,
+    default: &'static str,
+    layers: &'static str,
+    about: &'static str,
+) -> PolicyKey {
+    PolicyKey { pattern, kind, default, layers, about }
+}
+
+use PolicyKind::{Choice, Choices, Count, Flag, Text, Texts};
+
+/// The words of `locked`.
+const LOCK_WORDS: &[&str] = &[
+    "grant",
+    "grant.read",
+    "grant.write",
+    "grant.env",
+    "grant.network",
+    "grant.directives",
+    "limits",
+    "sandbox.level",
+    "publish-age",
+    "sources",
+    "lookalikes",
+    "withdrawn",
+    "build-code",
+];
+
+/// Every key.
+pub const POLICY_KEYS: &[PolicyKey] = &[
+    key("locked", Choices(LOCK_WORDS), "`[]`", "together, for the layers below", "What lower layers may not loosen."),
+    key("grant[].package", Text, "required", TOGETHER, "Package whose build code is granted something."),
+    key("grant[].version", Text, "every one", TOGETHER, "Requirement on its version."),
+    key(
+        "grant[].digest",
+        Text,
+        "required but for members",
+        TOGETHER,
+        "Digest of its archive: `sha256:` and 64 digits.",
+    ),
+    key("grant[].read", Texts, "`[]`", TOGETHER, "Files and folders that it may read."),
+    key("grant[].write", Texts, "`[]`", TOGETHER, "Files and folders that it may write."),
+    key("grant[].env", Texts, "`[]`", TOGETHER, "Environment variables that are passed on."),
+    key("grant[].network", Flag, "`false`", TOGETHER, "Whether it may use the network."),
+    key(
+        "grant[].directives",
+        Texts,
+        "`[]`",
+        TOGETHER,
+        "Directives of its build script that are obeyed, in these words.",
+    ),
+    key("grant[].reason", Text, "none", TOGETHER, "Why. For people."),
+    key("sandbox.level", Choice(&["full", "landlock"]), "`full`", LOWER, "The weakest confinement that is accepted."),
+    key("limits.memory-mib", Count, "none", LOWER, "Memory of a build script or compiler, in MiB."),
+    key("limits.time-seconds", Count, "3600", LOWER, "Time that it may take, in seconds."),
+    key("limits.output-mib", Count, "128", LOWER, "What it may print, in MiB."),
+    key("limits.processes", Count, "4096", LOWER, "How many processes it may have."),
+    key("limits.resolve.packages", Count, "50000", LOWER, "Packages in the graph."),
+    key("limits.resolve.depth", Count, "1000", LOWER, "Packages in the longest chain of requirements."),
+    key("limits.resolve.edges", Count, "1000000", LOWER, "Dependencies between packages."),
+    key("limits.resolve.features", Count, "1000000", LOWER, "Features that are switched on, over all packages."),
+    key("limits.resolve.steps", Count, "20000000", LOWER, "Candidates that the solver tries."),
+    key("limits.resolve.time-seconds", Count, "60", LOWER, "Time that solving may take, in seconds."),
+    key("limits.resolve.index-mib", Count, "16", LOWER, "One answer of an index, decoded, in MiB."),
+    key("limits.resolve.archive-mib", Count, "64", LOWER, "One package's archive, in MiB."),
+    key("reserve[].name", Text, "none", EVERY, "Name of a package that comes from one registry only."),
+    key("reserve[].prefix", Text, "none", EVERY, "Beginning of such names."),
+    key("reserve[].registry", Text, "required", EVERY, "The registry: `crates-io`, a name, or an index."),
+    key("reserve[].reason", Text, "none", EVERY, "Why. For people."),
+    key("sources.registries", Texts, "every one", LIST, "Registries from which packages may come."),
+    key(
+        "sources.git",
+        Texts,
+        "every one",
+        LIST,
+        "Beginnings of addresses of git repositories from which packages may come.",
+    ),
+    key("publish-age.minimum", Text, "`\"3 days\"`", LOWER, "How long versions have to have been public."),
+    key(
+        "publish-age.exempt[].package",
+        Text,
+        "required",
+        TOGETHER,
+        "Package of which one version is taken all the same.",
+    ),
+    key("publish-age.exempt[].version", Text, "required", TOGETHER, "The version."),
+    key("publish-age.exempt[].reason", Text, "none", TOGETHER, "Why. For people."),
+    key(
+        "lookalikes.level",
+        Choice(REACTIONS),
+        "`warn`",
+        LOWER,
+        "What becomes of names that are easily taken for others.",
+    ),
+    key("lookalikes.allow", Texts, "`[]`", TOGETHER, "Names that are meant."),
+    key("withdrawn.yanked", Choice(REACTIONS), "`warn`", LOWER, "What becomes of locked versions that were yanked."),
+    key(
+        "withdrawn.vanished",
+        Choice(REACTIONS),
+        "`warn`",
+        LOWER,
+        "What becomes of versions that a registry no longer has.",
+    ),
+    key("build-code.level", Choice(BUILD_CODE), "`confined`", STRICTEST, "Whether build-time code has to be approved."),
+    key(
+        "build-code.catalogue",
+        Texts,
+        "`[]`",
+        TOGETHER,
+        "Packages whose grants are taken from Bulkhead's own catalogue.",
+    ),
+    key("build-code.override[].package", Text, "required", STRICTEST, "Package with a level of its own."),
+    key("build-code.override[].version", Text, "every one", STRICTEST, "Requirement on its version."),
+    key("build-code.override[].level", Choice(BUILD_CODE), "required", STRICTEST, "Its level."),
+    key("build-code.override[].reason", Text, "none", STRICTEST, "Why. For people."),
+];
+
+/// The row for a dotted key; `[]` may be left out.
+pub fn find_policy_key(key: &str) -> Option<&'static PolicyKey> {
+    let wanted = key.replace("[]", "");
+    POLICY_KEYS.iter().find(|row| row.pattern.replace("[]", "") == wanted)
+}
+
+/// Refuses the first key that is in no row, and names the nearest.
+pub(super) fn check(root: &Table, path: &Path, text: &Arc<str>) -> Result<(), Diagnostic> {
+    walk(root, "", path, text)
+}
+
+fn walk(table: &Table, above: &str, path: &Path, text: &Arc<str>) -> Result<(), Diagnostic> {
+    for (name, entry) in table {
+        let inner = format!("{above}{name}");
+        if known(&inner, "") {
+            continue;
+        }
+        let (tables, ending): (Vec<&Table>, &str) = match &entry.node.data {
+            Data::Table(table) => (vec![table], "."),
+            Data::List(items) => (items.iter().filter_map(Node::as_table).collect(), "[]."),
+            _ => (Vec::new(), "."),
+        };
+        // What has the wrong type is left to the reader, who says what is expected.
+        if !known(&inner, ".") && !known(&inner, "[].") {
+            let error = Diagnostic::error("policy", format!("unknown key `{name}`"));
+            let error = error.at(path, text, entry.key_span.clone());
+            return Err(match nearest(name, above) {
+                Some(near) => error.help(format!("a key with a similar name exists: `{near}`")),
+                None => error.help("docs/policy.md and `bulkhead config schema` have all keys"),
+            });
+        }
+        let inner = format!("{inner}{ending}");
+        tables.into_iter().try_for_each(|table| walk(table, &inner, path, text))?;
+    }
+    Ok(())
+}
+
+fn known(key: &str, ending: &str) -> bool {
+    POLICY_KEYS.iter().any(|row| match ending {
+        "" => row.pattern == key,
+        _ => row.pattern.strip_prefix(key).is_some_and(|rest| rest.starts_with(ending)),
+    })
+}
+
+fn nearest(name: &str, above: &str) -> Option<&'static str> {
+    let siblings = POLICY_KEYS.iter().filter_map(|row| row.pattern.strip_prefix(above));
+    let siblings = siblings.map(|rest| rest.split(['.', '[']).next().unwrap_or(rest));
+    let near = siblings.map(|sibling| (distance(name, sibling), sibling)).min()?;
+    (near.0 <= name.len().max(3) / 3 + 1).then_some(near.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LOCKS, parse_policy};
+    use super::{LOCK_WORDS, POLICY_KEYS, PolicyKind, find_policy_key};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// The reader knows every row; that each key of the reader has one, it sees to itself.
+    #[test]
+    fn every_row_is_read() {
+        for row in POLICY_KEYS {
+            let value = match row.kind {
+                PolicyKind::Flag => "true".to_owned(),
+                PolicyKind::Count => "1".to_owned(),
+                PolicyKind::Texts => "[]".to_owned(),
+                PolicyKind::Choice(words) => format!("'{}'", words[0]),
+                PolicyKind::Choices(words) => format!("{words:?}"),
+                PolicyKind::Text => "'x'".to_owned(),
+            };
+            let text = match row.pattern.split_once("[].") {
+                Some((table, key)) => format!("[[{table}]]\n{key} = {value}\n"),
+                None => format!("{} = {value}\n", row.pattern),
+            };
+            if let Err(error) = parse_policy(Path::new("p"), &Arc::from(text.as_str())) {
+                assert!(!error.message.contains("unknown key"), "{}: {error}", row.pattern);
+            }
+            assert!(find_policy_key(row.pattern).is_some());
+        }
+        assert_eq!(LOCK_WORDS, LOCKS.iter().map(|(word, _)| *word).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_nearest_key_is_named() {
+        for (text, near) in [
+            ("[[grant]]\npackage='x'\nnetwrk=true", "`network`"),
+            ("[limts]\nmemory-mib=1", "`limits`"),
+            ("[limits.resolve]\nstep=1", "`steps`"),
+            ("[[publish-age.exempt]]\npackge='x'", "`package`"),
+            ("bogus=1", "config schema"),
+        ] {
+            let error = parse_policy(Path::new("p"), &Arc::from(text)).unwrap_err();
+            assert!(error.help[0].contains(near), "{text}: {error:?}");
+        }
+    }
+}
