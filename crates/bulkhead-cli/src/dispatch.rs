@@ -1,6 +1,7 @@
 //! From the command line to a command, and from its result to an exit code.
 
 mod build_code;
+mod external;
 mod manifests;
 mod security;
 
@@ -100,12 +101,8 @@ enum Parsed {
 }
 
 fn parse(program: &'static str, mut arguments: Vec<OsString>, shell: &Shell, disk: &Disk) -> Result<Parsed, Error> {
-    if let Some(toolchain) = arguments.get(1).and_then(|word| word.to_str()).and_then(|word| word.strip_prefix('+')) {
-        let message = format!("no such command: `+{toolchain}`");
-        let advice = format!(
-            "Bulkhead is not started through rustup: set `RUSTUP_TOOLCHAIN={toolchain}` or write a `rust-toolchain.toml`"
-        );
-        return Err(Error::failure(message).help(advice));
+    if let Some(toolchain) = external::toolchain(&arguments) {
+        return Err(external::with_toolchain(&toolchain, &arguments));
     }
     for _ in 0..MAX_ALIASES {
         let matches = match command_line(program).try_get_matches_from(&arguments) {
@@ -135,7 +132,7 @@ fn answer(error: &clap::Error, shell: &Shell) -> i32 {
     1
 }
 
-/// Replaces the unknown command `name` by the words of its alias.
+/// Replaces the unknown command `name` by the words of its alias, or becomes the program that bears its name.
 fn expand_alias(
     program: &'static str,
     matches: &ArgMatches,
@@ -146,16 +143,19 @@ fn expand_alias(
     let global = global(matches, disk)?;
     let configuration = bulkhead_ops::configuration::load(&global, &|_| ())?;
     let Some(words) = configuration.config.alias(name)? else {
+        if let Some(error) = external::run(&global, name, arguments)? {
+            return Err(error);
+        }
         let ignored = configuration.ignored.iter().find(|key| key.key == format!("alias.{name}"));
         if let Some(key) = ignored {
             let message = format!("the alias `{name}` in {} is not used: {}", key.definition, key.reason);
             let refusal = Error::refusal(ErrorKind::UntrustedConfiguration, "alias-untrusted", message);
             return Err(refusal.help(key.how_to_trust.clone()));
         }
-        return Err(no_such_command(program, name));
+        return Err(no_such_command(program, name, &global));
     };
     let Some(position) = arguments.iter().position(|word| word == name) else {
-        return Err(no_such_command(program, name));
+        return Err(no_such_command(program, name, &global));
     };
     let mut expanded = arguments[..position].to_vec();
     expanded.extend(words.value.into_iter().map(OsString::from));
@@ -163,9 +163,10 @@ fn expand_alias(
     Ok(expanded)
 }
 
-fn no_such_command(program: &'static str, name: &str) -> Error {
+fn no_such_command(program: &'static str, name: &str, global: &GlobalOptions) -> Error {
     let commands = command_line(program);
-    let known = commands.get_subcommands().map(clap::Command::get_name);
+    let others = bulkhead_ops::subcommands::all(global);
+    let known = commands.get_subcommands().map(clap::Command::get_name).chain(others.keys().map(String::as_str));
     let near = known.map(|known| (bulkhead_schema::edit_distance::distance(name, known), known)).min();
     let error = Error::failure(format!("no such command: `{name}`"));
     let error = match near {
@@ -243,7 +244,10 @@ fn command(
     match name {
         // These never look at the project.
         "version" => print(shell, &version::version(program, verbose)),
-        "help" => help(program, arguments.get_one::<String>("COMMAND").map(String::as_str), shell),
+        "help" => {
+            let name = arguments.get_one::<String>("COMMAND").map(String::as_str);
+            help(program, name, shell, &|| global(matches, disk))
+        }
         "completions" => completions(program, arguments, shell),
         _ => {
             let mut global = global(matches, disk)?;
@@ -484,18 +488,17 @@ fn without_command(
         return print(shell, &version::version(program, verbose));
     }
     if matches.get_flag("list") {
-        return list(program, shell);
+        return list(program, &global(matches, disk)?, shell);
     }
     if matches.get_one::<String>("explain").is_some() {
         return Err(Error::failure("`--explain` is not supported").help("run `rustc --explain CODE`"));
     }
     // `-Z` and the like are refused here too.
     global(matches, disk)?;
-    help(program, None, shell)
+    help(program, None, shell, &|| global(matches, disk))
 }
 
-fn list(program: &'static str, shell: &Shell) -> Result<(), Error> {
-    let mut lines = vec!["Installed Commands:".to_owned()];
+fn list(program: &'static str, global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
     let commands = command_line(program);
     let mut entries: Vec<(String, String)> = Vec::new();
     for command in commands.get_subcommands() {
@@ -504,22 +507,33 @@ fn list(program: &'static str, shell: &Shell) -> Result<(), Error> {
         let aliases = command.get_visible_aliases();
         entries.extend(aliases.map(|alias| (alias.to_owned(), format!("alias: {}", command.get_name()))));
     }
+    for (name, path) in bulkhead_ops::subcommands::all(global) {
+        if entries.iter().all(|(known, _)| *known != name) {
+            let shown =
+                if shell.verbosity() == Verbosity::Verbose { path.display().to_string() } else { String::new() };
+            entries.push((name, escaped_line(&shown).into_owned()));
+        }
+    }
     entries.sort();
-    lines.extend(entries.iter().map(|(name, about)| format!("    {name:<20} {about}").trim_end().to_owned()));
-    print(shell, &lines.join("\n"))
+    let lines = entries.iter().map(|(name, about)| format!("    {name:<20} {about}").trim_end().to_owned());
+    print(shell, &std::iter::once("Installed Commands:".to_owned()).chain(lines).collect::<Vec<_>>().join("\n"))
 }
 
-fn help(program: &'static str, name: Option<&str>, shell: &Shell) -> Result<(), Error> {
+fn help(
+    program: &'static str,
+    name: Option<&str>,
+    shell: &Shell,
+    global: &dyn Fn() -> Result<GlobalOptions, Error>,
+) -> Result<(), Error> {
     let mut commands = command_line(program);
     commands.build();
-    let text = match name {
-        None => commands.render_help().to_string(),
-        Some(name) => match commands.find_subcommand_mut(name) {
-            Some(command) => command.render_long_help().to_string(),
-            None => return Err(no_such_command(program, name)),
-        },
-    };
-    print(shell, text.trim_end())
+    let Some(name) = name else { return print(shell, commands.render_help().to_string().trim_end()) };
+    if let Some(command) = commands.find_subcommand_mut(name) {
+        return print(shell, command.render_long_help().to_string().trim_end());
+    }
+    let global = global()?;
+    let words = [program, name, "--help"].map(OsString::from);
+    Err(external::run(&global, name, &words)?.unwrap_or_else(|| no_such_command(program, name, &global)))
 }
 
 fn completions(program: &'static str, arguments: &ArgMatches, shell: &Shell) -> Result<(), Error> {

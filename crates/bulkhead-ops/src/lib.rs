@@ -66,6 +66,7 @@ pub mod snapshot;
 pub mod sources;
 pub mod specs;
 pub mod status;
+pub mod subcommands;
 pub mod tampering;
 pub mod toolchain;
 pub mod tree;

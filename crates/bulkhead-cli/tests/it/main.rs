@@ -38,6 +38,7 @@ mod resolving;
 mod shapes;
 mod snapshots;
 mod stage;
+mod subcommands;
 mod toolchain_programs;
 mod trees;
 mod updating;
