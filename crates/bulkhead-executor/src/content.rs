@@ -60,6 +60,17 @@ pub(crate) fn digest(path: &Path) -> Option<String> {
     Some(hasher.finish().to_string())
 }
 
+/// The digest of a single file of any size.
+pub(crate) fn digest_of_file(path: &Path) -> io::Result<String> {
+    let (mut file, mut hasher, mut buffer) = (std::fs::File::open(path)?, Hasher::new(), vec![0; 1 << 18]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish().to_string()),
+            length => hasher.update(buffer.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
 /// The digest of files with their names.
 pub(crate) fn digest_of_files(files: &mut Vec<PathBuf>) -> Option<String> {
     files.sort();

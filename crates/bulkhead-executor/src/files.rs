@@ -22,7 +22,7 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
 }
 
 /// When anything about a file was changed, which no program can set; or its modification time, if that is later.
-fn changed(metadata: &Metadata) -> Stamp {
+pub(crate) fn changed(metadata: &Metadata) -> Stamp {
     let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
     let changed = seconds.saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec().unsigned_abs());
     changed.max(stamp(metadata))

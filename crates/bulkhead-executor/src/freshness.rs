@@ -8,7 +8,7 @@ use bulkhead_unit_graph::Fingerprint;
 
 use crate::content::{self, Source};
 use crate::files::{self, Newest, Stamp};
-use crate::record::{OutputStamp, Record};
+use crate::record::Record;
 
 /// What the check finds.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,9 +124,9 @@ fn changed_output(record: &Record, now: &Now<'_>) -> Option<String> {
     if let Some(path) = now.outputs.iter().find(|path| !recorded(path)) {
         return Some(format!("the output `{}` was not built", short(path, now)));
     }
-    record.outputs.iter().find_map(|output| match OutputStamp::take(&output.path) {
-        Ok(found) if output.admits(&found) => None,
-        Ok(_) => Some(format!("the output `{}` was changed", short(&output.path, now))),
+    record.outputs.iter().find_map(|output| match output.holds() {
+        Ok(true) => None,
+        Ok(false) => Some(format!("the output `{}` was changed", short(&output.path, now))),
         Err(_) => Some(format!("couldn't read metadata for file `{}`", short(&output.path, now))),
     })
 }

@@ -67,8 +67,11 @@ pub(crate) fn compile(
     }
     let settled = settle(build, index, &mut record, &command, &stored);
     settled.map_err(|diagnostic| Failure { denied: ended.denied, ..other(diagnostic) })?;
+    // A hard link changes the state of the file: what is remembered is how it is after that.
+    publish(build, index, false).map_err(other)?;
+    seal(build, index, &mut record).map_err(other)?;
     build.set_record(index, record);
-    publish(build, index, false).map_err(other)
+    Ok(())
 }
 
 /// Whether the unit can be made ready before what it waits for is there: its compiler must write into a folder of its own.
@@ -113,10 +116,8 @@ fn settle(
     stored: &str,
 ) -> Result<(), Diagnostic> {
     let unit = build.unit(index);
-    for path in required_outputs(build, index) {
-        let stamp = OutputStamp::take(&path).map_err(|_| missing_output(&path))?;
-        // Crates of one name share a page, and the last one has it.
-        record.outputs.push(if unit.mode == CompileMode::Doc { OutputStamp::any(&path) } else { stamp });
+    if let Some(path) = required_outputs(build, index).into_iter().find(|path| !path.exists()) {
+        return Err(missing_output(&path));
     }
     let path = build.planner.dep_info(index);
     if !path.as_os_str().is_empty() {
@@ -143,7 +144,30 @@ fn settle(
         files::write(&files.messages, stored.as_bytes()).map_err(|error| failed("write", &files.messages, &error))?;
         record.has_messages = true;
     }
-    record.write(&files.record).map_err(|error| failed("write", &files.record, &error))
+    Ok(())
+}
+
+/// Notes how the outputs were left, and that the unit is done.
+fn seal(build: &Build<'_>, index: UnitIndex, record: &mut Record) -> Result<(), Diagnostic> {
+    let unit = build.unit(index);
+    for path in required_outputs(build, index) {
+        let is_used = unit.target.is_build_script() || is_used_by_compilers(&path);
+        let stamp = match unit.mode {
+            // Crates of one name share a page, and the last one has it.
+            CompileMode::Doc => Ok(OutputStamp::any(&path)),
+            _ if is_used => OutputStamp::take_with_digest(&path),
+            _ => OutputStamp::take(&path),
+        };
+        record.outputs.push(stamp.map_err(|_| missing_output(&path))?);
+    }
+    let path = &build.files(index).record;
+    record.write(path).map_err(|error| failed("write", path, &error))
+}
+
+/// Whether other units are compiled with the file, or it is loaded while they are.
+fn is_used_by_compilers(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    ["rlib", "rmeta", "so", "dylib", "dll"].iter().any(|used| ending == *used)
 }
 
 fn missing_output(path: &Path) -> Diagnostic {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::content::Source;
+use crate::content::{self, Source};
 use crate::files::{self, Stamp};
 
 /// Changes whenever the meaning of a [`Record`] does: older ones are then not believed.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Largest record that is read.
 const MAX_RECORD: u64 = 64 << 20;
@@ -53,23 +53,48 @@ pub(crate) struct OutputStamp {
     pub(crate) length: u64,
     /// Its modification time.
     pub(crate) modified: Stamp,
+    /// When anything about it was changed, which no program can set.
+    changed: Stamp,
+    /// SHA-256 of its content, if it is something that compilers load or link, or that is run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    digest: Option<String>,
 }
 
 impl OutputStamp {
     /// A file of which only counts that it is there.
     pub(crate) fn any(path: &Path) -> Self {
-        Self { path: path.to_owned(), length: 0, modified: 0 }
-    }
-
-    /// Whether the file, which is like `found` now, is as it was left.
-    pub(crate) fn admits(&self, found: &Self) -> bool {
-        *self == Self::any(&self.path) || self == found
+        Self { path: path.to_owned(), length: 0, modified: 0, changed: 0, digest: None }
     }
 
     /// What `path` is like now.
     pub(crate) fn take(path: &Path) -> io::Result<Self> {
         let metadata = path.metadata()?;
-        Ok(Self { path: path.to_owned(), length: metadata.len(), modified: files::stamp(&metadata) })
+        let (length, modified) = (metadata.len(), files::stamp(&metadata));
+        Ok(Self { path: path.to_owned(), length, modified, changed: files::changed(&metadata), digest: None })
+    }
+
+    /// The same for what becomes part of other units: whoever exchanges it has to exchange its content for the same.
+    pub(crate) fn take_with_digest(path: &Path) -> io::Result<Self> {
+        Ok(Self { digest: Some(content::digest_of_file(path)?), ..Self::take(path)? })
+    }
+
+    /// Whether the file is what it was.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub(crate) fn holds(&self) -> io::Result<bool> {
+        let now = Self::take(&self.path)?;
+        if *self == Self::any(&self.path) {
+            return Ok(true);
+        }
+        if (now.length, now.modified) != (self.length, self.modified) {
+            return Ok(false);
+        }
+        // A link or a copy of the whole folder changes the file's state as well: then its content decides.
+        match &self.digest {
+            Some(digest) if now.changed != self.changed => Ok(*digest == content::digest_of_file(&self.path)?),
+            _ => Ok(true),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ pub mod error;
 pub mod event;
 pub mod explain;
 pub mod fetch;
+pub mod flood;
 pub mod fmt;
 pub mod git;
 pub mod in_force;

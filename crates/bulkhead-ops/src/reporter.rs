@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::Event;
 use crate::error::ErrorKind;
+use crate::flood::{self, Flood};
 use crate::options::{CompileOptions, MessageFormat};
 use crate::permissions::{Permissions, denied};
 
@@ -39,6 +40,7 @@ struct State {
     running: BTreeSet<UnitIndex>,
     /// Whether a unit has failed.
     failed: bool,
+    flood: Flood,
 }
 
 impl<'a> Reporter<'a> {
@@ -79,7 +81,9 @@ impl<'a> Reporter<'a> {
                 }
             }
             BuildEvent::FutureIncompatibility { .. } | BuildEvent::MetadataReady { .. } => {}
-            BuildEvent::Text { line, .. } => self.emit(Event::Text(line)),
+            // Whoever asks for everything gets it, up to the limit of what a process may print.
+            BuildEvent::Text { line, .. } if self.verbose > 1 => self.emit(Event::Text(line)),
+            BuildEvent::Text { unit, line, .. } => self.say(unit, line, Event::Text),
             BuildEvent::Counts { unit, warnings, duplicates, errors, fixable } => {
                 self.counts(unit, warnings, duplicates, errors, fixable);
             }
@@ -162,6 +166,7 @@ impl<'a> Reporter<'a> {
             state.running.remove(&index);
             state.done = done;
         }
+        self.count_withheld(index);
         self.progress();
     }
 
@@ -172,11 +177,30 @@ impl<'a> Reporter<'a> {
                 self.emit(Event::Json(line));
             }
         } else if !duplicate {
-            self.emit(Event::Rendered(rendered.to_owned()));
+            self.say(index, rendered.to_owned(), Event::Rendered);
+        }
+    }
+
+    /// Shows one of the messages of a unit to people, unless there were too many.
+    fn say(&self, index: UnitIndex, text: String, event: impl FnOnce(String) -> Event) {
+        if self.state().flood.admits(index, text.len()) {
+            self.emit(event(text));
+        }
+    }
+
+    /// Says how many messages of a unit were not shown.
+    fn count_withheld(&self, index: UnitIndex) {
+        let withheld = self.state().flood.withheld(index);
+        if withheld > 0 {
+            let unit = self.graph.unit(index);
+            let message =
+                format!("{withheld} more messages of `{}` ({}) are not shown", unit.package.id, describe(unit));
+            self.emit(Event::Warning(message));
         }
     }
 
     fn counts(&self, index: UnitIndex, warnings: usize, duplicates: usize, errors: usize, fixable: usize) {
+        self.count_withheld(index);
         if warnings == 0 || self.json() && !self.options.render_diagnostics {
             return;
         }
@@ -206,7 +230,7 @@ impl<'a> Reporter<'a> {
         let unit = self.graph.unit(index);
         if unit.is_local || failed || self.verbose > 1 {
             let id = unit.package.id;
-            self.emit(Event::Warning(format!("{}@{}: {message}", id.name(), id.version())));
+            self.say(index, format!("{}@{}: {message}", id.name(), id.version()), Event::Warning);
         }
     }
 
@@ -236,9 +260,10 @@ impl<'a> Reporter<'a> {
             let id = unit.package.id;
             for message in messages {
                 let text = format!("{}@{}: {message}", id.name(), id.version());
-                self.emit(Event::Error(crate::Error::failure(text)));
+                self.say(failure.unit, text, |text| Event::Error(crate::Error::failure(text)));
             }
         }
+        self.count_withheld(failure.unit);
         self.emit(Event::Error(failure_text(unit, failure, self.verbose)));
         let first = !std::mem::replace(&mut self.state().failed, true);
         if first && running > 0 {
@@ -297,7 +322,7 @@ fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {
             }
             for (title, text) in [("stdout", &output.0), ("stderr", &output.1)] {
                 if !text.trim().is_empty() {
-                    error = error.because(format!("--- {title}\n{}", text.trim_end()));
+                    error = error.because(format!("--- {title}\n{}", flood::ending(text.trim_end())));
                 }
             }
             error

@@ -342,6 +342,7 @@ fn campaign_18_moved_tags() {
     arena.assert_stopped(&moved, 105, &["the build script of `action v1.0.0", "was denied"]);
 }
 
+/// Attack 129.
 /// ultralytics, 2024: the cache of one job poisons the release that another makes.
 #[test]
 fn campaign_19_ultralytics() {

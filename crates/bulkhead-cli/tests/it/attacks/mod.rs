@@ -5,5 +5,7 @@
 //! do nothing but leave a mark in the test's own folders, read a planted secret, and connect to listeners of the test.
 
 mod arena;
+mod build_code;
 mod campaigns;
 mod output;
+mod storage;

@@ -1,0 +1,200 @@
+//! What lies on the disk between two commands, and who else writes there (cases 5, 75 and 122 to 129).
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bulkhead_test_support::{CrateBuilder, Snapshot};
+
+use super::arena::Arena;
+
+fn package(name: &str, version: &str) -> CrateBuilder {
+    CrateBuilder::new(name, version).file("src/lib.rs", "pub fn new() {}\n")
+}
+
+/// A script at `path` that leaves the mark.
+fn plant(arena: &Arena, path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let _ = std::fs::remove_file(path);
+    std::fs::write(path, format!("#!/bin/sh\necho {} > {}\n", path.display(), arena.mark().display())).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Files below `folder` whose name begins and ends so.
+fn files(folder: &Path, start: &str, end: &str) -> Vec<PathBuf> {
+    let (mut found, mut pending) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(path) = pending.pop() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            pending.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if name.starts_with(start) && name.ends_with(end) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A build script makes itself a subcommand; so does the repository.
+#[test]
+fn case_005_nobody_becomes_a_subcommand() {
+    let arena = Arena::new("evil = \"1\"", "fn main() { evil::new() }");
+    let cargo_home = arena.stage.home.cargo_home();
+    let script = format!(
+        "fn main() {{ let folder = {:?}; let _ = std::fs::create_dir_all(folder); \
+         let _ = std::fs::write(format!(\"{{folder}}/cargo-evil\"), \"x\"); }}",
+        cargo_home.join("bin").display().to_string()
+    );
+    arena.stage.registry.publish(package("evil", "1.0.0").build_script(&script));
+    arena.bulkhead(&["build"]).assert_success();
+    assert!(!cargo_home.join("bin").exists(), "nothing was written");
+    arena.cargo(&["build"]).assert_success();
+    assert!(!cargo_home.join("bin/cargo-evil").exists() || std::fs::remove_dir_all(cargo_home.join("bin")).is_ok());
+    // Where the repository put them, and where everybody may write, nothing is looked for.
+    for name in ["cargo-evil", "bulkhead-evil", "cargo-build", "bulkhead-verify", "bulkhead-verif"] {
+        for folder in ["target/debug", ".", "bin"] {
+            plant(&arena, &arena.stage.project.path(folder).join(name));
+        }
+    }
+    let root = arena.stage.project.root().display().to_string();
+    let path = format!("{root}/target/debug:.::bin:{root}/bin:/usr/bin:/bin");
+    for command in ["evil", "build", "verify", "verif"] {
+        let outcome = arena.command(crate::stage::BULKHEAD, &[command]).env("PATH", &path).run();
+        assert!(!arena.mark().exists(), "{command}: {outcome}");
+    }
+    let theirs = arena.command("cargo", &["evil"]).env("PATH", &path).run();
+    assert!(arena.mark().exists(), "it bites under cargo: {theirs}");
+}
+
+/// While a package with many files is unpacked, somebody puts links where its folders are.
+#[test]
+fn case_075_links_that_appear_while_unpacking_lead_nowhere() {
+    let arena = Arena::new("crowd = \"1\"", "fn main() {}");
+    let crowd = (0..3000).fold(package("crowd", "1.0.0"), |it, index| it.file(&format!("src/{index}.rs"), "// x"));
+    arena.stage.registry.publish(crowd);
+    let canary = arena.outside().join("neighbour");
+    let before = Snapshot::of(&canary);
+    let store = arena.stage.home.bulkhead_home().join("store");
+    let stop = AtomicBool::new(false);
+    let swapped = std::thread::scope(|scope| {
+        let attacker = scope.spawn(|| {
+            let mut swapped = 0;
+            while !stop.load(Ordering::Relaxed) {
+                swapped += usize::from(swap(&store, &canary));
+            }
+            swapped
+        });
+        for _ in 0..3 {
+            arena.bulkhead(&["fetch"]);
+        }
+        stop.store(true, Ordering::Relaxed);
+        attacker.join().unwrap()
+    });
+    assert!(swapped > 0, "the attacker was never in time");
+    assert_eq!(Snapshot::of(&canary).changes_since(&before), Vec::<String>::new());
+    // Nobody is left in a broken state.
+    arena.bulkhead(&["fetch"]).assert_success();
+    let outcome = arena.bulkhead(&["build"]);
+    arena.assert_unharmed(&outcome);
+    outcome.assert_success();
+}
+
+/// Puts a link to `canary` in the place of each `src` that is found below `folder`.
+fn swap(folder: &Path, canary: &Path) -> bool {
+    let (mut swapped, mut pending) = (false, vec![folder.to_owned()]);
+    while let Some(path) = pending.pop() {
+        for entry in std::fs::read_dir(&path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if entry.file_name() != "src" {
+                pending.push(path);
+                continue;
+            }
+            if let Some(parent) = path.parent() {
+                let _ = std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o755));
+            }
+            if std::fs::rename(&path, path.with_extension("away")).is_ok() {
+                swapped |= symlink(canary, &path).is_ok();
+            }
+        }
+    }
+    swapped
+}
+
+/// Programs and libraries under `target` are exchanged between two builds, times kept.
+#[test]
+fn cases_122_and_128_programs_that_were_exchanged_under_target_are_not_run() {
+    let arena = Arena::new("evil = \"1\"\nmaker = \"1\"", "fn main() { evil::new(); maker::make!(); }");
+    let maker = "use proc_macro::TokenStream;\n#[proc_macro]\npub fn make(_: TokenStream) -> TokenStream { TokenStream::new() }";
+    arena.stage.registry.publish(package("maker", "1.0.0").proc_macro().file("src/lib.rs", maker));
+    let script = "fn main() { println!(\"cargo::rerun-if-env-changed=CC\"); }";
+    arena.stage.registry.publish(package("evil", "1.0.0").build_script(script));
+    arena.bulkhead(&["build"]).assert_success();
+    let target = arena.stage.project.path("target");
+    let scripts = [files(&target, "build-script-build", ""), files(&target, "build_script_build-", "")].concat();
+    let scripts: Vec<_> = scripts.iter().filter(|path| path.extension().is_none()).collect();
+    assert!(!scripts.is_empty());
+    for path in scripts {
+        let modified = path.metadata().unwrap().modified().unwrap();
+        let length = path.metadata().unwrap().len();
+        plant(&arena, path);
+        let file = std::fs::File::options().append(true).open(path).unwrap();
+        file.set_len(length).unwrap();
+        file.set_modified(modified).unwrap();
+    }
+    for path in files(&target, "libmaker-", ".so") {
+        let (length, modified) = (path.metadata().unwrap().len(), path.metadata().unwrap().modified().unwrap());
+        std::fs::write(&path, vec![0; usize::try_from(length).unwrap()]).unwrap();
+        std::fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+    }
+    arena.stage.project.edit("src/main.rs", "evil::new();", "evil::new(); evil::new();");
+    let outcome = arena.command(crate::stage::BULKHEAD, &["build"]).env("CC", "cc").run();
+    arena.assert_unharmed(&outcome);
+    outcome.assert_success();
+}
+
+/// A clone brings a whole `target` along, made elsewhere from other sources.
+#[test]
+fn case_128_a_target_folder_that_came_along_is_not_believed() {
+    let evil = Arena::new("", "fn main() { println!(\"the wrong program\") }");
+    evil.bulkhead(&["build"]).assert_success();
+    let arena = Arena::new("", "fn main() { println!(\"the right program\") }");
+    let folders = [&evil, &arena].map(|arena| arena.stage.project.path("target"));
+    assert!(std::process::Command::new("cp").arg("-a").args(folders).status().unwrap().success());
+    // Sources look older than everything under `target`.
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    for path in ["src/main.rs", "Cargo.toml", "Cargo.lock"] {
+        if let Ok(file) = std::fs::File::options().append(true).open(arena.stage.project.path(path)) {
+            file.set_modified(long_ago).unwrap();
+        }
+    }
+    let outcome = arena.bulkhead(&["run"]);
+    assert_eq!(outcome.assert_success().stdout, "the right program\n", "{outcome}");
+}
+
+/// A compiled library is exchanged for another of the same name, times kept: it does not become part of the program.
+#[test]
+fn case_122_a_library_that_was_exchanged_is_not_linked() {
+    let build = |word: &str| {
+        let arena = Arena::new("words = \"1\"", "fn main() { println!(\"{}\", words::say()) }");
+        let source = format!("pub fn say() -> &'static str {{ \"{word}\" }}\n");
+        arena.stage.registry.publish(CrateBuilder::new("words", "1.0.0").file("src/lib.rs", source));
+        arena.bulkhead(&["build"]).assert_success();
+        arena
+    };
+    let (evil, arena) = (build("evil"), build("good"));
+    for ending in [".rlib", ".rmeta"] {
+        let theirs = files(&evil.stage.project.path("target"), "libwords-", ending);
+        let ours = files(&arena.stage.project.path("target"), "libwords-", ending);
+        assert_eq!((theirs.len(), ours.len()), (1, 1));
+        let modified = ours[0].metadata().unwrap().modified().unwrap();
+        let _ = std::fs::remove_file(&ours[0]);
+        std::fs::copy(&theirs[0], &ours[0]).unwrap();
+        std::fs::set_permissions(&ours[0], std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::File::options().append(true).open(&ours[0]).unwrap().set_modified(modified).unwrap();
+    }
+    arena.stage.project.edit("src/main.rs", "fn main()", "// changed\nfn main()");
+    let outcome = arena.bulkhead(&["run"]);
+    assert_eq!(outcome.assert_success().stdout, "good\n", "{outcome}");
+}
