@@ -68,10 +68,10 @@ pub(crate) fn compile(
     let settled = settle(build, index, &mut record, &command, &stored);
     settled.map_err(|diagnostic| Failure { denied: ended.denied, ..other(diagnostic) })?;
     // A hard link changes the state of the file: what is remembered is how it is after that.
-    publish(build, index, false).map_err(other)?;
+    uplift_outputs(build, index).map_err(other)?;
     seal(build, index, &mut record).map_err(other)?;
     build.set_record(index, record);
-    Ok(())
+    publish(build, index, false).map_err(other)
 }
 
 /// Whether the unit can be made ready before what it waits for is there: its compiler must write into a folder of its own.
@@ -311,16 +311,25 @@ pub(crate) fn replay(build: &Build<'_>, index: UnitIndex) {
     report_counts(build, index, counts);
 }
 
-/// Puts the unit's files under the names by which users find them, and says so.
+/// Puts the unit's files under the names by which users find them.
+pub(crate) fn uplift_outputs(build: &Build<'_>, index: UnitIndex) -> Result<(), Diagnostic> {
+    for output in build.planner.outputs(index) {
+        if let Some(uplifted) = &output.uplifted
+            && (output.kind != OutputKind::DebugInfo || output.path.exists())
+        {
+            uplift::uplift(&output.path, uplifted).map_err(|error| failed("write", uplifted, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what files there are now, and what they were made from.
 pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) -> Result<(), Diagnostic> {
     let mut filenames = Vec::new();
     let mut executable = None;
     for output in build.planner.outputs(index) {
         if output.kind == OutputKind::DebugInfo && !output.path.exists() {
             continue;
-        }
-        if let Some(uplifted) = &output.uplifted {
-            uplift::uplift(&output.path, uplifted).map_err(|error| failed("write", uplifted, &error))?;
         }
         let is_program = output.kind == OutputKind::Normal && is_executable(build, index);
         let name = output.uplifted.clone().unwrap_or(output.path);

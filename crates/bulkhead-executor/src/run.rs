@@ -324,5 +324,6 @@ fn report_fresh(build: &Build<'_>, index: UnitIndex) -> Result<(), Diagnostic> {
         return Ok(());
     }
     job::replay(build, index);
+    job::uplift_outputs(build, index)?;
     job::publish(build, index, true)
 }
