@@ -5,7 +5,6 @@ use std::path::Path;
 
 use bulkhead_schema::Diagnostic;
 use bulkhead_schema::config::{Data, Entry, Node};
-use bulkhead_schema::edit_distance::distance;
 use serde::Serialize;
 
 use crate::keys::{self, Class, KEYS, Key, Kind};
@@ -207,13 +206,10 @@ fn judge(key: &Key, statements: &mut [Statement]) {
 /// No such key, and the one that was probably meant.
 pub fn unknown(name: &str) -> Diagnostic {
     let error = Diagnostic::error("config-unknown-key", format!("there is no configuration key `{name}`"));
-    let known =
-        KEYS.iter().map(|key| key.pattern).chain(bulkhead_schema::policy::POLICY_KEYS.iter().map(|key| key.pattern));
-    match known.map(|known| (distance(name, known), known)).min() {
-        Some((apart, near)) if apart <= name.len() / 3 + 1 => {
-            error.help(format!("a key with a similar name exists: `{near}`"))
-        }
-        _ => error.help("docs/configuration.md has all keys, and so has `bulkhead config schema`"),
+    let policy = bulkhead_schema::policy::POLICY_KEYS.iter().map(|key| key.pattern);
+    match keys::nearest_of(name, KEYS.iter().map(|key| key.pattern).chain(policy)) {
+        Some(near) => error.help(format!("a key with a similar name exists: `{near}`")),
+        None => error.help("docs/configuration.md has all keys, and so has `bulkhead config schema`"),
     }
 }
 
@@ -367,10 +363,10 @@ mod tests {
         check(
             "registry.token",
             &expect![[r#"
-            Wins environment environment variable `CARGO_REGISTRY_TOKEN` "<redacted>": the highest layer that sets it
-            Inert project, not trusted /p/.cargo/config.toml:6 "<redacted>": it is user-level only; set it in the `config.toml` of your cargo home if you want it
-            Overridden user /home/config.toml:5 "<redacted>": environment variable `CARGO_REGISTRY_TOKEN` counts above it
-        "#]],
+                Wins environment environment variable `CARGO_REGISTRY_TOKEN` "<redacted>": the highest layer that sets it
+                Inert project, not trusted /p/.cargo/config.toml:6 "<redacted>": secrets are never read from a project's file; take it out and have it revoked, since whoever could read the file may have it; tokens of registries are kept by `bulkhead login`, variables are set in the environment of the command
+                Overridden user /home/config.toml:5 "<redacted>": environment variable `CARGO_REGISTRY_TOKEN` counts above it
+            "#]],
         );
         check(
             "build.job",

@@ -99,6 +99,7 @@ fn leaves_project(target: &Path, include: &Include, class: &LayerClass) -> Optio
         definition: include.definition.clone(),
         reason: format!("`{}` lies outside the project", target.display()),
         how_to_trust: "look at both files, then trust the including one with `bulkhead trust`".to_owned(),
+        is_secret: false,
     })
 }
 

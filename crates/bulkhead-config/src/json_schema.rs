@@ -159,14 +159,34 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "pages are found, so that none is forgotten")]
     fn the_examples_of_the_documentation_fit() {
-        let page = include_str!("../../../docs/policy.md");
-        let examples: Vec<_> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).collect();
-        assert!(examples.len() > 5);
-        for (example, _) in examples {
-            let value = serde_json::to_value(example.parse::<toml::Table>().unwrap()).unwrap();
-            assert!(fits(&policy(), &value), "{example}");
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut pages = vec![root.join("README.md")];
+        let mut folders = vec![root.join("docs")];
+        while let Some(folder) = folders.pop() {
+            for entry in folder.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() { folders.push(entry) } else { pages.push(entry) }
+            }
         }
+        let names = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let (policies, configurations) = (names(&policy()), names(&cargo()));
+        let (mut seen, mut others) = (0, Vec::new());
+        for path in pages.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+            let page = std::fs::read_to_string(path).unwrap();
+            for (example, _) in page.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")) {
+                let table = example.parse::<toml::Table>().unwrap_or_else(|error| panic!("{example}: {error}"));
+                let value = serde_json::to_value(&table).unwrap();
+                seen += 1;
+                match table.keys().next() {
+                    Some(key) if policies.contains(key) => assert!(fits(&policy(), &value), "{example}"),
+                    Some(key) if configurations.contains(key) => assert!(fits(&cargo(), &value), "{example}"),
+                    key => others.extend(key.cloned()),
+                }
+            }
+        }
+        // Of other files there is one for taplo.
+        assert!(seen > 8 && others == ["rule"], "{seen} {others:?}");
         for wrong in [
             json!({ "bogus": 1 }),
             json!({ "limits": { "memory-mib": 0 } }),

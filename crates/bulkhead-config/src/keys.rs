@@ -1,5 +1,7 @@
 //! Every key of Cargo's configuration: its type, and what a project may do with it.
 
+use bulkhead_schema::edit_distance::distance;
+
 /// What a key can do in the hands of a stranger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -191,6 +193,17 @@ pub const KEYS: &[Key] = &[
 /// The row for a key path such as `["build", "jobs"]`.
 pub fn find(path: &[&str]) -> Option<&'static Key> {
     KEYS.iter().find(|key| matches(&key.pattern.split('.').collect::<Vec<_>>(), path))
+}
+
+/// The key that was probably meant.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    nearest_of(name, KEYS.iter().map(|key| key.pattern))
+}
+
+/// The same among `known`.
+pub(crate) fn nearest_of(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let (apart, near) = known.map(|known| (distance(name, known), known)).min()?;
+    (apart <= name.len() / 3 + 1).then_some(near)
 }
 
 fn matches(pattern: &[&str], path: &[&str]) -> bool {

@@ -142,7 +142,7 @@ impl Definition {
 
     fn locate(&self, diagnostic: Diagnostic) -> Diagnostic {
         match &self.place.origin {
-            Origin::File { path, text } => diagnostic.at(path, text, self.span.clone()),
+            Origin::File { path, text } => diagnostic.at(path, text, self.span.clone()).without_secrets(),
             Origin::Environment(_) | Origin::CommandLine(_) => diagnostic,
         }
     }

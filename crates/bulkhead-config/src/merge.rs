@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use bulkhead_schema::config::{Data, Node};
 use bulkhead_schema::policy::chooses_programs;
+use bulkhead_schema::secrets::{holds_token, is_secret_name, password};
 use bulkhead_schema::{Diagnostic, publish_age};
 
 use crate::flags::{SplitFlags, split_rustdocflags, split_rustflags};
@@ -36,6 +37,8 @@ pub struct IgnoredKey {
     pub reason: String,
     /// What the user can do about it, one sentence.
     pub how_to_trust: String,
+    /// Whether its value is a secret, which is not read from a project's file at all.
+    pub is_secret: bool,
 }
 
 /// Merges `layers`, the lowest precedence first (user's home, outer folders, inner folders, then `--config` from left
@@ -94,6 +97,8 @@ enum Verdict {
     NeedsTrust(&'static str),
     /// It never acts from a project's file.
     Never(&'static str, String),
+    /// It is a secret, and now no longer one.
+    Secret,
 }
 
 impl Filter {
@@ -134,7 +139,11 @@ impl Filter {
             Origin::Environment(_) | Origin::CommandLine(_) => layer.to_string(),
         };
         let message = format!("unused config key `{}` in `{file}`", path.join("."));
-        self.warnings.push(layer.at(&node.span).warning("config-unknown-key", message));
+        let warning = layer.at(&node.span).warning("config-unknown-key", message);
+        self.warnings.push(match keys::nearest(&path.join(".")) {
+            Some(near) => warning.help(format!("a key with a similar name exists: `{near}`")),
+            None => warning,
+        });
         (!layer.is_repository()).then(|| Item::new(node, layer))
     }
 
@@ -149,9 +158,9 @@ impl Filter {
         let LayerClass::Repository { trusted, root } = layer.class() else { return Ok(Some(Item::new(node, layer))) };
         let definition = layer.at(&node.span);
         self.refuse_redefinition(key, node, &definition, name, config)?;
-        let mut ignore = |reason: String, how_to_trust: String| {
-            let definition = definition.clone();
-            self.ignored.push(IgnoredKey { key: name.to_owned(), class: key.class, definition, reason, how_to_trust });
+        let mut ignore = |reason: String, how_to_trust: String, is_secret: bool| {
+            let (key, class, definition) = (name.to_owned(), key.class, definition.clone());
+            self.ignored.push(IgnoredKey { key, class, definition, reason, how_to_trust, is_secret });
         };
         let file = definition.to_string();
         let file = file.rsplit_once(':').map_or(file.as_str(), |(file, _)| file);
@@ -165,15 +174,19 @@ impl Filter {
         match verdict {
             Verdict::Act => Ok(Some(Item::new(node, layer))),
             Verdict::Partly(rest, reason) => {
-                ignore(reason, trust);
+                ignore(reason, trust, false);
                 Ok(Some(Item::new(&rest, layer)))
             }
             Verdict::NeedsTrust(reason) => {
-                ignore(reason.to_owned(), trust);
+                ignore(reason.to_owned(), trust, false);
                 Ok(None)
             }
             Verdict::Never(reason, advice) => {
-                ignore(reason.to_owned(), advice);
+                ignore(reason.to_owned(), advice, false);
+                Ok(None)
+            }
+            Verdict::Secret => {
+                ignore("secrets are never read from a project's file".to_owned(), SECRET_ADVICE.to_owned(), true);
                 Ok(None)
             }
         }
@@ -205,8 +218,32 @@ impl Filter {
     }
 }
 
+const SECRET_ADVICE: &str = "take it out and have it revoked, since whoever could read the file may have it; tokens of \
+    registries are kept by `bulkhead login`, variables are set in the environment of the command";
+
+/// Whether a key holds a secret by its name or by the form of its value. A password in the address of a variable is the
+/// project's own, as that of a database for tests is.
+fn is_secret(key: &Key, node: &Node, variable: &str) -> bool {
+    let in_environment = key.check == Check::EnvironmentName;
+    key.is_secret()
+        || (in_environment && is_secret_name(variable))
+        || any_text(node, &|text| holds_token(text) || (!in_environment && password(text).is_some()))
+}
+
+fn any_text(node: &Node, is: &impl Fn(&str) -> bool) -> bool {
+    match &node.data {
+        Data::String(text) => is(text),
+        Data::List(items) => items.iter().any(|item| any_text(item, is)),
+        Data::Table(table) => table.values().any(|entry| any_text(&entry.node, is)),
+        Data::Integer(_) | Data::Boolean(_) => false,
+    }
+}
+
 fn judge(key: &Key, node: &Node, layer: &Definition, name: &str, trusted: bool, root: &Path) -> Verdict {
     let last = name.split_once('.').map_or(name, |(_, rest)| rest);
+    if is_secret(key, node, last) {
+        return Verdict::Secret;
+    }
     if key.class == Class::IdentityAndNetwork {
         let advice = "set it in the `config.toml` of your cargo home if you want it";
         return Verdict::Never("it is user-level only", advice.to_owned());

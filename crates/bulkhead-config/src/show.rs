@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use bulkhead_schema::Diagnostic;
+pub(crate) use bulkhead_schema::secrets::REDACTED;
+use bulkhead_schema::secrets::holds_token;
 
 use crate::layer::{Definition, LayerClass, Origin};
 use crate::read::{Config, Item, KeyPath, Tree};
-
-/// Stands in the place of a secret.
-pub(crate) const REDACTED: &str = "<redacted>";
 
 /// How values are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +184,7 @@ fn json(path: &[String], item: &Item) -> serde_json::Value {
 fn shown(path: &[String], text: &str) -> String {
     let last = path.last().map(String::as_str).unwrap_or_default();
     let variable = path.len() == 2 && path.first().is_some_and(|first| first == "env") && is_secret_variable(last);
-    if matches!(last, "token" | "secret-key") || variable {
+    if matches!(last, "token" | "secret-key") || variable || holds_token(text) {
         return REDACTED.to_owned();
     }
     without_password(text)

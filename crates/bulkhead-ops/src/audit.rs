@@ -14,6 +14,7 @@ mod show;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bulkhead_schema::PackageId;
 pub use bulkhead_schema::audit::{Entry, Kind, Record};
 
 pub use show::{AuditFilter, AuditFormat, ExportFormat, Verified, entries, export, verify};
@@ -61,6 +62,22 @@ pub fn observe<const N: usize>(place: &Place, scope: &Path, now: [(Kind, Values)
     // What is observed acts whether it is written down or not; a full disk is no reason to stop a build.
     if let Err(error) = result {
         events(Event::Warning(error.to_string()));
+    }
+}
+
+/// Writes down what the confinement denied to a process of a package, also where the process made nothing of it.
+pub fn record_denied(place: &Place, package: PackageId, denials: &[bulkhead_sandbox::Denial]) {
+    let message: Vec<_> = denials.iter().map(|denial| format!("{} {}", denial.kind, target(denial))).collect();
+    let details = [("package", &*package.to_string()), ("message", &*message.join("; "))];
+    // Nothing is allowed here that would have to be known before.
+    let _ = append(place, vec![new(Kind::Denial, "sandbox-denied".to_owned(), &details)], false);
+}
+
+/// What a process wanted to touch.
+pub fn target(denial: &bulkhead_sandbox::Denial) -> String {
+    match &denial.target {
+        bulkhead_sandbox::Target::Path(path) => path.display().to_string(),
+        bulkhead_sandbox::Target::Address(address) => address.clone(),
     }
 }
 

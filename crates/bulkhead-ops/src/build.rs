@@ -9,7 +9,6 @@ use bulkhead_executor::{BuildError, FailureKind, Outcome};
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{CompileMode, Context, Unit, UnitGraph, script_folder, unit_graph_json};
 
-use crate::approvals;
 use crate::compile::{self, Prepared};
 use crate::error::Result;
 use crate::observed::Disk;
@@ -17,6 +16,7 @@ use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
 use crate::reporter::Reporter;
 use crate::{Error, ErrorKind, Event};
+use crate::{approvals, audit};
 
 /// What a compilation left.
 pub struct Built {
@@ -97,7 +97,12 @@ fn execute(
         package_files: &|_| None,
         check_directive: &|unit, directive| permissions.check_directive(unit, directive, &out_dir(&context, unit)),
     };
-    let result = bulkhead_executor::run(&context, &executor_options, &|event| reporter.report(event));
+    let result = bulkhead_executor::run(&context, &executor_options, &|event| {
+        if let bulkhead_executor::Event::Denied { unit, denials } = &event {
+            audit::record_denied(&global.place, graph.unit(*unit).package.id, denials);
+        }
+        reporter.report(event);
+    });
     if matches!(options.message_format, crate::options::MessageFormat::Json { .. }) {
         let line = serde_json::json!({ "reason": "build-finished", "success": result.is_ok() });
         events(Event::Json(line.to_string()));

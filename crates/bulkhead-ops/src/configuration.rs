@@ -90,8 +90,9 @@ pub fn layers(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<(Vec<Lay
 /// An alias harms nobody who does not call it, and the command line names it then.
 fn report_ignored(ignored: &[IgnoredKey], events: &dyn Fn(Event)) {
     for key in ignored.iter().filter(|key| !key.key.starts_with("alias.")) {
-        let message = format!("`{}` in {} is ignored: {}", key.key, key.definition, key.reason);
-        let warning = Diagnostic::warning("config-untrusted", message).help(key.how_to_trust.clone());
+        let (code, verb) = if key.is_secret { ("config-secret", "refused") } else { ("config-untrusted", "ignored") };
+        let message = format!("`{}` in {} is {verb}: {}", key.key, key.definition, key.reason);
+        let warning = Diagnostic::warning(code, message).help(key.how_to_trust.clone());
         events(Event::Diagnostic(warning));
     }
 }

@@ -12,9 +12,9 @@ use bulkhead_unit_graph::{Command, Context, DoctestOptions, Unit, doctest_comman
 
 use crate::build::Built;
 use crate::error::Result;
-use crate::options::CompileOptions;
+use crate::options::{CompileOptions, GlobalOptions};
 use crate::reporter::{denials, shell_line};
-use crate::{Error, ErrorKind, Event, run};
+use crate::{Error, ErrorKind, Event, audit, run};
 
 /// Runs the doctests of each library of the plan that has some. Each failure goes to `on_failure`, which says whether to
 /// go on.
@@ -23,8 +23,8 @@ use crate::{Error, ErrorKind, Event, run};
 /// A process that cannot be confined; an interruption.
 pub fn run(
     built: &Built,
+    global: &GlobalOptions,
     options: &CompileOptions,
-    verbose: u8,
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
     on_failure: &mut dyn FnMut(&Unit, String) -> bool,
@@ -37,12 +37,16 @@ pub fn run(
         }
         let command = doctest_command(&context, unit, &built.outcome.scripts, &doctest_options(built, unit, options)?);
         events(Event::Status { verb: "Doc-tests", message: unit.target.crate_name() });
-        if verbose > 0 {
-            events(Event::Status { verb: "Running", message: format!("`{}`", shell_line(&command, verbose > 1)) });
+        if global.verbose > 0 {
+            events(Event::Status {
+                verb: "Running",
+                message: format!("`{}`", shell_line(&command, global.verbose > 1)),
+            });
         }
         let exit = confined(built, &context, unit, &command)?;
         let denied = noteworthy(&command, exit.denials.clone());
         if !denied.is_empty() {
+            audit::record_denied(&global.place, unit.package.id, &denied);
             events(Event::Diagnostic(denials(&built.permissions, unit, "a doctest, or rustdoc,", &denied)));
         }
         if let Some(reason) = failure(&exit, &command)

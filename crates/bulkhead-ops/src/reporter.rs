@@ -11,11 +11,11 @@ use bulkhead_workspace::metadata::{TargetJson, package_id_spec, target_json};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::Event;
 use crate::error::ErrorKind;
 use crate::flood::{self, Flood};
 use crate::options::{CompileOptions, MessageFormat};
 use crate::permissions::{Permissions, denied};
+use crate::{Event, audit};
 
 /// Translates the events of one build.
 pub struct Reporter<'a> {
@@ -282,11 +282,7 @@ pub fn denials(
     let what: Vec<_> = denials.iter().map(denied).collect();
     let mut lines = String::new();
     for denial in denials {
-        let target = match &denial.target {
-            bulkhead_sandbox::Target::Path(path) => path.display().to_string(),
-            bulkhead_sandbox::Target::Address(address) => address.clone(),
-        };
-        lines.push_str(&format!("\n  {} {target}", denial.kind));
+        lines.push_str(&format!("\n  {} {}", denial.kind, audit::target(denial)));
     }
     let message = format!("{process} of `{}` was denied:{lines}", unit.package.id);
     let proposal = permissions.propose(unit, what);

@@ -174,7 +174,7 @@ pub fn test(
         }
     }
     if !options.no_run {
-        doctest::run(&built, options, global.verbose, stop, events, &mut |unit, reason| {
+        doctest::run(&built, global, options, stop, events, &mut |unit, reason| {
             failures.add("doctest", rerun_flags(unit, &built, &options.packages), reason)
         })?;
     }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub use diff::{Change, Line};
 pub use effects::Effect;
 
+use bulkhead_schema::secrets::masked;
+
 use crate::audit::{self, Kind};
 use crate::error::Result;
 use crate::options::GlobalOptions;
@@ -50,7 +52,8 @@ pub fn propose(global: &GlobalOptions, paths: &[PathBuf]) -> Result<Vec<Proposal
     for path in all {
         let content = read(global, &path)?;
         if !trusted.contains(&path, content.as_bytes()) {
-            let changes = trusted.enrolled(&global.place.bulkhead_home, &path).map(|old| diff::lines(&old, &content));
+            let changes =
+                trusted.enrolled(&global.place.bulkhead_home, &path).map(|old| shown_difference(old, &content));
             let effects = effects::of(global, &path, &content)?;
             let digest = trusted_files::digest(content.as_bytes()).to_string();
             proposals.push(Proposal { path, digest, effects, changes, content });
@@ -174,9 +177,14 @@ pub fn differences(global: &GlobalOptions, paths: &[PathBuf]) -> Result<Vec<(Pat
             Error::failure(format!("what `{shown}` held when it was trusted was not kept, or is damaged"))
         })?;
         let now = read(global, &path)?;
-        differences.push((path, diff::lines(&old, &now)));
+        differences.push((path, shown_difference(old, &now)));
     }
     Ok(differences)
+}
+
+/// Secrets are not shown, neither old nor new ones.
+fn shown_difference(old: impl Into<Arc<str>>, new: &Arc<str>) -> Vec<Line> {
+    diff::lines(&masked(&old.into()), &masked(new))
 }
 
 fn absolute(global: &GlobalOptions, paths: &[PathBuf]) -> Vec<PathBuf> {

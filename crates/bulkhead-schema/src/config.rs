@@ -88,6 +88,11 @@ impl Node {
 /// # Errors
 /// Broken TOML, floats and dates, integers beyond 64 bits, files over [`MAX_SIZE`] and nesting over [`MAX_DEPTH`].
 pub fn parse(path: &Path, text: &Arc<str>) -> Result<Node, Diagnostic> {
+    // Broken lines are shown, and a line may be broken right behind a token.
+    parse_shown(path, text).map_err(Diagnostic::without_secrets)
+}
+
+fn parse_shown(path: &Path, text: &Arc<str>) -> Result<Node, Diagnostic> {
     if text.len() > MAX_SIZE {
         return Err(Diagnostic::error(
             "config-too-large",

@@ -56,6 +56,15 @@ impl Diagnostic {
         self
     }
 
+    /// The same, with stars for what looks like a secret in the snippet ([`crate::secrets`]).
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        if let Some(location) = &mut self.location {
+            location.text = crate::secrets::masked(&location.text);
+        }
+        self
+    }
+
     /// The same, with one more sentence of advice.
     #[must_use]
     pub fn help(mut self, advice: impl Into<String>) -> Self {

@@ -27,6 +27,7 @@ pub mod manifest;
 pub mod package_spec;
 pub mod policy;
 pub mod publish_age;
+pub mod secrets;
 pub mod summary;
 pub mod symbol;
 pub mod time;

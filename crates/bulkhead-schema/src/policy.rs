@@ -192,6 +192,10 @@ pub fn parse_policy(path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> 
 /// # Errors
 /// As with [`parse_policy`].
 pub fn read_policy(root: &Node, path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> {
+    read_shown(root, path, text).map_err(Diagnostic::without_secrets)
+}
+
+fn read_shown(root: &Node, path: &Path, text: &Arc<str>) -> Result<Policy, Diagnostic> {
     let reader = Reader { path, text };
     let mut policy = Policy::default();
     let Some(table) = root.as_table() else { return Ok(policy) };

@@ -1,5 +1,9 @@
 //! The audit log: what matters to security is written down once, and loss of it does not go unnoticed.
 
+use std::collections::BTreeSet;
+
+use bulkhead_test_support::{CrateBuilder, Registry};
+
 use crate::stage::{APP, Stage};
 
 fn shown(stage: &Stage, arguments: &[&str]) -> String {
@@ -98,4 +102,98 @@ fn what_is_exported_draws_nothing_and_computes_nothing() {
     }
     let bad = stage.bulkhead(&["audit-log", "show", "--since", "yesterday"]);
     assert!(bad.assert_code(1).stderr.contains("is no time"), "{bad}");
+}
+
+/// A project that depends on a package of a registry `acme`, which this adds to the user's configuration.
+fn with_registry() -> (Stage, Registry) {
+    let fixture = APP.replace("plain = \"1\"", "acme-core = { version = \"1\", registry = \"acme\" }");
+    let (stage, registry) = (Stage::new(&fixture), Registry::start());
+    registry.publish(CrateBuilder::new("acme-core", "1.0.0").file("src/lib.rs", ""));
+    registry.set_search_answer("{}");
+    let providers = "[registry]\nglobal-credential-providers = [\"cargo:token\"]\n";
+    stage.home.configure(&format!("{providers}[registries.acme]\nindex = \"{}\"\n", registry.index_url()));
+    (stage, registry)
+}
+
+/// What the entries of a stage say: pairs of a kind and a part of what is shown of it.
+fn assert_written(stage: &Stage, entries: &[(&'static str, &str)], seen: &mut BTreeSet<&'static str>) {
+    for (kind, part) in entries {
+        let text = shown(stage, &["--event", kind]);
+        assert!(text.contains(part), "{kind}: {part}: {text}\n{}", shown(stage, &[]));
+        seen.insert(kind);
+    }
+    let all = std::fs::read_to_string(log(stage)).unwrap();
+    assert!(!all.contains("hunter2"), "no secret is written down: {all}");
+}
+
+/// Each kind of event that the documentation names is written when it happens.
+#[test]
+fn every_kind_is_written() {
+    let mut seen = BTreeSet::new();
+    let stage = Stage::new(APP);
+    stage.project.write(".cargo/config.toml", "[env]\nA = \"b\"\n");
+    stage.project.write("bulkhead.toml", "[[grant]]\npackage = \"app\"\nenv = [\"A\"]\n");
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
+    stage.bulkhead(&["check"]).assert_success();
+    stage.bulkhead(&["trust", "--revoke", "bulkhead.toml"]).assert_success();
+    let expected = [
+        ("trust", ".cargo/config.toml"),
+        ("grant", "env A"),
+        ("configuration", ".cargo/config.toml"),
+        ("policy", "bulkhead.toml"),
+        ("revoke", "bulkhead.toml"),
+    ];
+    assert_written(&stage, &expected, &mut seen);
+
+    let (stage, registry) = with_registry();
+    stage.command(&["login", "--registry", "acme"]).stdin("hunter2\n").run().assert_success();
+    stage.bulkhead(&["build"]).assert_success();
+    stage.bulkhead(&["logout", "--registry", "acme"]).assert_success();
+    let index = registry.index_url();
+    let expected = [("login", "acme"), ("logout", "acme"), ("source-identity", &*index), ("lockfile-sources", &*index)];
+    assert_written(&stage, &expected, &mut seen);
+
+    let stage = Stage::new(APP);
+    stage.project.write("mine/Cargo.toml", "[package]\nname = \"plain\"\nversion = \"1.1.0\"\n");
+    stage.project.write("mine/src/lib.rs", "");
+    let manifest = stage.project.read("Cargo.toml");
+    stage.project.write("Cargo.toml", format!("{manifest}[patch.crates-io]\nplain = {{ path = \"mine\" }}\n"));
+    stage.bulkhead(&["check"]).assert_success();
+    assert_written(&stage, &[("patch", "plain")], &mut seen);
+
+    let script = CrateBuilder::new("plain", "1.3.0").build_script("fn main() {}").file("src/lib.rs", "");
+    let stage = Stage::new(APP);
+    stage.registry.publish(script);
+    stage.project.write("bulkhead.toml", "[build-code]\nlevel = \"approve\"\n");
+    stage.bulkhead(&["check"]).assert_code(102);
+    stage.bulkhead(&["approve", "plain"]).assert_success();
+    assert_written(&stage, &[("denial", "build-code-approval"), ("approval", "plain v1.3.0")], &mut seen);
+
+    let stage = Stage::new(APP);
+    stage.registry.publish(CrateBuilder::new("plain", "1.3.0").claim_checksum(&"0".repeat(64)));
+    stage.bulkhead(&["check"]).assert_code(104);
+    assert_written(&stage, &[("verification-failure", "plain")], &mut seen);
+    std::fs::remove_file(log(&stage)).unwrap();
+    stage.bulkhead(&["check"]).assert_code(104);
+    assert_written(&stage, &[("log-damaged", "audit log")], &mut seen);
+
+    let kinds = stage.bulkhead(&["audit-log", "show", "--event", "bogus"]);
+    let (_, kinds) = kinds.stderr.split_once("[possible values: ").unwrap_or_else(|| panic!("{kinds}"));
+    let kinds: BTreeSet<_> = kinds.split(']').next().unwrap().split(", ").collect();
+    assert_eq!(seen, kinds);
+}
+
+/// A build script that tries what it may not do and makes nothing of the refusal is written down all the same.
+#[test]
+fn denials_that_are_swallowed_are_written_down() {
+    let stage = Stage::new(APP);
+    stage.project.write("build.rs", "fn main() { let _ = std::fs::read(\"/etc/shadow\"); }");
+    let built = stage.bulkhead(&["check"]);
+    assert!(built.assert_success().stderr.contains("/etc/shadow"), "{built}");
+    let denials = shown(&stage, &["--event", "denial"]);
+    assert!(denials.contains("app v0.1.0") && denials.contains("read /etc/shadow"), "{denials}");
+    // The benign twin: a script that is denied nothing adds no entry.
+    stage.project.write("build.rs", "fn main() { let _ = std::fs::read(\"build.rs\"); }");
+    stage.bulkhead(&["check"]).assert_success();
+    assert_eq!(shown(&stage, &["--event", "denial"]), denials);
 }

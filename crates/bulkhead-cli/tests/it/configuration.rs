@@ -1,7 +1,7 @@
 //! What a repository's `.cargo/config.toml` may do before anyone has trusted it: next to nothing. Each attack is first
 //! seen to bite under stock `cargo`; each has a benign twin that works. The numbers are those of the attack catalogue.
 
-use crate::stage::{BULKHEAD, Stage, Twins};
+use crate::stage::{BULKHEAD, Stage, Twins, each};
 use bulkhead_test_support::{CrateBuilder, Outcome, Registry, toolchain_program};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -547,4 +547,57 @@ fn terminal_settings_of_the_user_act_and_a_repository_cannot_silence_warnings() 
     stage.project.write(".cargo/config.toml", "[term]\nquiet = true\n");
     let outcome = stage.bulkhead(&["check"]);
     assert!(outcome.assert_success().stderr.contains("term.quiet"), "{outcome}");
+}
+
+/// A secret that a project's file holds is neither used nor shown, whatever else is wrong with the file.
+#[test]
+fn secrets_of_a_project_are_refused_and_not_shown() {
+    let token = format!("ghp_{}", "hunter2".repeat(5));
+    let files = [
+        ("registry.token", ".cargo/config.toml", "[registry]\ntoken = \"hunter2\"\n".to_owned()),
+        ("registries.x.secret-key", ".cargo/config.toml", "registries.x = { secret-key = \"hunter2\" }\n".to_owned()),
+        ("env.DEPLOY_TOKEN", ".cargo/config.toml", "[env]\nDEPLOY_TOKEN = \"hunter2\"\n".to_owned()),
+        ("env.HARMLESS", ".cargo/config.toml", format!("[env]\nHARMLESS = {{ value = \"{token}\" }}\n")),
+        (
+            "source.x.registry",
+            ".cargo/config.toml",
+            "[source.x]\nregistry = \"https://me:hunter2@localhost/\"\n".to_owned(),
+        ),
+        ("", ".cargo/config.toml", "[registry]\ntoken = \"hunter2\n".to_owned()),
+        ("registry.token", ".cargo/config.toml", "[registry]\ntoken = [\"hunter2\"]\n".to_owned()),
+        ("", ".cargo/config.toml", "build = { token = \"hunter2\", jobs = 1.5 }\n".to_owned()),
+        ("", "bulkhead.toml", "token = \"hunter2\"\n".to_owned()),
+        ("reason", "bulkhead.toml", format!("[[grant]]\npackage = \"app\"\nreason = \"{token}\"\n")),
+    ];
+    each(files, |(key, file, text)| {
+        let stage = Stage::new(APP);
+        stage.project.write(file, text);
+        for arguments in [
+            &["check"][..],
+            &["trust", "--yes"],
+            &["check"],
+            &["config", "list"],
+            &["config", "get"],
+            &["config", "explain", "registry.token"],
+            &["audit-log", "show"],
+            &["trust", "--diff"],
+        ] {
+            let outcome = stage.bulkhead(arguments);
+            assert!(!outcome.output().contains("hunter2"), "{outcome}");
+            if arguments == ["check"] && !key.is_empty() {
+                assert!(outcome.stderr.contains(&format!("`{key}`")), "{outcome}");
+                assert!(outcome.stderr.contains("revoked"), "{outcome}");
+            }
+        }
+        stage.project.write(file, format!("{text}# changed\n"));
+        let diff = stage.bulkhead(&["trust", "--diff"]);
+        assert!(!diff.output().contains("hunter2"), "{diff}");
+    });
+    // The benign twin: what only sounds like one, and the address of a database for tests.
+    let stage = Stage::new(APP);
+    let text = "[env]\nTOKENIZERS_PARALLELISM = \"false\"\nDATABASE_URL = \"postgres://me:pw@localhost/x\"\n";
+    stage.project.write(".cargo/config.toml", text);
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
+    let outcome = stage.bulkhead(&["check"]);
+    assert!(!outcome.assert_success().stderr.contains("refused"), "{outcome}");
 }

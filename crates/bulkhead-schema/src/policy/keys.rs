@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::Diagnostic;
 use crate::config::{Data, Node, Table};
 use crate::edit_distance::distance;
+use crate::secrets::is_secret_value;
 
 /// The type of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +199,11 @@ fn walk(table: &Table, above: &str, path: &Path, text: &Arc<str>) -> Result<(), 
     for (name, entry) in table {
         let inner = format!("{above}{name}");
         if known(&inner, "") {
+            if holds_secret(&entry.node) {
+                let error = Diagnostic::error("policy", format!("`{name}` holds a secret, which no policy needs"));
+                let advice = "take it out, and have it revoked: whoever could read the file may have it";
+                return Err(error.at(path, text, entry.key_span.clone()).help(advice));
+            }
             continue;
         }
         let (tables, ending): (Vec<&Table>, &str) = match &entry.node.data {
@@ -218,6 +224,14 @@ fn walk(table: &Table, above: &str, path: &Path, text: &Arc<str>) -> Result<(), 
         tables.into_iter().try_for_each(|table| walk(table, &inner, path, text))?;
     }
     Ok(())
+}
+
+fn holds_secret(node: &Node) -> bool {
+    match &node.data {
+        Data::String(text) => is_secret_value(text),
+        Data::List(items) => items.iter().any(holds_secret),
+        _ => false,
+    }
 }
 
 fn known(key: &str, ending: &str) -> bool {
