@@ -3,6 +3,7 @@
 mod build_code;
 mod compiling;
 mod fixing;
+mod installing;
 mod manifests;
 mod security;
 
@@ -35,7 +36,8 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .arg(flag("list", "List installed commands"))
         .arg(option("explain", "CODE", "Provide a detailed explanation of a rustc error message"));
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
-    let compiling = compiling::all().into_iter().chain(security::all()).chain(build_code::all());
+    let compiling = compiling::all().into_iter().chain(installing::all());
+    let compiling = compiling.chain(security::all()).chain(build_code::all());
     let commands = all().into_iter().chain(compiling).chain(manifests::all()).chain(registry_commands::commands());
     global(command)
         .arg(directory.help("Change to DIRECTORY before doing anything"))
@@ -100,6 +102,8 @@ fn summary(program: &str) -> String {
     bench       Run the benchmarks
     add         Add dependencies to a manifest file
     remove, rm  Remove dependencies from a manifest file
+    install     Install a Rust binary
+    uninstall   Uninstall a Rust binary
     update      Update dependencies listed in Cargo.lock
     tree        Display the tree of dependencies
     explain     Explain why a package, its version and its features are in the graph

@@ -2,6 +2,7 @@
 
 mod build_code;
 mod external;
+mod installing;
 mod manifests;
 mod security;
 
@@ -295,6 +296,8 @@ fn project_command(
         "build" => build(Intent::Build, arguments, global, shell, &events),
         "check" => build(Intent::Check { test: false }, arguments, global, shell, &events),
         "rustc" => build(Intent::Build, arguments, global, shell, &events),
+        "install" => installing::install(arguments, global, shell, &events),
+        "uninstall" => installing::uninstall(arguments, global, &events),
         "clippy" => clippy(arguments, global, shell, &events),
         "fmt" => match bulkhead_ops::fmt::fmt(global, &options::fmt(arguments)?, &events)? {
             0 => Ok(()),

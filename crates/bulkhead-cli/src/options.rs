@@ -252,6 +252,7 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         document_private_items: private,
         single,
         arguments,
+        foreign: None,
     })
 }
 

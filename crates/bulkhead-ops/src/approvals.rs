@@ -184,6 +184,12 @@ fn refusal(missing: &[BuildCodePackage], options: &CompileOptions) -> Error {
     let message = format!("{count} build-time code that nobody has approved{}", lines.collect::<String>());
     let changed = missing.iter().find(|it| matches!(it.standing, Standing::Changed { .. }));
     let error = Error::refusal(ErrorKind::Policy, "build-code-approval", message);
+    if options.foreign.is_some() {
+        // There is no project whose `bulkhead.lock` could hold approvals.
+        return error
+            .help("allow it in a `[[build-code.override]]` of your own policy")
+            .help("or install from a checkout, where it can be approved: `bulkhead install --path FOLDER`");
+    }
     let error = match (changed, missing.first()) {
         (Some(it), _) => error.help(format!("see what changed with `bulkhead approve --diff {}`", spec(it.facts.id))),
         (None, Some(it)) => error.help(format!("see what it can do with `bulkhead review {}`", spec(it.facts.id))),

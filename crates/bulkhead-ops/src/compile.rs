@@ -95,7 +95,12 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         locked.resolve.nodes.values().filter_map(|node| Some((node.summary.id, node.summary.checksum.clone()?)));
     let checkouts =
         packages.keys().filter_map(|id| Some((*id, locked.sources.repository(*id)?.tree.to_string().into())));
-    let checksums = checksums.chain(checkouts).collect();
+    let mut checksums: BTreeMap<PackageId, Arc<str>> = checksums.chain(checkouts).collect();
+    if let Some(foreign) = &options.foreign {
+        graph.disown();
+        let own = packages.keys().filter(|id| id.source().is_path());
+        checksums.extend(own.filter_map(|id| Some((*id, foreign.checksum.clone()?))));
+    }
     let mut build_options = build_options(global, options, &project, &selected, profile, flags, members)?;
     if let Some(arguments) = &options.clippy {
         clippy::wrap(&global.place, &toolchain, arguments, &mut build_options)?;

@@ -35,6 +35,7 @@ pub mod git;
 pub mod in_force;
 pub mod info;
 pub mod inspect;
+pub mod install;
 pub mod limits;
 pub mod listing;
 pub mod lock;

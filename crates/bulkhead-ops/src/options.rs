@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::observed::Disk;
 
@@ -145,6 +146,15 @@ pub struct CompileOptions {
     pub single: Option<SingleTarget>,
     /// What the user's program gets after `--`.
     pub arguments: Vec<OsString>,
+    /// `install`: the project was fetched for this, so that its own packages are not the user's either.
+    pub foreign: Option<Foreign>,
+}
+
+/// A project that is somebody else's.
+#[derive(Debug, Clone)]
+pub struct Foreign {
+    /// SHA-256 of the archive, or the tree of the commit, in which it came.
+    pub checksum: Option<Arc<str>>,
 }
 
 /// What `rustc` and `rustdoc` ask for besides what all compilations do.

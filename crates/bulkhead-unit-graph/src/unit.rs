@@ -100,6 +100,11 @@ impl UnitGraph {
         &self.units[index.0 as usize]
     }
 
+    /// Nothing of it is the user's own: the whole project was fetched.
+    pub fn disown(&mut self) {
+        self.units.iter_mut().for_each(|unit| unit.is_local = false);
+    }
+
     /// Sets the doctests aside, which start no rustc; what they need stays.
     pub fn set_doctests_aside(&mut self) {
         let mut new_indexes = Vec::with_capacity(self.units.len());

@@ -24,6 +24,7 @@ mod git;
 mod git_servers;
 mod hostile_index;
 mod hostile_lockfiles;
+mod installing;
 mod interruption;
 mod lockfiles;
 mod locking;

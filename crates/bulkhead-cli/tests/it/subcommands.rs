@@ -45,6 +45,7 @@ fn built_in_commands_cannot_be_shadowed() {
     }
 }
 
+/// Attack 5: a planted command.
 #[test]
 fn nobody_else_chooses_commands() {
     let stage = Stage::new(APP);

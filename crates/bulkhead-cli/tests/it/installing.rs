@@ -1,0 +1,236 @@
+//! `install` and `uninstall`, beside `cargo`, and what packages may not do with them.
+
+use crate::stage::{Stage, assert_error};
+use bulkhead_test_support::{CrateBuilder, GitRepository, Outcome, Registry};
+use std::path::PathBuf;
+
+const HERE: &str = r#"
+//- /Cargo.toml
+[package]
+name = "here"
+version = "0.1.0"
+edition = "2021"
+//- /src/main.rs
+fn main() { println!("here") }
+//- /src/bin/second.rs
+fn main() { println!("second") }
+//- /examples/shown.rs
+fn main() {}
+"#;
+
+fn program(name: &str, version: &str, binary: &str) -> CrateBuilder {
+    let manifest_name = format!("src/bin/{binary}.rs");
+    CrateBuilder::new(name, version).file(&manifest_name, format!("fn main() {{ println!(\"{name} {version}\") }}"))
+}
+
+fn publish(registry: &Registry) {
+    for version in ["1.0.0", "1.2.0"] {
+        registry.publish(program("tool", version, "tool-program"));
+    }
+    registry.publish(program("other", "1.0.0", "tool-program"));
+    registry.publish(program("several", "1.0.0", "one").file("src/bin/two.rs", "fn main() {}").feature("extra", &[]));
+    registry.publish(program("several", "2.0.0", "one").feature("extra", &[]));
+    registry.publish(
+        program("nosy", "1.0.0", "nosy")
+            .file("build.rs", "fn main() { println!(\"cargo::rustc-env=SEEN={:?}\", option_env!(\"PLANTED\")); }")
+            .file("src/bin/nosy.rs", "fn main() { println!(\"{} {:?}\", env!(\"SEEN\"), option_env!(\"PLANTED\")) }")
+            .file(".cargo/config.toml", "[env]\nPLANTED = \"yes\"\n[profile.release]\ndebug-assertions = true\n"),
+    );
+    registry.publish(program("shadower", "1.0.0", "rustc"));
+    registry.publish(CrateBuilder::new("library-only", "1.0.0").file("src/lib.rs", ""));
+}
+
+/// Both programs, each with an install root of its own.
+struct Roots {
+    stage: Stage,
+}
+
+impl Roots {
+    fn new() -> Roots {
+        let stage = Stage::new(HERE);
+        publish(&stage.registry);
+        Roots { stage }
+    }
+
+    fn root(&self, who: &str) -> PathBuf {
+        self.stage.home.path().join(format!("{who}-root"))
+    }
+
+    fn run(&self, who: &str, arguments: &[&str]) -> Outcome {
+        let root = self.root(who).display().to_string();
+        let words: Vec<&str> = arguments.iter().copied().chain(["--root", &root]).collect();
+        let program = if who == "cargo" { "cargo" } else { crate::stage::BULKHEAD };
+        self.stage.home.command(program).args(words).current_dir(self.stage.project.root()).run()
+    }
+
+    /// The programs and the records below both roots are the same.
+    #[track_caller]
+    fn same(&self, arguments: &[&str]) -> Outcome {
+        let (theirs, ours) = (self.run("cargo", arguments), self.run("bulkhead", arguments));
+        assert_eq!(ours.code(), theirs.code(), "{arguments:?}\n{theirs}\n{ours}");
+        let installed = |who: &str| {
+            let folder = std::fs::read_dir(self.root(who).join("bin")).into_iter().flatten().flatten();
+            let mut names: Vec<_> = folder.map(|entry| entry.file_name().into_string().unwrap()).collect();
+            names.sort();
+            let record = |name| std::fs::read_to_string(self.root(who).join(name)).unwrap_or_default();
+            let mut second: serde_json::Value = serde_json::from_str(&record(".crates2.json")).unwrap_or_default();
+            for (_, package) in second["installs"].as_object_mut().into_iter().flatten() {
+                package.as_object_mut().unwrap().remove("digests");
+            }
+            (names, record(".crates.toml"), second)
+        };
+        assert_eq!(installed("bulkhead"), installed("cargo"), "{arguments:?}\n{theirs}\n{ours}");
+        ours
+    }
+}
+
+#[test]
+fn programs_are_installed_and_removed_as_by_cargo() {
+    let roots = Roots::new();
+    roots.same(&["install", "tool", "--version", "1.0.0"]);
+    let said = std::process::Command::new(roots.root("bulkhead").join("bin/tool-program")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "tool 1.0.0\n");
+    assert!(roots.same(&["install", "tool@1.0.0"]).stderr.contains("Ignored package"));
+    assert!(roots.same(&["install", "tool"]).stderr.contains("Replaced package `tool v1.0.0"));
+    // Another package may not take the program's place, unless it is forced to.
+    assert_error(&roots.same(&["install", "other"]), 101, &["already exists in destination as part of `tool v1.2.0"]);
+    roots.same(&["install", "other", "--force"]);
+    roots.same(&["install", "library-only"]);
+    roots.same(&["install", "absent"]);
+    let listed = roots.same(&["install", "--list"]);
+    assert!(listed.stdout.contains("other v1.0.0:\n    tool-program"), "{listed}");
+    roots.same(&["uninstall", "absent"]);
+    roots.same(&["uninstall", "other"]);
+    assert_eq!(std::fs::read_dir(roots.root("bulkhead").join("bin")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_package_in_a_folder_is_installed() {
+    let roots = Roots::new();
+    roots.same(&["install", "--path", "."]);
+    roots.same(&["install", "--path", ".", "--bin", "here", "--debug"]);
+    roots.same(&["install", "--path", ".", "--example", "shown"]);
+    roots.same(&["install", "--path", "."]);
+    roots.same(&["install", "--path", ".", "--examples"]);
+    roots.same(&["uninstall", "here", "--bin", "second"]);
+    roots.same(&["uninstall", "here"]);
+    roots.same(&["install"]);
+    roots.same(&["install", "--path", "absent"]);
+}
+
+#[test]
+fn what_has_changed_is_built_again_and_what_is_gone_is_removed() {
+    let roots = Roots::new();
+    roots.same(&["install", "several@1.0.0"]);
+    assert!(roots.same(&["install", "several@1.0.0"]).stderr.contains("Ignored package"));
+    for again in [&["--features", "extra"][..], &["--debug"], &["--bin", "two"], &["--bin", "one", "--bin", "two"], &[]]
+    {
+        let arguments: Vec<&str> = ["install", "several@1.0.0"].iter().chain(again).copied().collect();
+        roots.same(&arguments);
+    }
+    let outcome = roots.same(&["install", "several"]);
+    assert!(outcome.stderr.contains("Removing executable `two` from previous version several v1.0.0"), "{outcome}");
+    let outcome = roots.same(&["install", "several", "tool", "absent"]);
+    assert!(
+        outcome.stderr.contains("Summary Successfully installed several, tool! Failed to install absent"),
+        "{outcome}"
+    );
+    roots.same(&["install", "tool", "--no-track", "--force"]);
+    roots.same(&["install", "tool@1"]);
+    roots.same(&["install", "tool@^1"]);
+    roots.same(&["install", "tool", "--version", "1.0.0", "--locked"]);
+    roots.same(&["install", "tool@1.0.0", "--version", "1.0.0"]);
+    roots.same(&["install", "tool", "--profile", "nonsense"]);
+    roots.same(&["uninstall", "tool", "several"]);
+}
+
+#[test]
+fn a_package_cannot_configure_how_it_is_built() {
+    let roots = Roots::new();
+    for who in ["cargo", "bulkhead"] {
+        roots.run(who, &["install", "nosy"]).assert_code(0);
+        let said = std::process::Command::new(roots.root(who).join("bin/nosy")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "None None\n", "{who}");
+    }
+    // It is somebody else's code, although it is the root of what is built.
+    let policy = "[build-code]\nlevel = \"approve\"\n";
+    let path = roots.stage.home.path().join(".config/bulkhead/policy.toml");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, policy).unwrap();
+    let outcome = roots.run("bulkhead", &["install", "nosy", "--force"]);
+    assert_error(&outcome, 102, &["build-code-approval", "nosy v1.0.0", "[[build-code.override]]"]);
+    roots.run("bulkhead", &["install", "tool"]).assert_code(0);
+    let allowed = format!("{policy}[[build-code.override]]\npackage = \"nosy\"\nlevel = \"confined\"\n");
+    std::fs::write(&path, allowed).unwrap();
+    roots.run("bulkhead", &["install", "nosy", "--force"]).assert_code(0);
+}
+
+#[test]
+fn a_package_of_a_repository_is_installed() {
+    let roots = Roots::new();
+    let repository = GitRepository::new(
+        "fruit",
+        "//- /Cargo.toml\n[workspace]\nmembers = [\"apple\", \"pear\"]\nresolver = \"2\"\n\
+         //- /apple/Cargo.toml\n[package]\nname = \"apple\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+         [dependencies]\npear = { path = \"../pear\" }\n\
+         //- /apple/src/main.rs\nfn main() { pear::eat() }\n\
+         //- /pear/Cargo.toml\n[package]\nname = \"pear\"\nversion = \"0.2.0\"\nedition = \"2021\"\n\
+         //- /pear/src/lib.rs\npub fn eat() { println!(\"eaten\") }\n",
+    );
+    let url = repository.url();
+    let head = repository.head();
+    roots.same(&["install", "--git", &url, "apple"]);
+    let said = std::process::Command::new(roots.root("bulkhead").join("bin/apple")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "eaten\n");
+    assert!(roots.same(&["install", "--git", &url, "apple"]).stderr.contains("Ignored package"));
+    roots.same(&["install", "--git", &url, "--rev", &head, "apple"]);
+    roots.same(&["install", "--git", &url, "pear"]);
+    roots.same(&["install", "--git", &url, "--branch", "absent", "apple"]);
+    roots.same(&["install", "--git", &url]);
+    roots.same(&["install", "--list"]);
+}
+
+#[test]
+fn cargo_goes_on_with_our_records() {
+    let roots = Roots::new();
+    roots.run("bulkhead", &["install", "tool", "--version", "1.0.0"]).assert_code(0);
+    std::fs::rename(roots.root("bulkhead"), roots.root("cargo")).unwrap();
+    assert!(roots.run("cargo", &["install", "tool"]).stderr.contains("Replaced package `tool v1.0.0"));
+    std::fs::rename(roots.root("cargo"), roots.root("bulkhead")).unwrap();
+    assert!(roots.run("bulkhead", &["install", "--list"]).stdout.contains("tool v1.2.0"));
+    roots.run("bulkhead", &["uninstall", "tool"]).assert_code(0);
+}
+
+/// Attack 13: a program with the name of another.
+#[test]
+fn a_program_cannot_stand_beside_one_of_the_users() {
+    let roots = Roots::new();
+    assert_eq!(roots.run("cargo", &["install", "shadower"]).code(), Some(0), "cargo installs a `rustc`");
+    assert_error(&roots.run("bulkhead", &["install", "shadower"]), 101, &["`rustc`", "--shadow rustc"]);
+    assert!(!roots.root("bulkhead").join("bin/rustc").exists());
+    roots.run("bulkhead", &["install", "shadower", "--shadow", "rustc"]).assert_code(0);
+}
+
+/// Attack 13, the other way round: a record that names what is not its own.
+#[test]
+fn a_doctored_record_removes_nothing_else() {
+    let roots = Roots::new();
+    roots.run("bulkhead", &["install", "tool"]).assert_code(0);
+    let (root, canary) = (roots.root("bulkhead"), roots.stage.home.path().join("canary"));
+    std::fs::write(&canary, "x").unwrap();
+    let record = root.join(".crates.toml");
+    let honest = std::fs::read_to_string(&record).unwrap();
+    for name in ["../../canary", "/etc/hostname", "..", "-x"] {
+        std::fs::write(&record, honest.replace("[\"tool-program\"]", &format!("[\"{name}\"]"))).unwrap();
+        assert_error(
+            &roots.run("bulkhead", &["uninstall", "tool"]),
+            101,
+            &["cannot be the name of an installed program"],
+        );
+    }
+    // A file that took the program's place is nobody's to remove.
+    std::fs::write(&record, &honest).unwrap();
+    std::fs::write(root.join("bin/tool-program"), "mine").unwrap();
+    assert_error(&roots.run("bulkhead", &["uninstall", "tool"]), 101, &["is not the program that was installed"]);
+    assert!(canary.exists() && root.join("bin/tool-program").exists());
+}

@@ -1,0 +1,259 @@
+//! Where the package comes from that is to be installed.
+//!
+//! It is looked up as the one dependency of a project that is made for this, so that all rules about versions, registries
+//! and archives hold, and then copied: the store is read-only, and builds write beside the sources.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bulkhead_schema::PackageId;
+use bulkhead_workspace::{Files as _, Package, TargetKind};
+use tempfile::TempDir;
+
+use crate::client::project_client;
+use crate::error::Result;
+use crate::lock::{self, LockRequest};
+use crate::options::{GlobalOptions, NameFilter, TargetFilter};
+use crate::packages::{self, Purpose};
+use crate::{Error, Event, disk, project};
+
+/// What is installed.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// `--path`
+    Path(PathBuf),
+    /// A package of a registry or repository.
+    Package {
+        /// Its name.
+        name: String,
+        /// The requirement, as a manifest has it; none for the newest.
+        requirement: Option<String>,
+        /// The other fields of the dependency: `registry`, `registry-index`, `git`, `branch`, `tag`, `rev`.
+        fields: Vec<(&'static str, String)>,
+    },
+}
+
+impl Origin {
+    /// What people call it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Origin::Path(path) => path.display().to_string(),
+            Origin::Package { name, .. } => name.clone(),
+        }
+    }
+
+    /// The requirement, as the record holds it.
+    pub(super) fn requirement(&self) -> Option<&str> {
+        match self {
+            Origin::Path(_) => None,
+            Origin::Package { requirement, .. } => requirement.as_deref(),
+        }
+    }
+}
+
+/// A package that can be built.
+pub(super) struct Source {
+    pub(super) id: PackageId,
+    /// The options with which its folder is the project.
+    pub(super) global: GlobalOptions,
+    /// Whether it lies in a folder that the user named, and is the user's own.
+    pub(super) is_own: bool,
+    /// What identifies the content of what was fetched.
+    pub(super) checksum: Option<Arc<str>>,
+    /// The programs that its manifest promises.
+    every_program: BTreeSet<String>,
+    every_example: BTreeSet<String>,
+    /// Holds the copy, and is removed with this value.
+    _temporary: Option<TempDir>,
+}
+
+impl Source {
+    fn new(id: PackageId, global: GlobalOptions, package: &Package) -> Self {
+        let names = |is_meant: fn(&TargetKind) -> bool| {
+            let targets = package.targets.iter().filter(move |target| is_meant(&target.kind));
+            targets.map(|target| format!("{}{}", target.name, std::env::consts::EXE_SUFFIX)).collect()
+        };
+        let every_program = names(|kind| *kind == TargetKind::Bin);
+        let every_example = names(|kind| matches!(kind, TargetKind::Example(_)));
+        Self { id, global, is_own: true, checksum: None, every_program, every_example, _temporary: None }
+    }
+
+    /// Everything that could be installed of it.
+    pub(super) fn every_name(&self) -> BTreeSet<String> {
+        self.every_program.union(&self.every_example).cloned().collect()
+    }
+
+    /// Those of its programs that `filter` means.
+    pub(super) fn programs(&self, filter: &TargetFilter) -> BTreeSet<String> {
+        let named = |filter: &NameFilter, every: &BTreeSet<String>| match filter {
+            NameFilter::None => BTreeSet::new(),
+            NameFilter::All => every.clone(),
+            // A pattern may mean each.
+            NameFilter::Named(names) if names.iter().any(|name| name.contains(['*', '?', '['])) => every.clone(),
+            NameFilter::Named(names) => {
+                names.iter().map(|name| format!("{name}{}", std::env::consts::EXE_SUFFIX)).collect()
+            }
+        };
+        let examples = named(&filter.examples, &self.every_example);
+        named(&filter.bins, &self.every_program).into_iter().chain(examples).collect()
+    }
+}
+
+/// # Errors
+/// There is no such package; it cannot be had; it is not what was promised.
+pub(super) fn fetch(global: &GlobalOptions, origin: &Origin, events: &(dyn Fn(Event) + Sync)) -> Result<Source> {
+    match origin {
+        Origin::Path(path) => {
+            let folder = disk::normalize(&global.place.current_dir.join(path));
+            if !global.place.disk.is_file(&folder.join("Cargo.toml")) {
+                let message = format!("`{}` does not contain a Cargo.toml file", folder.display());
+                return Err(Error::failure(message).help("--path must point to a folder with a package"));
+            }
+            let global = at(global, &folder, folder.clone());
+            let package = package_in(&global, events)?;
+            Ok(Source::new(package.id, global, &package))
+        }
+        Origin::Package { name, requirement, fields } => {
+            let home = &global.place.bulkhead_home;
+            disk::create_private(home)?;
+            let temporary = tempfile::Builder::new().prefix("install-").tempdir_in(home).map_err(unwritable)?;
+            let manifest = manifest(name, requirement.as_deref(), fields);
+            let asking = temporary.path().join("asking");
+            write(&asking, "Cargo.toml", &manifest)?;
+            write(&asking, "lib.rs", "")?;
+            from_elsewhere(global, name, &asking, temporary, events)
+        }
+    }
+}
+
+/// The project whose only dependency is what is looked for. Text goes in as TOML strings, whatever it holds.
+fn manifest(name: &str, requirement: Option<&str>, fields: &[(&'static str, String)]) -> String {
+    let mut dependency = toml::Table::new();
+    dependency.insert("package".to_owned(), name.into());
+    dependency.insert("default-features".to_owned(), false.into());
+    let is_git = fields.iter().any(|(key, _)| *key == "git");
+    if let Some(requirement) = requirement.or((!is_git).then_some("*")) {
+        dependency.insert("version".to_owned(), requirement.into());
+    }
+    for (key, value) in fields {
+        dependency.insert((*key).to_owned(), value.clone().into());
+    }
+    format!(
+        "[package]\nname = \"bulkhead-install\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n\
+         [workspace]\n[dependencies]\nwanted = {}\n",
+        toml::Value::Table(dependency)
+    )
+}
+
+fn from_elsewhere(
+    global: &GlobalOptions,
+    name: &str,
+    asking: &Path,
+    temporary: TempDir,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Source> {
+    // What would be locked for that project is nobody's business.
+    let quiet = |event| match event {
+        Event::Status { verb: "Locking" | "Adding", .. } => (),
+        other => events(other),
+    };
+    let mut inner = at(global, asking, global.place.cargo_home.clone());
+    inner.lock.locked = false;
+    let project = project::open(&inner, &quiet)?;
+    let client = project_client(&inner, &project)?;
+    let mut locked = lock::resolve(&inner, &project, &client, &LockRequest::keep(), &quiet)?;
+    let found = locked.resolve.nodes.keys().copied().find(|id| id.name().as_str() == name && !id.source().is_path());
+    let id = found.ok_or_else(|| Error::failure(format!("could not find `{name}`")))?;
+    let wanted = BTreeSet::from([id]);
+    let packages = packages::load_for(Purpose::Look, &inner, &project, &mut locked, &wanted, &client, &quiet)?;
+    let package = packages.get(&id).ok_or_else(|| Error::failure(format!("could not load `{id}`")))?;
+    let whole = locked.sources.repository(id).map_or_else(|| package.root.clone(), |git| git.root.clone());
+    let copy = temporary.path().join("package");
+    copy_tree(&whole, &copy).map_err(unwritable)?;
+    let folder = copy.join(package.root.strip_prefix(&whole).unwrap_or(Path::new("")));
+    let mut global = at(global, &folder, global.place.cargo_home.clone());
+    decide_lockfile(&mut global, &copy.join("Cargo.lock"), id, events)?;
+    let package = package_in(&global, &|_| {})?;
+    let checksum = match locked.sources.repository(id) {
+        Some(git) => Some(git.tree.to_string().into()),
+        None => locked.resolve.nodes.get(&id).and_then(|node| node.summary.checksum.clone()),
+    };
+    Ok(Source { is_own: false, checksum, _temporary: Some(temporary), ..Source::new(id, global, &package) })
+}
+
+/// What the author locked counts with `--locked` only.
+fn decide_lockfile(
+    global: &mut GlobalOptions,
+    lockfile: &Path,
+    id: PackageId,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    match (global.lock.locked, lockfile.is_file()) {
+        (true, false) => {
+            global.lock.locked = false;
+            events(Event::Warning(format!("no Cargo.lock file published in {id}")));
+        }
+        (false, true) => std::fs::remove_file(lockfile).map_err(unwritable)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The package that lies in the folder.
+fn package_in(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Arc<Package>> {
+    let project = project::open(global, events)?;
+    let current = project.workspace.current;
+    let package = project.workspace.members.iter().find(|package| Some(package.id) == current);
+    package.cloned().ok_or_else(|| {
+        Error::failure("the folder holds a virtual manifest, and no package to install")
+            .help("name the folder of the package with `--path`")
+    })
+}
+
+/// The same options for the project in `folder`, with the configuration that holds in `standing`: what was fetched has no
+/// say in how it is built.
+fn at(global: &GlobalOptions, folder: &Path, standing: PathBuf) -> GlobalOptions {
+    let mut inner = global.clone();
+    let here = std::mem::replace(&mut inner.place.current_dir, standing);
+    for argument in &mut inner.config {
+        let path = here.join(&*argument);
+        if global.place.disk.is_file(&path) {
+            *argument = path.display().to_string();
+        }
+    }
+    inner.manifest_path = Some(folder.join("Cargo.toml"));
+    inner
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(unwritable)?;
+    std::fs::write(folder.join(name), text).map_err(unwritable)
+}
+
+fn unwritable(error: std::io::Error) -> Error {
+    Error::failure("could not make a folder for the installation").because(error)
+}
+
+/// Copies files and folders; a link of the tree is copied as the link it is, which the store has checked.
+fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut pending = vec![(from.to_path_buf(), to.to_path_buf())];
+    while let Some((from, to)) = pending.pop() {
+        std::fs::create_dir_all(&to)?;
+        for entry in std::fs::read_dir(&from)? {
+            let entry = entry?;
+            let (source, target, kind) = (entry.path(), to.join(entry.file_name()), entry.file_type()?);
+            if kind.is_dir() {
+                pending.push((source, target));
+            } else if kind.is_symlink() {
+                std::os::unix::fs::symlink(std::fs::read_link(&source)?, &target)?;
+            } else {
+                std::fs::copy(&source, &target)?;
+                use std::os::unix::fs::PermissionsExt as _;
+                let mode = std::fs::metadata(&target)?.permissions().mode() | 0o200;
+                std::fs::set_permissions(&target, std::fs::Permissions::from_mode(mode))?;
+            }
+        }
+    }
+    Ok(())
+}
