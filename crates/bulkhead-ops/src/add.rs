@@ -347,7 +347,9 @@ impl Finder<'_> {
 
     /// The name of the one package in a repository.
     fn only_package(&mut self, source: SourceId) -> Result<String> {
-        let names = self.sources.names_in(source, self.events)?;
+        let packages = self.sources.packages_in(source, self.events)?;
+        let names: BTreeSet<PackageName> = packages.iter().map(|package| package.id.name()).collect();
+        let names: Vec<PackageName> = names.into_iter().collect();
         let url = source.url();
         match names.as_slice() {
             [one] => Ok(one.to_string()),
@@ -571,7 +573,11 @@ fn says_version(entry: &Entry, version: &Version) -> bool {
     })
 }
 
-fn git_source(url: &str, reference: Option<&(&'static str, String)>) -> Result<SourceId> {
+/// The source that a URL and a branch, tag or revision mean.
+///
+/// # Errors
+/// It is no URL of a repository.
+pub(crate) fn git_source(url: &str, reference: Option<&(&'static str, String)>) -> Result<SourceId> {
     let query: BTreeMap<_, _> = reference.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut parsed = bulkhead_schema::git::parse_url(url).map_err(|error| Error::failure(error.to_string()))?;
     if !query.is_empty() {

@@ -470,15 +470,17 @@ impl<'a> Sources<'a> {
         Ok(new)
     }
 
-    /// The names of all packages in a git repository.
+    /// All packages in a git repository.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn names_in(&mut self, source: SourceId, events: &dyn Fn(Event)) -> Result<Vec<PackageName>> {
+    pub fn packages_in(&mut self, source: SourceId, events: &dyn Fn(Event)) -> Result<Vec<Arc<Package>>> {
         self.reader(source)?;
         self.load_git(source, &[], Freshness::Current, events)?;
         let Some(Reader::Git(Some(packages))) = self.readers.get(&source) else { return Ok(Vec::new()) };
-        Ok(packages.names().collect::<BTreeSet<_>>().into_iter().collect())
+        let mut packages = packages.repository.packages.clone();
+        packages.sort_by_key(|package| package.id);
+        Ok(packages)
     }
 
     /// The repository of an index is asked once, and read for many names at once.

@@ -61,15 +61,14 @@ fn origins(arguments: &ArgMatches) -> Result<Vec<Origin>, Error> {
     .into_iter()
     .filter_map(|(argument, key)| Some((key, text(argument)?)))
     .collect();
+    if crates.is_empty() && text("git").is_some() {
+        return Ok(vec![Origin::Package { name: None, requirement: None, fields }]);
+    }
     if crates.is_empty() {
-        let message = match text("git") {
-            Some(_) => "name the package of the repository: `install --git URL NAME`",
-            None => {
-                "using `install` to install the binaries from the package in current working directory is no longer \
-                 supported, use `install --path .` instead. note: use `build` if you want to simply build the package."
-            }
-        };
-        return Err(Error::failure(message));
+        return Err(Error::failure(
+            "using `install` to install the binaries from the package in current working directory is no longer \
+             supported, use `install --path .` instead. note: use `build` if you want to simply build the package.",
+        ));
     }
     let version = text("version");
     crates.into_iter().map(|spec| origin(&spec, version.as_deref(), fields.clone())).collect()
@@ -84,7 +83,7 @@ fn origin(spec: &str, version: Option<&str>, fields: Vec<(&'static str, String)>
         return Err(Error::failure(format!("cannot specify both `@{}` and `--version`", given.unwrap_or_default())));
     }
     let requirement = given.or(version).map(requirement).transpose()?;
-    Ok(Origin::Package { name: name.to_owned(), requirement, fields })
+    Ok(Origin::Package { name: Some(name.to_owned()), requirement, fields })
 }
 
 /// A whole version means itself; anything else has to say how it is meant.

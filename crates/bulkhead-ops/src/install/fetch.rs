@@ -3,7 +3,7 @@
 //! It is looked up as the one dependency of a project that is made for this, so that all rules about versions, registries
 //! and archives hold, and then copied: the store is read-only, and builds write beside the sources.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,12 +11,16 @@ use bulkhead_schema::PackageId;
 use bulkhead_workspace::{Files as _, Package, TargetKind};
 use tempfile::TempDir;
 
+use crate::add::git_source;
 use crate::client::project_client;
 use crate::error::Result;
+use crate::git::GitSources;
 use crate::lock::{self, LockRequest};
 use crate::options::{GlobalOptions, NameFilter, TargetFilter};
 use crate::packages::{self, Purpose};
-use crate::{Error, Event, disk, project};
+use crate::provenance::Provenance;
+use crate::sources::Sources;
+use crate::{Error, Event, disk, permissions, project, registries};
 
 /// What is installed.
 #[derive(Debug, Clone)]
@@ -25,8 +29,8 @@ pub enum Origin {
     Path(PathBuf),
     /// A package of a registry or repository.
     Package {
-        /// Its name.
-        name: String,
+        /// Its name; of a repository, none for the only package with programs.
+        name: Option<String>,
         /// The requirement, as a manifest has it; none for the newest.
         requirement: Option<String>,
         /// The other fields of the dependency: `registry`, `registry-index`, `git`, `branch`, `tag`, `rev`.
@@ -39,7 +43,7 @@ impl Origin {
     pub(super) fn name(&self) -> String {
         match self {
             Origin::Path(path) => path.display().to_string(),
-            Origin::Package { name, .. } => name.clone(),
+            Origin::Package { name, .. } => name.clone().unwrap_or_default(),
         }
     }
 
@@ -118,14 +122,62 @@ pub(super) fn fetch(global: &GlobalOptions, origin: &Origin, events: &(dyn Fn(Ev
             let home = &global.place.bulkhead_home;
             disk::create_private(home)?;
             let temporary = tempfile::Builder::new().prefix("install-").tempdir_in(home).map_err(unwritable)?;
-            let manifest = manifest(name, requirement.as_deref(), fields);
             let asking = temporary.path().join("asking");
-            write(&asking, "Cargo.toml", &manifest)?;
             write(&asking, "lib.rs", "")?;
-            from_elsewhere(global, name, &asking, temporary, events)
+            let name = match name {
+                Some(name) => name.clone(),
+                None => only_package(global, &asking, fields, events)?,
+            };
+            write(&asking, "Cargo.toml", &manifest(&name, requirement.as_deref(), fields))?;
+            from_elsewhere(global, &name, &asking, temporary, events)
         }
     }
 }
+
+/// The one package with programs of the repository that `fields` name.
+fn only_package(
+    global: &GlobalOptions,
+    asking: &Path,
+    fields: &[(&'static str, String)],
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<String> {
+    let url = fields.iter().find(|(key, _)| *key == "git").map(|(_, url)| url.as_str()).unwrap_or_default();
+    let source = git_source(url, fields.iter().find(|(key, _)| matches!(*key, "branch" | "tag" | "rev")))?;
+    write(asking, "Cargo.toml", SHELL)?;
+    let inner = at(global, asking, global.place.cargo_home.clone());
+    let project = project::open(&inner, events)?;
+    let client = project_client(&inner, &project)?;
+    let table = project.configuration.config.sources()?;
+    let mut sources = Sources::new(&client, inner.place.bulkhead_home.clone(), table, registries::known(&project));
+    sources.restrict(Provenance::new(&project.policy, &project.configuration));
+    let level = permissions::level(&project.policy);
+    let git = GitSources::new(&inner, &project, level, std::iter::empty(), BTreeMap::new(), None)?;
+    sources.read_git(git.allowing(source));
+    let packages = sources.packages_in(source, events)?;
+    let is_program = |kind: &TargetKind| matches!(kind, TargetKind::Bin | TargetKind::Example(_));
+    let with = |is_meant: &dyn Fn(&TargetKind) -> bool| -> Vec<&str> {
+        let meant = packages.iter().filter(|package| package.targets.iter().any(|target| is_meant(&target.kind)));
+        meant.map(|package| package.id.name().as_str()).collect()
+    };
+    let mut names = with(&|kind| *kind == TargetKind::Bin);
+    if names.is_empty() {
+        names = with(&is_program);
+    }
+    match names.as_slice() {
+        [] => Err(Error::failure("no packages found with binaries or examples")),
+        [one] => Ok((*one).to_owned()),
+        [first, ..] => {
+            let list = names.join(", ");
+            Err(Error::failure(format!("multiple packages with binaries found: {list}"))
+                .because("the whole repository is searched for packages")
+                .help(format!("name the package: `install --git {url} {first}`")))
+        }
+    }
+}
+
+/// A project that depends on nothing yet.
+const SHELL: &str = "[package]\nname = \"bulkhead-install\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\
+                     [lib]\npath = \"lib.rs\"\n[workspace]\n";
 
 /// The project whose only dependency is what is looked for. Text goes in as TOML strings, whatever it holds.
 fn manifest(name: &str, requirement: Option<&str>, fields: &[(&'static str, String)]) -> String {
@@ -139,11 +191,7 @@ fn manifest(name: &str, requirement: Option<&str>, fields: &[(&'static str, Stri
     for (key, value) in fields {
         dependency.insert((*key).to_owned(), value.clone().into());
     }
-    format!(
-        "[package]\nname = \"bulkhead-install\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n\
-         [workspace]\n[dependencies]\nwanted = {}\n",
-        toml::Value::Table(dependency)
-    )
+    format!("{SHELL}[dependencies]\nwanted = {}\n", toml::Value::Table(dependency))
 }
 
 fn from_elsewhere(
