@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bulkhead_schema::Diagnostic;
@@ -150,4 +150,17 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// An operating-system error with what was being done.
 pub(crate) fn failed(doing: &str, path: &Path, error: &io::Error) -> Diagnostic {
     Diagnostic::error("file-system", format!("failed to {doing} `{}`: {error}", path.display()))
+}
+
+/// `path` without `.` and `..`, by its words alone.
+pub(crate) fn normalise(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(normal.pop()),
+            Component::CurDir => (),
+            other => normal.push(other),
+        }
+    }
+    normal
 }

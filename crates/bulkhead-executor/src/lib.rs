@@ -6,6 +6,7 @@
 //!
 //! Start with [`run`], then `schedule`, `job` and `freshness`.
 
+pub mod confinement;
 mod content;
 mod dep_info;
 pub mod event;
@@ -27,11 +28,12 @@ mod script;
 mod staging;
 mod uplift;
 
+pub use confinement::Confinement;
 pub use event::{Event, MessageLevel, Stream};
 pub use inputs::Inputs;
 pub use lock::TARGET_MARKER;
 pub use options::{Grants, Options};
 pub use outcome::{BuildError, Executable, Failure, FailureKind, Outcome};
 pub use planner::Planner;
-pub use process::{Confinement, limit_text, noteworthy};
+pub use process::{limit_text, noteworthy};
 pub use run::run;

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use bulkhead_policy::{Granted, ProcessKind};
 use bulkhead_schema::Diagnostic;
 use bulkhead_schema::build_script::Directive;
+use bulkhead_schema::policy::{NetworkRule, ProcessLimits};
 use bulkhead_unit_graph::Unit;
 use bulkhead_workspace::Package;
 
@@ -26,8 +28,10 @@ pub struct Options<'a> {
     pub sysroot: PathBuf,
     /// How strong the confinement must be.
     pub level: bulkhead_sandbox::Level,
-    /// Limits of each process.
-    pub limits: bulkhead_sandbox::Limits,
+    /// Limits of each process, by its kind.
+    pub limits: &'a (dyn Fn(ProcessKind) -> ProcessLimits + Sync),
+    /// Folders that no grant can make writable: the store, Bulkhead's home.
+    pub protected: &'a [PathBuf],
     /// The part of the user's environment that processes may see. Sets `PATH`.
     pub environment: &'a [(String, String)],
     /// Whether the user's environment has a variable, to report those that a build script asked about and did not see.
@@ -49,21 +53,30 @@ pub struct Options<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Readable files and folders.
-    pub read: Vec<PathBuf>,
+    pub read: Vec<Granted<PathBuf>>,
     /// Writable files and folders.
-    pub write: Vec<PathBuf>,
+    pub write: Vec<Granted<PathBuf>>,
     /// Environment variables, with the values they have; `None` for one that is not set.
-    pub environment: Vec<(String, Option<String>)>,
-    /// Whether the network is reachable.
-    pub network: bool,
+    pub environment: Vec<Granted<(String, Option<String>)>>,
+    /// The network that is reachable.
+    pub network: Option<Granted<NetworkRule>>,
+    /// Directives that are obeyed.
+    pub directives: Vec<Granted<String>>,
 }
 
 impl Grants {
     /// The grants as a text that is equal while nothing was granted or taken away. The values of variables are left out:
-    /// whether they matter is told by what was read.
+    /// whether they matter is told by what was read. So are directives, which are judged again at each build.
     pub(crate) fn to_text(&self) -> String {
-        let Self { read, write, environment, network } = self;
-        let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
+        let Self { read, write, environment, network, directives: _ } = self;
+        let paths = |list: &[Granted<PathBuf>]| list.iter().map(|granted| granted.value.clone()).collect::<Vec<_>>();
+        let (read, write) = (paths(read), paths(write));
+        let names: Vec<&str> = environment.iter().map(|granted| granted.value.0.as_str()).collect();
+        let network = match network.as_ref().map(|granted| &granted.value) {
+            None | Some(NetworkRule::None) => "false".to_owned(),
+            Some(NetworkRule::All) => "true".to_owned(),
+            Some(NetworkRule::Hosts(hosts)) => format!("{hosts:?}"),
+        };
         format!("read {read:?} write {write:?} environment {names:?} network {network}")
     }
 }

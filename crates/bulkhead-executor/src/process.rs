@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bulkhead_sandbox::{
-    Child, Denial, DenialKind, Exit, Gate, Level, Limits, Network, Process, SandboxError, Stream, Target,
-};
+use bulkhead_sandbox::{Child, Denial, DenialKind, Exit, Gate, Process, SandboxError, Stream, Target};
 use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, UnitIndex};
 
+use crate::confinement::{self, Confinement};
 use crate::outcome::LIBRARY_PATH;
 use crate::run::Build;
-use crate::{Event, Grants, Options};
-
-/// Where processes find an empty home: no such folder exists, so the sandbox makes one for each.
-const HOME: &str = "/home/bulkhead";
+use crate::{Event, Options};
 
 /// The jobserver, as children are told of it.
 #[derive(Debug)]
@@ -91,7 +87,7 @@ pub(crate) fn start<'a>(
             source,
         })?;
     }
-    let mut process = describe(build, index, command, reach);
+    let mut process = describe(build, index, command, reach)?;
     process.gate = gate.cloned();
     let child = bulkhead_sandbox::spawn(&process)?;
     build.set_killer(index, Some(child.killer()?));
@@ -143,83 +139,18 @@ fn is_about_descriptor(denial: &Denial, descriptors: &[i32]) -> bool {
     in_process && number.is_some_and(|number| descriptors.contains(&number))
 }
 
-fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach) -> Process {
+fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach) -> Result<Process, SandboxError> {
     let options = build.options;
-    let mut process = Confinement::of(options).describe(command, (options.grants)(build.unit(index)));
+    let profile = confinement::profile(build.planner, options, index, command, reach.read, reach.write)
+        .map_err(|error| SandboxError::Invalid(error.to_string()))?;
+    let mut process = Confinement::of(options).process(&profile, command);
     // The jobserver is ours to name.
     let mut environment: BTreeMap<_, _> = std::mem::take(&mut process.environment).into_iter().collect();
     environment.extend(build.jobserver.variables.iter().cloned());
     process.environment = environment.into_iter().collect();
-    process.read_if_present.extend(build.planner.readable_paths(index));
-    process.read_if_present.extend(reach.read);
-    process.write.extend(reach.write);
     process.observe = build.runs_package_code[index.0 as usize];
     process.inherit.clone_from(&build.jobserver.descriptors);
-    process
-}
-
-/// What all confined processes of a project have in common.
-#[derive(Debug, Clone, Copy)]
-pub struct Confinement<'a> {
-    /// See [`Options::sysroot`].
-    pub sysroot: &'a Path,
-    /// See [`Options::level`].
-    pub level: Level,
-    /// See [`Options::limits`].
-    pub limits: &'a Limits,
-    /// See [`Options::environment`].
-    pub environment: &'a [(String, String)],
-}
-
-impl<'a> Confinement<'a> {
-    fn of(options: &'a Options<'_>) -> Self {
-        let Options { sysroot, level, limits, environment, .. } = options;
-        Self { sysroot, level: *level, limits, environment }
-    }
-
-    /// `command` with nothing but the toolchain, its own programs and what was granted.
-    pub fn describe(&self, command: &Command, grants: Grants) -> Process {
-        let mut process = Process::new(&command.program);
-        process.arguments = command.arguments.iter().map(OsString::from).collect();
-        process.environment = environment(self.environment, command, &grants.environment);
-        process.current_dir.clone_from(&command.current_dir);
-        process.read = vec![self.sysroot.to_owned()];
-        process.read_if_present = programs(command).collect();
-        process.read_if_present.extend(grants.read);
-        process.write = grants.write.into_iter().filter(|path| path.exists()).collect();
-        process.network = if grants.network { Network::Host } else { Network::None };
-        process.limits = self.limits.clone();
-        process.level = self.level;
-        process
-    }
-}
-
-/// Wrappers, the compiler behind them, and the linker: whoever configured these programs wants them to be started.
-fn programs(command: &Command) -> impl Iterator<Item = PathBuf> {
-    let wrapped = command.arguments.iter().take_while(|argument| argument.starts_with('/')).map(String::as_str);
-    let linker =
-        command.arguments.iter().filter_map(|argument| argument.trim_start_matches("-C").strip_prefix("linker="));
-    let program = std::iter::once(command.program.clone());
-    program.chain(wrapped.chain(linker).filter(|path| path.starts_with('/')).map(PathBuf::from))
-}
-
-/// The planner's variables win over the user's, and these over the defaults.
-fn environment(
-    general: &[(String, String)],
-    command: &Command,
-    granted: &[(String, Option<String>)],
-) -> Vec<(OsString, OsString)> {
-    let mut variables = BTreeMap::from([
-        (OsString::from("HOME"), OsString::from(HOME)),
-        (OsString::from("PATH"), OsString::from("/usr/local/bin:/usr/bin:/bin")),
-    ]);
-    let granted = granted.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let general = general.iter().map(|(name, value)| (name, value));
-    let planned = command.environment.iter().map(|(name, value)| (name, value));
-    for (name, value) in general.chain(granted).chain(planned) {
-        variables.insert(name.into(), value.into());
-    }
-    variables.into_iter().collect()
+    Ok(process)
 }
 
 /// The limit that ended a process, in words.

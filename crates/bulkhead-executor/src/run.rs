@@ -178,7 +178,7 @@ impl<'a> Build<'a> {
         let general = self.options.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         general.or_else(|| {
             let granted = (self.options.grants)(unit).environment;
-            granted.into_iter().find(|(key, _)| key == name).and_then(|(_, value)| value)
+            granted.into_iter().find(|granted| granted.value.0 == name).and_then(|granted| granted.value.1)
         })
     }
 

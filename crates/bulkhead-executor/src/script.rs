@@ -1,7 +1,7 @@
 //! One run of a build script: the process, what it printed, what it left in OUT_DIR.
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bulkhead_sandbox::Stream as Pipe;
@@ -232,20 +232,8 @@ fn is_inside(link: &Path, target: &Path, out_dir: &Path, package: &Path) -> io::
         Ok(resolved) => Ok(allowed(&resolved) || out_dir.canonicalize().is_ok_and(|out| resolved.starts_with(out))),
         // It dangles: what counts is where it would lead.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(allowed(&normalise(&link.parent().unwrap_or(Path::new("/")).join(target))))
+            Ok(allowed(&files::normalise(&link.parent().unwrap_or(Path::new("/")).join(target))))
         }
         Err(_) => Ok(false),
     }
-}
-
-fn normalise(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => drop(normal.pop()),
-            Component::CurDir => (),
-            other => normal.push(other),
-        }
-    }
-    normal
 }

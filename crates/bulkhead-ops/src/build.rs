@@ -71,10 +71,38 @@ fn execute(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome> {
     approvals::check(global, options, prepared, events)?;
+    warn_of_allowed(permissions, &prepared.graph, events);
+    let reporter = Reporter::new(&prepared.graph, permissions, options, global.verbose, events);
+    let carry_out = |context: &Context<'_>, executor_options: &bulkhead_executor::Options<'_>| {
+        bulkhead_executor::run(context, executor_options, &|event| {
+            if let bulkhead_executor::Event::Denied { unit, denials } = &event {
+                audit::record_denied(&global.place, prepared.graph.unit(*unit).package.id, denials);
+            }
+            reporter.report(event);
+        })
+    };
+    let result = with_executor(global, options, prepared, permissions, stop, carry_out)?;
+    if matches!(options.message_format, crate::options::MessageFormat::Json { .. }) {
+        let line = serde_json::json!({ "reason": "build-finished", "success": result.is_ok() });
+        events(Event::Json(line.to_string()));
+    }
+    result.map_err(build_error)
+}
+
+/// Hands what the executor needs to `use_it`.
+///
+/// # Errors
+/// Bulkhead's own home cannot be used.
+pub fn with_executor<T>(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    prepared: &Prepared,
+    permissions: &Permissions,
+    stop: &AtomicBool,
+    use_it: impl FnOnce(&Context<'_>, &bulkhead_executor::Options<'_>) -> T,
+) -> Result<T> {
     let Prepared { project, toolchain, graph, build_options, .. } = prepared;
-    warn_of_allowed(permissions, graph, events);
     let context = Context::new(graph, toolchain, build_options);
-    let reporter = Reporter::new(graph, permissions, options, global.verbose, events);
     let owner = owner(global, &build_options.target_dir)?;
     // `[env]` of configuration counts as the environment, so that a change of it is noticed.
     let mut environment: BTreeMap<_, _> = permissions.environment().into_iter().collect();
@@ -88,7 +116,8 @@ fn execute(
         owner: &owner,
         sysroot: toolchain.sysroot.clone(),
         level: permissions.level(),
-        limits: permissions.limits(),
+        limits: &|kind| permissions.limits(kind),
+        protected: &permissions.protected,
         environment: &environment,
         has_variable: &|name| permissions.has_variable(name),
         stop,
@@ -97,17 +126,7 @@ fn execute(
         package_files: &|_| None,
         check_directive: &|unit, directive| permissions.check_directive(unit, directive, &out_dir(&context, unit)),
     };
-    let result = bulkhead_executor::run(&context, &executor_options, &|event| {
-        if let bulkhead_executor::Event::Denied { unit, denials } = &event {
-            audit::record_denied(&global.place, graph.unit(*unit).package.id, denials);
-        }
-        reporter.report(event);
-    });
-    if matches!(options.message_format, crate::options::MessageFormat::Json { .. }) {
-        let line = serde_json::json!({ "reason": "build-finished", "success": result.is_ok() });
-        events(Event::Json(line.to_string()));
-    }
-    result.map_err(build_error)
+    Ok(use_it(&context, &executor_options))
 }
 
 /// What runs with nearly all of the user's rights is named at each build.

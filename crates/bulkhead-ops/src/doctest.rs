@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bulkhead_executor::{Confinement, limit_text, noteworthy};
+use bulkhead_policy::profile::compile;
+use bulkhead_policy::{Granted, Origin, ProcessKind};
 use bulkhead_sandbox::{Exit, Stdout};
 use bulkhead_schema::build_script::split_search_path;
 use bulkhead_unit_graph::{Command, Context, DoctestOptions, Unit, doctest_command, readable_by_compiler};
@@ -74,21 +76,28 @@ fn doctest_options(built: &Built, unit: &Unit, options: &CompileOptions) -> Resu
 /// Runs rustdoc to its end. What the tests say goes where ours goes.
 fn confined(built: &Built, context: &Context<'_>, unit: &Unit, command: &Command) -> Result<Exit> {
     let permissions = &built.permissions;
-    let (limits, environment) = (permissions.limits(), permissions.environment());
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Sandbox, "could not run doctests confined").because(error)
+    };
+    let environment = permissions.environment();
     let confinement = Confinement {
         sysroot: &built.prepared.toolchain.sysroot,
         level: permissions.level(),
-        limits: &limits,
+        limits: &|kind| permissions.limits(kind),
         environment: &environment,
+        protected: &permissions.protected,
     };
-    let mut process = confinement.describe(command, permissions.grants(unit));
-    process.read_if_present.extend(readable_by_compiler(context, unit));
-    process.read_if_present.push(context.layout(unit.platform).artifacts);
-    process.read_if_present.extend(run::runner(built, unit.platform)?.map(|runner| runner.program));
+    let mut facts = confinement.facts(ProcessKind::Rustdoc, command, permissions.grants(unit));
+    let own = readable_by_compiler(context, unit).into_iter().chain([context.layout(unit.platform).artifacts]);
+    facts.read.extend(own.map(|path| Granted::new(path, Origin::Package)));
+    let runner = run::runner(built, unit.platform)?.map(|runner| runner.program);
+    facts.read.extend(runner.map(|path| Granted::new(path, Origin::Configuration)));
+    let profile = compile(facts).map_err(|error| failed(&error))?;
+    let mut process = confinement.process(&profile, command);
     process.stdout = Stdout::Inherit;
     process.observe = true;
-    let failed = |error| Error::new(ErrorKind::Sandbox, "could not run doctests confined").because(error);
-    bulkhead_sandbox::spawn(&process).map_err(failed)?.wait().map_err(failed)
+    let child = bulkhead_sandbox::spawn(&process).map_err(|error| failed(&error))?;
+    child.wait().map_err(|error| failed(&error))
 }
 
 /// Why the process ended badly, as `test` says it: nothing more if tests failed, which they told themselves.

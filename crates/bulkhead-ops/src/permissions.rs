@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_executor::Grants;
-use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet};
-use bulkhead_sandbox::{DenialKind, Level, Limits, Target};
+use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet, Granted, Origin, ProcessKind};
+use bulkhead_sandbox::{DenialKind, Level, Target};
 use bulkhead_schema::build_script::Directive;
-use bulkhead_schema::policy::{BuildCodeLevel, Digest, SandboxLevel};
+use bulkhead_schema::policy::{BuildCodeLevel, Digest, NetworkRule, ProcessLimits, SandboxLevel};
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::Unit;
 
@@ -23,6 +23,8 @@ pub struct Permissions {
     checksums: BTreeMap<PackageId, Arc<str>>,
     environment: BTreeMap<String, String>,
     workspace_root: PathBuf,
+    /// Folders that no grant can make writable.
+    pub protected: Vec<PathBuf>,
 }
 
 /// What the policy of `project` means for its build code.
@@ -41,7 +43,13 @@ pub fn new(
         .iter()
         .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
         .collect();
-    Permissions { effective, checksums, environment, workspace_root: project.workspace.root.clone() }
+    Permissions {
+        effective,
+        checksums,
+        environment,
+        workspace_root: project.workspace.root.clone(),
+        protected: vec![place.bulkhead_home.clone()],
+    }
 }
 
 /// The weakest confinement that `policy` accepts, as far as this host can give it: full if it can.
@@ -76,12 +84,28 @@ impl Permissions {
             return self.everything();
         }
         let Ok(set) = self.grant_set(unit) else { return Grants::default() };
-        let variable = |name: &String| (name.clone(), self.environment.get(name).cloned());
+        self.resolved(set)
+    }
+
+    /// What a program may do under `run --confined` or `test --confined`, beyond the defaults.
+    pub fn program_grants(&self, kind: ProcessKind) -> Grants {
+        self.resolved(self.effective.programs(kind))
+    }
+
+    /// Paths made absolute, variables with their values.
+    fn resolved(&self, set: GrantSet) -> Grants {
+        let absolute =
+            |Granted { value, origin }: Granted<PathBuf>| Granted::new(self.workspace_root.join(value), origin);
+        let variable = |Granted { value: name, origin }: Granted<String>| {
+            let value = self.environment.get(&name).cloned();
+            Granted::new((name, value), origin)
+        };
         Grants {
-            read: set.read.iter().map(|path| self.workspace_root.join(path)).collect(),
-            write: set.write.iter().map(|path| self.workspace_root.join(path)).collect(),
-            environment: set.env.iter().map(variable).collect(),
+            read: set.read.into_iter().map(absolute).collect(),
+            write: set.write.into_iter().map(absolute).collect(),
+            environment: set.env.into_iter().map(variable).collect(),
             network: set.network,
+            directives: set.directives,
         }
     }
 
@@ -98,8 +122,17 @@ impl Permissions {
         let top = std::fs::read_dir("/").into_iter().flatten().flatten().map(|entry| entry.path());
         let mut read: Vec<PathBuf> = top.filter(own).collect();
         read.sort();
-        let environment = self.environment.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
-        Grants { read, write: Vec::new(), environment, network: true }
+        let origin = Origin::Grant("policy says `build-code.level = \"allow\"`".into());
+        let variable = |(name, value): (&String, &String)| {
+            Granted::new((name.clone(), Some(value.clone())), origin.clone())
+        };
+        Grants {
+            read: read.into_iter().map(|path| Granted::new(path, origin.clone())).collect(),
+            write: Vec::new(),
+            environment: self.environment.iter().map(variable).collect(),
+            network: Some(Granted::new(NetworkRule::All, origin.clone())),
+            directives: Vec::new(),
+        }
     }
 
     /// The packages among `ids` whose build code is hardly confined, so that it can be said each time.
@@ -174,16 +207,9 @@ impl Permissions {
         level(&self.effective)
     }
 
-    /// The limits of each process: those of policy, else the defaults.
-    pub fn limits(&self) -> Limits {
-        let (defaults, limits) = (Limits::default(), &self.effective.limits);
-        Limits {
-            wall_time: limits.time_seconds.map(std::time::Duration::from_secs).or(defaults.wall_time),
-            memory_bytes: limits.memory_mib.map(|mib| mib << 20).or(defaults.memory_bytes),
-            processes: limits.processes.or(defaults.processes),
-            output_bytes: limits.output_mib.map(|mib| mib << 20).or(defaults.output_bytes),
-            ..defaults
-        }
+    /// The limits of processes of one kind, as far as policy names them.
+    pub fn limits(&self, kind: ProcessKind) -> ProcessLimits {
+        self.effective.process_limits(kind)
     }
 }
 
@@ -208,6 +234,7 @@ pub fn denied(denial: &bulkhead_sandbox::Denial) -> Denied {
     match (&denial.target, denial.kind) {
         (Target::Path(path), DenialKind::Write) => Denied::Write(path.clone()),
         (Target::Path(path), _) => Denied::Read(path.clone()),
+        (Target::Host(host), _) => Denied::Host(host.clone()),
         (Target::Address(address), _) => Denied::Network(address.clone()),
     }
 }

@@ -113,7 +113,7 @@ fn link_search(value: &str, context: &DirectiveContext<'_>) -> Result<(), Refusa
     let allowed = own.iter().any(|root| folder.starts_with(root))
         || SYSTEM_FOLDERS.iter().any(|root| folder.starts_with(root))
         || context.folders.iter().any(|root| folder.starts_with(root))
-        || context.grants.read.iter().any(|root| folder.starts_with(root))
+        || context.grants.read.iter().any(|root| folder.starts_with(&root.value))
         || context.grants.allows_directive(&format!("rustc-link-search={path}"));
     if allowed { Ok(()) } else { refuse("the folder is neither in OUT_DIR, the package, nor the system's") }
 }
@@ -261,7 +261,10 @@ mod tests {
             ("rustc-link-lib=/x/libfoo.a", "rustc-link-lib=/x/libfoo.a"),
         ] {
             assert_eq!(check(line, &GrantSet::default()), Err(grant.to_owned()), "{line}");
-            let granted = GrantSet { directives: vec![grant.to_owned()], ..GrantSet::default() };
+            let granted = GrantSet {
+                directives: vec![crate::Granted::new(grant.to_owned(), crate::Origin::Default)],
+                ..GrantSet::default()
+            };
             assert_eq!(check(line, &granted), Ok(()), "{line}");
         }
     }
@@ -270,7 +273,10 @@ mod tests {
     #[test]
     fn some_things_cannot_be_granted() {
         for line in ["rustc-flags=-C linker=/x", "rustc-flags=-Clinker=/x", "rustc-cfg=a\0b", "rustc-link-arg=a\rb"] {
-            let granted = GrantSet { directives: vec![line.to_owned()], ..GrantSet::default() };
+            let granted = GrantSet {
+                directives: vec![crate::Granted::new(line.to_owned(), crate::Origin::Default)],
+                ..GrantSet::default()
+            };
             assert!(check(line, &GrantSet::default()).is_err(), "{line}");
             if line.contains(['\0', '\r']) {
                 assert!(check(line, &granted).is_err(), "{line}");

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use bulkhead_schema::PackageName;
 use bulkhead_schema::policy::{
-    AgeExemption, Digest, Grant, Limits, Lock, Lookalikes, Policy, Reaction, ResolveLimits, SandboxLevel, SourceRules,
-    Withdrawn,
+    AgeExemption, Digest, Grant, Limits, Lock, Lookalikes, NetworkRule, Policy, Prefetch, ProcessLimits, ProgramRules,
+    Reaction, ResolveLimits, SandboxLevel, SourceRules, Withdrawn,
 };
 use semver::Version;
 
 use crate::build_code::BuildCode;
+use crate::profile::{Granted, Origin, ProcessKind};
 use crate::sources::Sources;
 
 /// Whose policy it is.
@@ -49,10 +51,14 @@ pub struct PolicyLayer {
 /// What holds when all layers have spoken.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Effective {
-    grants: Vec<Grant>,
+    /// With whose it is.
+    grants: Vec<(PolicySource, Grant)>,
+    run: Vec<(PolicySource, ProgramRules)>,
+    test: Vec<(PolicySource, ProgramRules)>,
+    prefetch: Vec<Prefetch>,
     /// What each layer says about resolution, and whether it may only tighten.
     resolve_limits: Vec<(bool, ResolveLimits)>,
-    /// Limits of build scripts.
+    /// Limits of processes.
     pub limits: Limits,
     /// The weakest confinement that is accepted. `None` if no layer says: full.
     pub sandbox_level: Option<SandboxLevel>,
@@ -85,15 +91,15 @@ pub struct PublishAge {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GrantSet {
     /// Files and folders that may be read.
-    pub read: Vec<PathBuf>,
+    pub read: Vec<Granted<PathBuf>>,
     /// Files and folders that may be written.
-    pub write: Vec<PathBuf>,
+    pub write: Vec<Granted<PathBuf>>,
     /// Environment variables that are passed on.
-    pub env: Vec<String>,
-    /// Whether the network may be used.
-    pub network: bool,
+    pub env: Vec<Granted<String>>,
+    /// The network that may be used.
+    pub network: Option<Granted<NetworkRule>>,
     /// Directives that are obeyed.
-    pub directives: Vec<String>,
+    pub directives: Vec<Granted<String>>,
 }
 
 /// A grant names the package and version, but the build code is not the one that was looked at.
@@ -146,6 +152,7 @@ pub fn effective(layers: &[PolicyLayer]) -> Effective {
         result.take_grants(layer, trusted, &locks);
         let notes = result.build_code.push(layer.source, &layer.policy.build_code, !locked(Lock::BuildCode));
         result.notes.extend(notes);
+        result.take_programs(layer, trusted, &locks);
         result.take_publish_age(layer, locked(Lock::PublishAge));
         if !layer.policy.reservations.is_empty() {
             result.sources.reservations.push((layer.source, layer.policy.reservations.clone()));
@@ -174,14 +181,14 @@ impl Effective {
         let mut set = GrantSet::default();
         let mut mismatch = None;
         let mut matched = false;
-        for grant in self.grants.iter().filter(|grant| applies(grant, package, version)) {
+        for (source, grant) in self.grants.iter().filter(|(_, grant)| applies(grant, package, version)) {
             let agrees = match &grant.digest {
                 Some(wanted) => digest == Some(wanted),
                 None => member,
             };
             if agrees {
                 matched = true;
-                set.add(grant);
+                set.add(*source, grant);
             } else if mismatch.is_none() {
                 mismatch = Some(DigestMismatch {
                     package: package.to_owned(),
@@ -212,10 +219,15 @@ impl Effective {
         };
         // A limit that no higher layer names has the executor's default, which a stranger may only tighten: the
         // executor takes the smaller one where it is told so.
-        take(&mut self.limits.memory_mib, new.memory_mib);
-        take(&mut self.limits.time_seconds, new.time_seconds);
-        take(&mut self.limits.output_mib, new.output_mib);
-        take(&mut self.limits.processes, new.processes);
+        let mut new = *new;
+        let take_all = |old: &mut ProcessLimits, new: &mut ProcessLimits| {
+            let pairs = old.fields().into_iter().zip(new.fields());
+            pairs.for_each(|((_, old), (_, new))| take(old, *new));
+        };
+        take_all(&mut self.limits.every, &mut new.every);
+        for ((_, old), (_, new)) in self.limits.kinds().into_iter().zip(new.kinds()) {
+            take_all(old, new);
+        }
         self.resolve_limits.push((only_tighter, new.resolve));
     }
 
@@ -336,12 +348,74 @@ impl Effective {
             clear(&mut grant.write, locked(Lock::GrantWrite));
             clear(&mut grant.env, locked(Lock::GrantEnv));
             clear(&mut grant.directives, locked(Lock::GrantDirectives));
-            grant.network &= !locked(Lock::GrantNetwork);
+            if locked(Lock::GrantNetwork) {
+                grant.network = NetworkRule::None;
+            }
             if grant != before {
                 self.notes.push(format!("part of the grant for `{package}` does not act: a higher policy locks it"));
             }
-            self.grants.push(grant);
+            self.grants.push((layer.source, grant));
         }
+    }
+
+    fn take_programs(&mut self, layer: &PolicyLayer, trusted: bool, locks: &[Lock]) {
+        let PolicyLayer { source, policy } = layer;
+        let mut may = |lock: Lock, name: &str, says_something: bool| {
+            let allowed = trusted && !locks.contains(&lock);
+            if says_something && !allowed {
+                self.notes.push(format!("`{name}` of {source} does not act: it is locked, or its file is not trusted"));
+            }
+            says_something && allowed
+        };
+        if may(Lock::Run, "run", policy.run != ProgramRules::default()) {
+            self.run.push((*source, policy.run.clone()));
+        }
+        if may(Lock::Test, "test", policy.test != ProgramRules::default()) {
+            self.test.push((*source, policy.test.clone()));
+        }
+        if may(Lock::Prefetch, "prefetch", !policy.prefetch.is_empty()) {
+            self.prefetch.extend(policy.prefetch.iter().cloned());
+        }
+    }
+
+    /// What is granted to programs under `run --confined` or `test --confined`; nothing for processes of other kinds.
+    pub fn programs(&self, kind: ProcessKind) -> GrantSet {
+        let (rules, name) = match kind {
+            ProcessKind::Run => (&self.run, "run"),
+            ProcessKind::Test => (&self.test, "test"),
+            _ => return GrantSet::default(),
+        };
+        let mut set = GrantSet::default();
+        for (source, rules) in rules {
+            let origin = Origin::Grant(format!("`{name}` in {source}").into());
+            set.add_rules(&origin, &rules.read, &rules.write, &rules.env, &rules.network);
+        }
+        set
+    }
+
+    /// The files that are fetched for the build script of a package.
+    pub fn prefetched<'a>(
+        &'a self,
+        package: &'a PackageName,
+        version: &'a Version,
+    ) -> impl Iterator<Item = &'a Prefetch> + 'a {
+        let release = Version { pre: semver::Prerelease::EMPTY, ..version.clone() };
+        self.prefetch.iter().filter(move |file| {
+            file.package == *package && (file.version.matches(version) || file.version.matches(&release))
+        })
+    }
+
+    /// The limits of processes of one kind.
+    pub fn process_limits(&self, kind: ProcessKind) -> ProcessLimits {
+        let Limits { every, build_script, rustc, run, test, .. } = self.limits;
+        let own = match kind {
+            ProcessKind::BuildScript => build_script,
+            ProcessKind::Rustc | ProcessKind::Rustdoc => rustc,
+            ProcessKind::Run => run,
+            ProcessKind::Test => test,
+            ProcessKind::Git => ProcessLimits::default(),
+        };
+        own.or(every)
     }
 }
 
@@ -358,17 +432,36 @@ fn applies(grant: &Grant, package: &str, version: &Version) -> bool {
 }
 
 impl GrantSet {
-    fn add(&mut self, grant: &Grant) {
-        self.read.extend(grant.read.iter().cloned());
-        self.write.extend(grant.write.iter().cloned());
-        self.env.extend(grant.env.iter().cloned());
-        self.directives.extend(grant.directives.iter().cloned());
-        self.network |= grant.network;
+    fn add(&mut self, source: PolicySource, grant: &Grant) {
+        let reason = grant.reason.as_deref().filter(|reason| !reason.is_empty());
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let origin = Origin::Grant(format!("grant in {source}{reason}").into());
+        self.add_rules(&origin, &grant.read, &grant.write, &grant.env, &grant.network);
+        self.directives.extend(grant.directives.iter().map(|text| Granted::new(text.clone(), origin.clone())));
+    }
+
+    fn add_rules(
+        &mut self,
+        origin: &Origin,
+        read: &[PathBuf],
+        write: &[PathBuf],
+        env: &[String],
+        network: &NetworkRule,
+    ) {
+        let granted = |path: &PathBuf| Granted::new(path.clone(), origin.clone());
+        self.read.extend(read.iter().map(granted));
+        self.write.extend(write.iter().map(granted));
+        self.env.extend(env.iter().map(|name| Granted::new(name.clone(), origin.clone())));
+        if *network != NetworkRule::None {
+            let both = |old: Granted<NetworkRule>| Granted::new(old.value.and(network.clone()), old.origin);
+            let new = Granted::new(network.clone(), origin.clone());
+            self.network = Some(self.network.take().map_or(new, both));
+        }
     }
 
     /// Whether a directive stands among the granted ones, in exactly these words.
     pub fn allows_directive(&self, directive: &str) -> bool {
-        self.directives.iter().any(|granted| granted == directive)
+        self.directives.iter().any(|granted| granted.value == directive)
     }
 }
 
@@ -402,9 +495,9 @@ mod tests {
         let text = format!("[[grant]]\npackage='x'\nversion='=1.0.0'\ndigest='{good}'\nnetwork=true");
         let policy = of(&[(TRUSTED, &text)]);
         let ask = |name, v: &str, digest| policy.grants_for(name, &version(v), digest, false);
-        assert!(ask("x", "1.0.0", Some(&good)).unwrap().network);
-        assert!(!ask("x", "1.0.1", Some(&good)).unwrap().network);
-        assert!(!ask("y", "1.0.0", Some(&good)).unwrap().network);
+        assert!(ask("x", "1.0.0", Some(&good)).unwrap().network.is_some());
+        assert!(ask("x", "1.0.1", Some(&good)).unwrap().network.is_none());
+        assert!(!ask("y", "1.0.0", Some(&good)).unwrap().network.is_some());
         assert!(ask("x", "1.0.0", Some(&bad)).unwrap_err().to_string().contains("is not the one that was granted"));
         assert!(ask("x", "1.0.0", None).is_err());
     }
@@ -412,14 +505,14 @@ mod tests {
     #[test]
     fn only_members_need_no_digest() {
         let policy = of(&[(TRUSTED, "[[grant]]\npackage='x'\nenv=['A']")]);
-        assert_eq!(policy.grants_for("x", &version("1.0.0-rc.1"), None, true).unwrap().env, ["A"]);
+        assert_eq!(policy.grants_for("x", &version("1.0.0-rc.1"), None, true).unwrap().env[0].value, "A");
         assert!(policy.grants_for("x", &version("1.0.0"), None, false).is_err());
     }
 
     #[test]
     fn what_came_with_the_project_loosens_nothing() {
         let policy = of(&[(UNTRUSTED, "sandbox.level='landlock'\n[[grant]]\npackage='x'\nnetwork=true")]);
-        assert!(!policy.grants_for("x", &version("1.0.0"), None, true).unwrap().network);
+        assert!(!policy.grants_for("x", &version("1.0.0"), None, true).unwrap().network.is_some());
         assert_eq!(policy.sandbox_level, None);
         assert_eq!(policy.notes.len(), 2);
     }
@@ -463,9 +556,9 @@ mod tests {
         let low = "sandbox.level='landlock'\nlimits={memory-mib=200,processes=5}\n[[grant]]\npackage='x'\nnetwork=true\nenv=['A']";
         let policy = of(&[(ORGANISATION, high), (TRUSTED, low)]);
         let set = policy.grants_for("x", &version("1.0.0"), None, true).unwrap();
-        assert!(!set.network && set.env == ["A"]);
-        assert!(policy.grants_for("o", &version("1.0.0"), None, true).unwrap().network);
-        assert_eq!((policy.limits.memory_mib, policy.limits.processes), (Some(100), Some(5)));
+        assert!(set.network.is_none() && set.env[0].value == "A");
+        assert!(policy.grants_for("o", &version("1.0.0"), None, true).unwrap().network.is_some());
+        assert_eq!((policy.limits.every.memory_mib, policy.limits.every.processes), (Some(100), Some(5)));
         assert_ne!(policy.sandbox_level, Some(SandboxLevel::Landlock));
         let resolve = |layers: &[(PolicySource, &str)]| {
             let defaults = ResolveLimits { packages: Some(50), ..ResolveLimits::default() };
@@ -477,6 +570,6 @@ mod tests {
         assert_eq!(resolve(&[(UNTRUSTED, low)]), (Some(50), Some(9)));
         assert_eq!(resolve(&[(TRUSTED, low)]), (Some(60), Some(9)));
         let policy = of(&[(TRUSTED, "limits.memory-mib=200\nsandbox.level='landlock'")]);
-        assert_eq!((policy.limits.memory_mib, policy.sandbox_level), (Some(200), Some(SandboxLevel::Landlock)));
+        assert_eq!((policy.limits.every.memory_mib, policy.sandbox_level), (Some(200), Some(SandboxLevel::Landlock)));
     }
 }

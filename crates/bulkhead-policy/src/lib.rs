@@ -13,6 +13,7 @@ mod effective;
 mod environment;
 pub mod explain;
 mod lookalike;
+pub mod profile;
 mod propose;
 mod sources;
 
@@ -22,5 +23,6 @@ pub use directive::{DirectiveContext, Refusal, check_directive, check_output};
 pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySource, PublishAge, effective};
 pub use environment::environment_allowed;
 pub use lookalike::{Lookalike, lookalike};
+pub use profile::{Granted, Origin, ProcessKind, Profile};
 pub use propose::{Denial, Denied, propose};
 pub use sources::Sources;

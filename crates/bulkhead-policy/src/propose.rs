@@ -30,6 +30,8 @@ pub enum Denied {
     Environment(String),
     /// To use the network, for this address.
     Network(String),
+    /// To reach this host and port through the proxy.
+    Host(String),
     /// To have this directive obeyed, as in [`crate::Refusal::directive`].
     Directive(String),
 }
@@ -40,6 +42,7 @@ struct Lines {
     write: Vec<String>,
     env: Vec<String>,
     network: Vec<String>,
+    hosts: Vec<String>,
     directives: Vec<String>,
 }
 
@@ -55,6 +58,7 @@ pub fn propose(denials: &[Denial]) -> String {
             Denied::Write(path) => (&mut lines.write, path.to_string_lossy().into_owned()),
             Denied::Environment(name) => (&mut lines.env, name.clone()),
             Denied::Network(address) => (&mut lines.network, address.clone()),
+            Denied::Host(host) => (&mut lines.hosts, host.clone()),
             Denied::Directive(text) => (&mut lines.directives, text.clone()),
         };
         list.push(text);
@@ -77,18 +81,25 @@ fn table((package, version, digest): (&str, &Version, Option<&Digest>), mut line
         ("directives", &mut lines.directives),
     ];
     for (key, list) in lists {
-        list.sort();
-        list.dedup();
         if !list.is_empty() {
-            let items: Vec<String> = list.iter().map(|item| toml_string(item)).collect();
-            line(key, format!("[{}]", items.join(", ")));
+            line(key, array(list));
         }
     }
+    // An address that was asked for past the proxy is only to be had with the whole network.
     if !lines.network.is_empty() {
         line("network", "true".to_owned());
+    } else if !lines.hosts.is_empty() {
+        line("network", array(&mut lines.hosts));
     }
     line("reason", "\"\" # say why".to_owned());
     text
+}
+
+fn array(list: &mut Vec<String>) -> String {
+    list.sort();
+    list.dedup();
+    let items: Vec<String> = list.iter().map(|item| toml_string(item)).collect();
+    format!("[{}]", items.join(", "))
 }
 
 #[cfg(test)]

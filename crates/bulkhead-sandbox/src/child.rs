@@ -100,7 +100,8 @@ pub struct Output {
 pub struct Exit {
     /// Exit code or signal.
     pub status: Status,
-    /// What was refused, in order of kind and target; empty unless [`Process::observe`](crate::Process::observe).
+    /// What was refused, in order of kind and target; those of the view
+    /// only with [`Process::observe`](crate::Process::observe).
     pub denials: Vec<Denial>,
     /// The limit that ended it.
     pub limit: Option<LimitHit>,

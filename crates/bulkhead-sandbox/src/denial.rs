@@ -36,6 +36,8 @@ pub enum Target {
     Path(PathBuf),
     /// A socket address: `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@abstract`.
     Address(String),
+    /// A host and port that the proxy was asked for: `example.com:443`.
+    Host(String),
 }
 
 impl fmt::Display for DenialKind {

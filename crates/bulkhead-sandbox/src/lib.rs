@@ -29,5 +29,5 @@ pub use child::{Child, Exit, Killer, LimitHit, Output, Status, Stream, Usage};
 pub use denial::{Denial, DenialKind, Target};
 pub use error::SandboxError;
 pub use platform::{prefer_large_pages, spawn, support};
-pub use process::{BaseView, Gate, Level, Limits, Network, Process, Stdin, Stdout};
+pub use process::{BaseView, Endpoint, Gate, Level, Limits, Network, Process, Stdin, Stdout};
 pub use support::Support;

@@ -31,6 +31,8 @@ pub struct Process {
     pub base: BaseView,
     /// Whether the process reaches the network.
     pub network: Network,
+    /// What the process reaches with [`Network::Hosts`].
+    pub hosts: Vec<Endpoint>,
     /// Limits on time, memory, processes and output.
     pub limits: Limits,
     /// Whether refused accesses are recorded in [`Exit::denials`](crate::Exit::denials). Enforcement does not depend on it.
@@ -89,6 +91,7 @@ impl Process {
             write: Vec::new(),
             base: BaseView::System,
             network: Network::None,
+            hosts: Vec::new(),
             limits: Limits::default(),
             observe: false,
             inherit: Vec::new(),
@@ -117,9 +120,25 @@ pub enum Network {
     /// An empty network namespace: no interface is up, not even loopback; the host's abstract sockets are out of reach.
     #[default]
     None,
+    /// A network of its own, in which there is only loopback, as tests need it that start a server. At the weaker level there
+    /// is none, as with [`None`](Network::None).
+    Loopback,
+    /// A network of its own, in which there is only a proxy at `http://127.0.0.1:3128` that leads to
+    /// [`Process::hosts`] and to nowhere else. It looks names up outside, and does not go to an address of this machine or of
+    /// a private network unless that is named itself. What was asked of it in vain is among the denials.
+    Hosts,
     /// The host's network, because it was granted, with the files of `/etc` for look-ups of names and for certificates.
     /// Abstract sockets stay out of reach.
     Host,
+}
+
+/// A host, which is compared whole, and a port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// A name in lower case, or an address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
 /// Limits. `None` leaves the parent's own limit. Those that the kernel keeps per process are named as such.

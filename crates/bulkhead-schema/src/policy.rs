@@ -5,7 +5,9 @@
 mod age;
 mod build_code;
 mod keys;
+mod network;
 mod packages;
+mod processes;
 
 use std::fmt;
 use std::ops::Range;
@@ -20,9 +22,11 @@ use crate::config::{Data, Entry, Node, Table, parse};
 pub use age::{AgeExemption, PublishAgeRules};
 pub use build_code::{BuildCodeLevel, BuildCodeOverride, BuildCodeRules};
 pub use keys::{POLICY_KEYS, PolicyKey, PolicyKind, find_policy_key};
+pub use network::{Endpoint, NetworkRule};
 pub use packages::{
     Lookalikes, NamePattern, Reaction, Reservation, ResolveLimits, SourceRules, Withdrawn, canonical_name,
 };
+pub use processes::{Limits, Prefetch, ProcessLimits, ProgramRules};
 
 /// One policy file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,6 +49,12 @@ pub struct Policy {
     pub lookalikes: Lookalikes,
     /// `[withdrawn]`
     pub withdrawn: Withdrawn,
+    /// `[run]`: what `run --confined` may do.
+    pub run: ProgramRules,
+    /// `[test]`: what `test --confined` may do.
+    pub test: ProgramRules,
+    /// `[[prefetch]]`, in the order of the file.
+    pub prefetch: Vec<Prefetch>,
     /// `locked`: what lower layers may not loosen, such as `grant.network` or `limits`.
     pub locked: Vec<Lock>,
 }
@@ -64,8 +74,8 @@ pub struct Grant {
     pub write: Vec<PathBuf>,
     /// Environment variables that are passed on.
     pub env: Vec<String>,
-    /// Whether the network may be used.
-    pub network: bool,
+    /// The network that may be used.
+    pub network: NetworkRule,
     /// Directives that are obeyed: `rustc-link-arg=…`, `rustc-link-search=PATH`, `rustc-env=NAME`.
     pub directives: Vec<String>,
     /// Why. For people.
@@ -108,21 +118,6 @@ impl fmt::Display for Digest {
     }
 }
 
-/// `[limits]`: of one build script, and of resolution. Missing values are the defaults of the executor.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// `memory-mib`
-    pub memory_mib: Option<u64>,
-    /// `time-seconds`, on the clock
-    pub time_seconds: Option<u64>,
-    /// `output-mib`, on standard output and error together
-    pub output_mib: Option<u64>,
-    /// `processes`
-    pub processes: Option<u64>,
-    /// `[limits.resolve]`
-    pub resolve: ResolveLimits,
-}
-
 /// How strong the confinement has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SandboxLevel {
@@ -161,6 +156,12 @@ pub enum Lock {
     Withdrawn,
     /// `build-code`
     BuildCode,
+    /// `run`
+    Run,
+    /// `test`
+    Test,
+    /// `prefetch`
+    Prefetch,
 }
 
 const LOCKS: &[(&str, Lock)] = &[
@@ -177,6 +178,9 @@ const LOCKS: &[(&str, Lock)] = &[
     ("lookalikes", Lock::Lookalikes),
     ("withdrawn", Lock::Withdrawn),
     ("build-code", Lock::BuildCode),
+    ("run", Lock::Run),
+    ("test", Lock::Test),
+    ("prefetch", Lock::Prefetch),
 ];
 
 /// Reads a policy file.
@@ -215,6 +219,9 @@ fn read_shown(root: &Node, path: &Path, text: &Arc<str>) -> Result<Policy, Diagn
             "sources" => policy.sources = reader.source_rules(entry)?,
             "lookalikes" => policy.lookalikes = reader.lookalikes(entry)?,
             "withdrawn" => policy.withdrawn = reader.withdrawn(entry)?,
+            "run" => policy.run = reader.program(entry, key)?,
+            "test" => policy.test = reader.program(entry, key)?,
+            "prefetch" => policy.prefetch = reader.prefetches(entry, key)?,
             "locked" => policy.locked = reader.locked(entry)?,
             _ => return Err(reader.unknown(key, entry)),
         }
@@ -272,7 +279,7 @@ impl Reader<'_> {
             read: Vec::new(),
             write: Vec::new(),
             env: Vec::new(),
-            network: false,
+            network: NetworkRule::None,
             directives: Vec::new(),
             reason: None,
             span: node.span.clone(),
@@ -285,7 +292,7 @@ impl Reader<'_> {
                 "read" => grant.read = self.paths(entry, key)?,
                 "write" => grant.write = self.paths(entry, key)?,
                 "env" => grant.env = self.strings(entry, key)?,
-                "network" => grant.network = self.boolean(entry, key)?,
+                "network" => grant.network = self.network(entry, key)?,
                 "directives" => grant.directives = self.strings(entry, key)?,
                 "reason" => grant.reason = Some(self.string(entry, key)?),
                 _ => return Err(self.unknown(key, entry)),
@@ -307,32 +314,6 @@ impl Reader<'_> {
         let text = self.string(entry, "digest")?;
         let expected = "`digest` is `sha256:` and 64 hexadecimal digits in lower case";
         Digest::parse(&text).ok_or_else(|| self.error(&entry.node.span, expected.to_owned()))
-    }
-
-    fn boolean(&self, entry: &Entry, key: &str) -> Result<bool, Diagnostic> {
-        if let Data::Boolean(value) = entry.node.data { Ok(value) } else { Err(self.wrong(entry, key, "a boolean")) }
-    }
-
-    fn limits(&self, entry: &Entry) -> Result<Limits, Diagnostic> {
-        let mut limits = Limits::default();
-        for (key, entry) in self.table(entry, "limits")? {
-            let limit = match key.as_str() {
-                "memory-mib" => &mut limits.memory_mib,
-                "time-seconds" => &mut limits.time_seconds,
-                "output-mib" => &mut limits.output_mib,
-                "processes" => &mut limits.processes,
-                "resolve" => {
-                    limits.resolve = self.resolve_limits(entry)?;
-                    continue;
-                }
-                _ => return Err(self.unknown(key, entry)),
-            };
-            match entry.node.data {
-                Data::Integer(value) if value > 0 => *limit = u64::try_from(value).ok(),
-                _ => return Err(self.wrong(entry, key, "a positive integer")),
-            }
-        }
-        Ok(limits)
     }
 
     fn sandbox(&self, entry: &Entry) -> Result<Option<SandboxLevel>, Diagnostic> {
@@ -548,7 +529,11 @@ mod tests {
         );
         let policy = parsed(&text).unwrap();
         assert_eq!(policy.grants[0].digest, Digest::parse(&digest));
-        assert!(policy.grants[0].network && policy.locked.len() == 2 && policy.limits.memory_mib == Some(100));
+        assert!(
+            policy.grants[0].network == super::NetworkRule::All
+                && policy.locked.len() == 2
+                && policy.limits.every.memory_mib == Some(100)
+        );
     }
 
     #[test]

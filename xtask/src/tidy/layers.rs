@@ -37,6 +37,7 @@ const LAYERS: &[Layer] = &[
     edge(
         "bulkhead-executor",
         &[
+            "bulkhead-policy",
             "bulkhead-sandbox",
             "bulkhead-store",
             "bulkhead-trust",

@@ -71,6 +71,11 @@ impl Built {
     }
 }
 
+/// Something that a grant allows.
+pub(crate) fn granted<T>(value: T) -> bulkhead_policy::Granted<T> {
+    bulkhead_policy::Granted::new(value, bulkhead_policy::Origin::Grant("a test".into()))
+}
+
 impl Project {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -143,7 +148,8 @@ impl Project {
             owner: &self.owner,
             sysroot: self.sysroot.clone(),
             level: bulkhead_sandbox::Level::Full,
-            limits: bulkhead_sandbox::Limits::default(),
+            limits: &|_| bulkhead_schema::policy::ProcessLimits::default(),
+            protected: &[],
             environment: &self.environment,
             has_variable: &|name| name == "HIDDEN",
             stop: &self.stop,

@@ -125,7 +125,7 @@ fn build_scripts_reach_only_what_they_were_given() {
     assert!(built.events.iter().any(denied), "{:?}", built.events);
 
     let mut granted = project;
-    granted.grants.read.push(secret);
+    granted.grants.read.push(fixture::granted(secret));
     let built = granted.build();
     assert!(matches!(&built.failure().kind, FailureKind::Exit { .. }), "lib.rs lacks its generated file");
     assert_eq!(built.failure().unit, LIBRARY);
@@ -134,14 +134,14 @@ fn build_scripts_reach_only_what_they_were_given() {
 #[test]
 fn a_granted_variable_matters_to_those_who_asked_for_it() {
     let mut project = Project::new();
-    let greet = |greeting: Option<&str>| vec![("GREETING".to_owned(), greeting.map(str::to_owned))];
+    let greet = |greeting: Option<&str>| vec![fixture::granted(("GREETING".to_owned(), greeting.map(str::to_owned)))];
     project.grants.environment = greet(None);
     project.build_ok();
     project.grants.environment = greet(Some("hello"));
     assert_eq!(project.build().started(), [RUN, LIBRARY, PROGRAM], "and the script is not compiled again");
     assert_eq!(project.run(), "42 hello");
     assert_eq!(project.build().started(), []);
-    project.grants.environment.push(("UNUSED".to_owned(), None));
+    project.grants.environment.push(fixture::granted(("UNUSED".to_owned(), None)));
     assert_eq!(project.build().started()[..2], [SCRIPT, RUN], "what is granted changed");
 }
 

@@ -12,6 +12,7 @@ mod landlock;
 mod memory;
 mod namespaces;
 mod observe;
+mod proxy;
 mod seccomp;
 mod spawn;
 mod support;

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use super::spawn::on_a_new_stack;
-use super::syscall::{Errno, check, open, owned, prctl, write_file};
+use super::syscall::{Errno, check, close, open, owned, prctl, write_file};
 
 /// A user namespace and a network namespace that it owns.
 #[derive(Debug)]
@@ -58,18 +58,35 @@ impl Maps {
 
 struct Creation {
     maps: Maps,
-    result: Result<(i32, i32), Errno>,
+    /// Whether the loopback interface is put up.
+    loopback: bool,
+    /// Where to listen on it.
+    port: Option<u16>,
+    result: Result<(i32, i32, Option<i32>), Errno>,
+}
+
+/// A pair of namespaces with nothing but loopback in them, and a socket that listens there on `port`, if one is given.
+///
+/// # Errors
+/// When the host refuses user or network namespaces.
+pub(super) fn with_loopback(port: Option<u16>) -> io::Result<(Shared, Option<OwnedFd>)> {
+    Ok(make(true, port)?)
 }
 
 fn create() -> Result<Shared, Errno> {
-    let mut creation = Creation { maps: Maps::of_this_process(), result: Err(Errno(libc::EIO)) };
+    Ok(make(false, None)?.0)
+}
+
+fn make(loopback: bool, port: Option<u16>) -> Result<(Shared, Option<OwnedFd>), Errno> {
+    let mut creation = Creation { maps: Maps::of_this_process(), loopback, port, result: Err(Errno(libc::EIO)) };
     // The descriptor table is shared, so that what the child opens stays open here.
     let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_FILES;
     let child = on_a_new_stack(flags, open_namespaces, (&raw mut creation).cast())?;
     // SAFETY: the child is ours and not waited for elsewhere; no status is asked for.
     check(unsafe { libc::waitpid(child, std::ptr::null_mut(), libc::__WALL) }.into())?;
-    let (user, network) = creation.result?;
-    Ok(Shared { user: owned(user.into()), network: owned(network.into()) })
+    let (user, network, socket) = creation.result?;
+    let shared = Shared { user: owned(user.into()), network: owned(network.into()) };
+    Ok((shared, socket.map(|socket| owned(socket.into()))))
 }
 
 /// The child: opens its namespaces for the parent and ends.
@@ -78,11 +95,48 @@ extern "C" fn open_namespaces(creation: *mut libc::c_void) -> libc::c_int {
     let creation = unsafe { &mut *creation.cast::<Creation>() };
     creation.result = prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
         .and_then(|()| creation.maps.write(true))
+        .and_then(|()| if creation.loopback { put_up_loopback() } else { Ok(()) })
         .and_then(|()| {
             let user = open(c"/proc/self/ns/user", libc::O_RDONLY)?;
             let network = open(c"/proc/self/ns/net", libc::O_RDONLY)?;
-            Ok((user, network))
+            Ok((user, network, creation.port.map(listen).transpose()?))
         });
     // SAFETY: ends this process only, without running the parent's exit handlers.
     unsafe { libc::_exit(0) }
+}
+
+/// Runs in the child.
+fn put_up_loopback() -> Result<(), Errno> {
+    let socket = tcp_socket()?;
+    // SAFETY: an all-zero struct is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, letter) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
+        *place = *letter as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the struct is valid for the call.
+    let result = check(unsafe { libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request) }.into());
+    close(socket);
+    result.map(|_| ())
+}
+
+fn tcp_socket() -> Result<i32, Errno> {
+    // SAFETY: numbers only.
+    check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) }.into()).map(|fd| fd as i32)
+}
+
+/// A socket that listens on loopback. Runs in the child.
+fn listen(port: u16) -> Result<i32, Errno> {
+    let socket = tcp_socket()?;
+    // SAFETY: an all-zero struct is valid.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::AF_INET as libc::sa_family_t;
+    address.sin_port = port.to_be();
+    address.sin_addr.s_addr = u32::from_be_bytes([127, 0, 0, 1]).to_be();
+    let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    // SAFETY: the struct has the kernel's layout, whose length is passed.
+    check(unsafe { libc::bind(socket, (&raw const address).cast(), length) }.into())?;
+    // SAFETY: numbers only.
+    check(unsafe { libc::listen(socket, 64) }.into())?;
+    Ok(socket)
 }

@@ -155,6 +155,8 @@ impl Observer {
                     Address::Abstract(_) if kind == DenialKind::Bind => {}
                     Address::Abstract(name) => self.record(kind, Target::Address(format!("unix:@{name}"))),
                     Address::Internet(_) if self.network == Network::Host => {}
+                    // Loopback is the child's own, and so is what listens on it.
+                    Address::Internet(address) if self.network != Network::None && is_loopback(&address, kind) => {}
                     Address::Internet(address) => self.record(kind, Target::Address(address)),
                 }
             }
@@ -200,6 +202,11 @@ impl Observer {
             Intent::Change | Intent::Create | Intent::ChangeOrCreate => DenialKind::Write,
         })
     }
+}
+
+fn is_loopback(address: &str, kind: DenialKind) -> bool {
+    let address = address.parse::<std::net::SocketAddr>().map(|address| address.ip());
+    kind == DenialKind::Bind || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
 }
 
 fn is_noise(path: &Path) -> bool {

@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use super::enter::{self, Answer, Entry, Failure, Stage};
 use super::handover::Handover;
-use super::namespaces::{self, Maps};
+use super::namespaces::{self, Maps, Shared};
 use super::observe::Observer;
+use super::proxy::Proxy;
 use super::syscall::{Errno, check, owned, pipe};
 use super::view::{self, ROOT, Step, View};
 use super::wait::{self, Readers};
@@ -38,10 +39,11 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
     let private = wait::PrivateFolder::for_level(process.level)?;
     let adjusted = private.as_ref().map(|private| private.adjust(process));
     let process = adjusted.as_ref().unwrap_or(process);
+    let own_network = OwnNetwork::of(process)?;
     let view = view::prepare(process, abi)?;
     let strings = Strings::of(process)?;
     let pipes = Pipes::open(process)?;
-    let (mut entry, shown) = entry(process, abi, view, &strings, &pipes)?;
+    let (mut entry, shown) = entry(process, abi, view, &strings, &pipes, own_network.namespaces())?;
     start(&mut entry).map_err(|failure| explain(failure, process, &entry))?;
     let deadline = process.limits.wall_time.and_then(|limit| Instant::now().checked_add(limit));
     let answer = &entry.answer;
@@ -69,7 +71,48 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
         deadline,
         output_bytes: process.limits.output_bytes,
         private,
+        proxy: own_network.into_proxy(),
     })))
+}
+
+/// The network namespace that one process has for itself.
+enum OwnNetwork {
+    None,
+    Loopback(Shared),
+    Proxy(Proxy),
+}
+
+impl OwnNetwork {
+    fn of(process: &Process) -> Result<OwnNetwork, SandboxError> {
+        match (process.network, process.level) {
+            (Network::None | Network::Host, _) | (Network::Loopback, Level::LandlockOnly) => Ok(OwnNetwork::None),
+            (Network::Loopback, Level::Full) => {
+                let made = namespaces::with_loopback(None).map_err(support::namespaces_refused)?;
+                Ok(OwnNetwork::Loopback(made.0))
+            }
+            (Network::Hosts, Level::Full) => {
+                Proxy::start(&process.hosts).map(OwnNetwork::Proxy).map_err(support::namespaces_refused)
+            }
+            (Network::Hosts, Level::LandlockOnly) => Err(SandboxError::Unsupported(
+                "without namespaces, network access cannot be limited to some hosts".into(),
+            )),
+        }
+    }
+
+    fn namespaces(&self) -> Option<&Shared> {
+        match self {
+            OwnNetwork::None => None,
+            OwnNetwork::Loopback(namespaces) => Some(namespaces),
+            OwnNetwork::Proxy(proxy) => Some(&proxy.namespaces),
+        }
+    }
+
+    fn into_proxy(self) -> Option<Proxy> {
+        match self {
+            OwnNetwork::Proxy(proxy) => Some(proxy),
+            OwnNetwork::None | OwnNetwork::Loopback(_) => None,
+        }
+    }
 }
 
 fn landlock_abi() -> u32 {
@@ -153,9 +196,10 @@ fn entry(
     view: View,
     strings: &Strings,
     pipes: &Pipes,
+    own_network: Option<&Shared>,
 ) -> Result<(Entry, view::Shown), SandboxError> {
     let full = process.level == Level::Full;
-    let (namespaces, join) = namespaces_of(process, abi)?;
+    let (namespaces, join) = namespaces_of(process, abi, own_network)?;
     let fault = |source| SandboxError::Setup { step: "making an executable memory file for init".into(), source };
     let init = init::executable().map_err(fault)?;
     let program = strings.program.clone();
@@ -212,11 +256,18 @@ fn entry(
 }
 
 /// The namespaces to make, and the shared ones to join first.
-fn namespaces_of(process: &Process, abi: u32) -> Result<(c_int, Option<(i32, i32)>), SandboxError> {
+fn namespaces_of(
+    process: &Process,
+    abi: u32,
+    own_network: Option<&Shared>,
+) -> Result<(c_int, Option<(i32, i32)>), SandboxError> {
     if process.level != Level::Full {
         return Ok((0, None));
     }
     let own = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    if let Some(network) = own_network {
+        return Ok((own, Some((network.user.as_raw_fd(), network.network.as_raw_fd()))));
+    }
     if process.network == Network::None && abi >= support::ABI_WITH_SCOPES {
         let shared = namespaces::shared().map_err(support::namespaces_refused)?;
         return Ok((own, Some((shared.user.as_raw_fd(), shared.network.as_raw_fd()))));

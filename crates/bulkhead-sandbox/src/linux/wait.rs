@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::init::{Message, MessageBytes};
 use super::observe::Observer;
+use super::proxy::Proxy;
 use super::syscall::check;
 use crate::child::{Exit, LimitHit, Status, Stream, Usage};
 use crate::error::SandboxError;
@@ -29,6 +30,8 @@ pub(super) struct Started {
     /// Removed when the child has ended.
     #[expect(dead_code, reason = "held for its destructor")]
     pub(super) private: Option<PrivateFolder>,
+    /// Ends with the child.
+    pub(super) proxy: Option<Proxy>,
 }
 
 #[derive(Debug)]
@@ -107,7 +110,8 @@ impl Child {
             Status::Signal(libc::SIGXFSZ) => Some(LimitHit::FileSize),
             _ => None,
         });
-        let denials = self.started.observer.take().map(Observer::denials).unwrap_or_default();
+        let mut denials = self.started.observer.take().map(Observer::denials).unwrap_or_default();
+        denials.extend(self.started.proxy.iter().flat_map(Proxy::denials));
         Ok(Exit { status, denials, limit, usage })
     }
 

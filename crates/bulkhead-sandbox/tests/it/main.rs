@@ -6,6 +6,7 @@
 mod attacks;
 mod benign;
 mod limits;
+mod network;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

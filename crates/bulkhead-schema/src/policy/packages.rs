@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(policy.sources.git.as_deref(), Some(&[][..]));
         assert_eq!(policy.lookalikes.level, Some(Reaction::Deny));
         assert_eq!((policy.withdrawn.yanked, policy.withdrawn.vanished), (Some(Reaction::Deny), None));
-        assert_eq!((policy.limits.memory_mib, policy.limits.resolve.packages), (Some(5), Some(7)));
+        assert_eq!((policy.limits.every.memory_mib, policy.limits.resolve.packages), (Some(5), Some(7)));
     }
 
     /// Every example in the documentation is a policy, and every key that is read stands there.
