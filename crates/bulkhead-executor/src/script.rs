@@ -1,7 +1,7 @@
 //! One run of a build script: the process, what it printed, what it left in OUT_DIR.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_sandbox::Stream as Pipe;

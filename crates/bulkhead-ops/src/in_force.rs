@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bulkhead_config::{Layer, LayerClass, Origin};
 use bulkhead_policy::{Effective, PolicySource};
-use bulkhead_schema::policy::Grant;
+use bulkhead_schema::policy::{Grant, NetworkRule};
 use bulkhead_trust::Digest;
 
 use crate::Event;
@@ -88,8 +88,13 @@ fn described(grant: &Grant) -> String {
         .filter(|(_, list)| !list.is_empty())
         .map(|(name, list)| format!("{name} {}", list.join(" ")))
         .collect();
-    if grant.network {
-        parts.push("network".to_owned());
+    match &grant.network {
+        NetworkRule::None => {}
+        NetworkRule::All => parts.push("network".to_owned()),
+        NetworkRule::Hosts(hosts) => {
+            let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+            parts.push(format!("network {}", hosts.join(" ")));
+        }
     }
     parts.extend(grant.digest.as_ref().map(|digest| format!("for {digest}")));
     parts.join(", ")

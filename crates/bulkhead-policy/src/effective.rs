@@ -207,7 +207,7 @@ impl Effective {
 
     /// The grants that act, of every layer.
     pub fn grants(&self) -> impl Iterator<Item = &Grant> {
-        self.grants.iter()
+        self.grants.iter().map(|(_, grant)| grant)
     }
 
     fn take_limits(&mut self, new: &Limits, only_tighter: bool) {
