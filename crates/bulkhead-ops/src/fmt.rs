@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bulkhead_executor::Confinement;
+use bulkhead_executor::{Confinement, Grants};
+use bulkhead_policy::profile::{Facts, Impossible, Profile, compile as compile_profile};
+use bulkhead_policy::{Granted, Origin, ProcessKind};
 use bulkhead_sandbox::Stdout;
 use bulkhead_unit_graph::Command;
 use bulkhead_workspace::{Files as _, Package, TargetKind};
@@ -39,12 +41,16 @@ pub fn fmt(global: &GlobalOptions, options: &FmtOptions, events: &dyn Fn(Event))
     let toolchain = compile::platforms(global, &project, &[])?;
     let program = component(&global.place, &toolchain, "rustfmt", "rustfmt")?;
     let permissions = permissions::new(&global.place, &project, BTreeMap::new(), &|_| {});
-    let (limits, environment) = (permissions.limits(), permissions.environment());
+    let environment = permissions.environment();
     let confinement = Confinement {
         sysroot: &toolchain.sysroot,
         level: permissions.level(),
-        limits: &limits,
+        limits: &|kind| permissions.limits(kind),
         environment: &environment,
+        protected: &permissions.protected,
+    };
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Sandbox, "could not run rustfmt confined").because(error)
     };
     let files = files_by_edition(&packages);
     if files.is_empty() {
@@ -56,23 +62,38 @@ pub fn fmt(global: &GlobalOptions, options: &FmtOptions, events: &dyn Fn(Event))
         if global.verbose > 0 {
             events(Event::Text(shown(&command)));
         }
-        let mut process = confinement.describe(&command, bulkhead_executor::Grants::default());
-        process.read_if_present.push(project.workspace.root.clone());
-        process.read_if_present.extend(configuration_files(&global.place, &project.workspace.root));
-        let roots = packages.iter().map(|package| package.root.clone());
-        match options.arguments.iter().any(|argument| argument == "--check") {
-            true => process.read_if_present.extend(roots),
-            false => process.write.extend(roots),
-        }
+        let facts = confinement.facts(ProcessKind::Rustfmt, &command, Grants::default());
+        let profile = profile(facts, global, &project, &packages, options).map_err(|error| failed(&error))?;
+        let mut process = confinement.process(&profile, &command);
         process.stdout = Stdout::Inherit;
-        let failed = |error| Error::new(ErrorKind::Sandbox, "could not run rustfmt confined").because(error);
-        let exit = bulkhead_sandbox::spawn(&process).map_err(failed)?.wait().map_err(failed)?;
+        let exit = bulkhead_sandbox::spawn(&process).and_then(bulkhead_sandbox::Child::wait);
+        let exit = exit.map_err(|error| failed(&error))?;
         let ended = exit.status.to_std();
         if !ended.success() {
             code = code.max(ended.code().unwrap_or(101));
         }
     }
     Ok(code)
+}
+
+/// `facts`, and the workspace to read, and the packages to write unless they are only looked at.
+fn profile(
+    mut facts: Facts,
+    global: &GlobalOptions,
+    project: &Project,
+    packages: &[Arc<Package>],
+    options: &FmtOptions,
+) -> std::result::Result<Profile, Impossible> {
+    let root = &project.workspace.root;
+    let granted = |path| Granted::new(path, Origin::Workspace);
+    facts.read.push(granted(root.clone()));
+    facts.read.extend(configuration_files(&global.place, root).into_iter().map(granted));
+    let roots = packages.iter().map(|package| granted(package.root.clone()));
+    match options.arguments.iter().any(|argument| argument == "--check") {
+        true => facts.read.extend(roots),
+        false => facts.write.extend(roots),
+    }
+    compile_profile(facts)
 }
 
 /// The selected packages; without a selection the current one, or at the workspace's root all of them.

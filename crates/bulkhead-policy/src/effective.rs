@@ -410,7 +410,7 @@ impl Effective {
         let Limits { every, build_script, rustc, run, test, .. } = self.limits;
         let own = match kind {
             ProcessKind::BuildScript => build_script,
-            ProcessKind::Rustc | ProcessKind::Rustdoc => rustc,
+            ProcessKind::Rustc | ProcessKind::Rustdoc | ProcessKind::Rustfmt => rustc,
             ProcessKind::Run => run,
             ProcessKind::Test => test,
             ProcessKind::Git => ProcessLimits::default(),

@@ -19,6 +19,8 @@ pub enum ProcessKind {
     Rustc,
     /// rustdoc, with the doctests that it starts.
     Rustdoc,
+    /// `rustfmt`.
+    Rustfmt,
     /// A program under `run --confined`.
     Run,
     /// A test under `test --confined`.
@@ -29,10 +31,11 @@ pub enum ProcessKind {
 
 impl ProcessKind {
     /// All, with their names on the command line.
-    pub const ALL: [(&'static str, ProcessKind); 6] = [
+    pub const ALL: [(&'static str, ProcessKind); 7] = [
         ("build-script", ProcessKind::BuildScript),
         ("rustc", ProcessKind::Rustc),
         ("rustdoc", ProcessKind::Rustdoc),
+        ("rustfmt", ProcessKind::Rustfmt),
         ("run", ProcessKind::Run),
         ("test", ProcessKind::Test),
         ("git", ProcessKind::Git),
