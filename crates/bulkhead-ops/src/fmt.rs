@@ -49,9 +49,8 @@ pub fn fmt(global: &GlobalOptions, options: &FmtOptions, events: &dyn Fn(Event))
         environment: &environment,
         protected: &permissions.protected,
     };
-    let failed = |error: &dyn std::fmt::Display| {
-        Error::new(ErrorKind::Sandbox, "could not run rustfmt confined").because(error)
-    };
+    let failed =
+        |error: &dyn std::fmt::Display| Error::new(ErrorKind::Sandbox, "could not run rustfmt confined").because(error);
     let files = files_by_edition(&packages);
     if files.is_empty() {
         return Err(Error::failure("Failed to find targets").help("a package needs a library, a program, or the like"));

@@ -123,9 +123,8 @@ impl Permissions {
         let mut read: Vec<PathBuf> = top.filter(own).collect();
         read.sort();
         let origin = Origin::Grant("policy says `build-code.level = \"allow\"`".into());
-        let variable = |(name, value): (&String, &String)| {
-            Granted::new((name.clone(), Some(value.clone())), origin.clone())
-        };
+        let variable =
+            |(name, value): (&String, &String)| Granted::new((name.clone(), Some(value.clone())), origin.clone());
         Grants {
             read: read.into_iter().map(|path| Granted::new(path, origin.clone())).collect(),
             write: Vec::new(),
