@@ -47,6 +47,9 @@ fn policy_value(kind: PolicyKind) -> Value {
         PolicyKind::Flag => json!({ "type": "boolean" }),
         PolicyKind::Count => json!({ "type": "integer", "minimum": 1 }),
         PolicyKind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        PolicyKind::Network => {
+            json!({ "anyOf": [{ "type": "boolean" }, { "type": "array", "items": { "type": "string" } }] })
+        }
         PolicyKind::Choice(words) => json!({ "enum": words }),
         PolicyKind::Choices(words) => json!({ "type": "array", "items": { "enum": words } }),
     }

@@ -55,6 +55,8 @@ pub struct Effective {
     grants: Vec<(PolicySource, Grant)>,
     run: Vec<(PolicySource, ProgramRules)>,
     test: Vec<(PolicySource, ProgramRules)>,
+    run_confined: bool,
+    test_confined: bool,
     prefetch: Vec<Prefetch>,
     /// What each layer says about resolution, and whether it may only tighten.
     resolve_limits: Vec<(bool, ResolveLimits)>,
@@ -360,6 +362,8 @@ impl Effective {
 
     fn take_programs(&mut self, layer: &PolicyLayer, trusted: bool, locks: &[Lock]) {
         let PolicyLayer { source, policy } = layer;
+        self.run_confined |= policy.run.confined;
+        self.test_confined |= policy.test.confined;
         let mut may = |lock: Lock, name: &str, says_something: bool| {
             let allowed = trusted && !locks.contains(&lock);
             if says_something && !allowed {
@@ -367,14 +371,23 @@ impl Effective {
             }
             says_something && allowed
         };
-        if may(Lock::Run, "run", policy.run != ProgramRules::default()) {
+        if may(Lock::Run, "run", policy.run.opens_something()) {
             self.run.push((*source, policy.run.clone()));
         }
-        if may(Lock::Test, "test", policy.test != ProgramRules::default()) {
+        if may(Lock::Test, "test", policy.test.opens_something()) {
             self.test.push((*source, policy.test.clone()));
         }
         if may(Lock::Prefetch, "prefetch", !policy.prefetch.is_empty()) {
             self.prefetch.extend(policy.prefetch.iter().cloned());
+        }
+    }
+
+    /// Whether `run` or `test` have to confine programs.
+    pub fn demands_confinement(&self, kind: ProcessKind) -> bool {
+        match kind {
+            ProcessKind::Run => self.run_confined,
+            ProcessKind::Test => self.test_confined,
+            _ => true,
         }
     }
 

@@ -21,6 +21,8 @@ pub enum PolicyKind {
     Count,
     /// An array of strings.
     Texts,
+    /// `true`, `false`, or an array of hosts with ports.
+    Network,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// An array of these words.
@@ -35,6 +37,7 @@ impl PolicyKind {
             Self::Flag => "boolean".to_owned(),
             Self::Count => "positive integer".to_owned(),
             Self::Texts => "array of strings".to_owned(),
+            Self::Network => "boolean or array of `host:port`".to_owned(),
             Self::Choice(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
             Self::Choices(_) => "array of words".to_owned(),
         }
@@ -76,7 +79,7 @@ const fn key(
     PolicyKey { pattern, kind, default, layers, about }
 }
 
-use PolicyKind::{Choice, Choices, Count, Flag, Text, Texts};
+use PolicyKind::{Choice, Choices, Count, Flag, Network, Text, Texts};
 
 /// The words of `locked`.
 const LOCK_WORDS: &[&str] = &[
@@ -93,10 +96,102 @@ const LOCK_WORDS: &[&str] = &[
     "lookalikes",
     "withdrawn",
     "build-code",
+    "run",
+    "test",
+    "prefetch",
+];
+
+/// The limits of one kind of process.
+macro_rules! limits {
+    ($table:literal, $default:literal) => {
+        [
+            key(concat!($table, ".memory-mib"), Count, "none", LOWER, "Memory, in MiB."),
+            key(concat!($table, ".time-seconds"), Count, $default, LOWER, "Time on the clock, in seconds."),
+            key(concat!($table, ".cpu-seconds"), Count, "none", LOWER, "Processor time, in seconds."),
+            key(concat!($table, ".output-mib"), Count, "128", LOWER, "What may be printed, in MiB."),
+            key(concat!($table, ".processes"), Count, "4096", LOWER, "Processes and threads at once."),
+            key(concat!($table, ".open-files"), Count, "the system's", LOWER, "Open files of each process."),
+            key(concat!($table, ".file-mib"), Count, "32768", LOWER, "The largest file that may be written, in MiB."),
+            key(concat!($table, ".files"), Count, "1000000", LOWER, "Files that a build script may leave."),
+            key(concat!($table, ".disk-mib"), Count, "65536", LOWER, "What they may hold together, in MiB."),
+        ]
+    };
+}
+
+/// What programs under `--confined` may do.
+macro_rules! programs {
+    ($command:literal) => {
+        [
+            key(concat!($command, ".confined"), Flag, "`false`", EVERY, "Whether `--confined` is demanded."),
+            key(
+                concat!($command, ".read"),
+                Texts,
+                "`[]`",
+                TOGETHER,
+                "Files and folders that a confined program may read.",
+            ),
+            key(concat!($command, ".write"), Texts, "`[]`", TOGETHER, "Files and folders that it may write."),
+            key(concat!($command, ".env"), Texts, "`[]`", TOGETHER, "Environment variables that are passed on."),
+            key(concat!($command, ".network"), Network, "`false`", TOGETHER, "The network that it may use."),
+        ]
+    };
+}
+
+const PREFETCH: [PolicyKey; 7] = [
+    key("prefetch[].package", Text, "required", TOGETHER, "Package whose build script sees the file."),
+    key("prefetch[].version", Text, "every one", TOGETHER, "Requirement on its version."),
+    key("prefetch[].url", Text, "required", TOGETHER, "Where Bulkhead fetches the file, over HTTPS."),
+    key("prefetch[].sha256", Text, "required", TOGETHER, "What it has to be: 64 hexadecimal digits."),
+    key("prefetch[].file", Text, "required", TOGETHER, "The name that it has for the script."),
+    key("prefetch[].env", Text, "required", TOGETHER, "The variable that holds its path."),
+    key("prefetch[].reason", Text, "none", TOGETHER, "Why. For people."),
+];
+
+const OF_PROCESSES: &[&[PolicyKey]] = &[
+    &limits!("limits", "3600"),
+    &limits!("limits.build-script", "3600"),
+    &limits!("limits.rustc", "3600"),
+    &limits!("limits.run", "none"),
+    &limits!("limits.test", "none"),
+    &programs!("run"),
+    &programs!("test"),
+    &PREFETCH,
 ];
 
 /// Every key.
-pub const POLICY_KEYS: &[PolicyKey] = &[
+pub const POLICY_KEYS: &[PolicyKey] = &joined::<{ count(&[OTHERS]) + count(OF_PROCESSES) }>();
+
+const fn count(parts: &[&[PolicyKey]]) -> usize {
+    let (mut sum, mut part) = (0, 0);
+    while part < parts.len() {
+        sum += parts[part].len();
+        part += 1;
+    }
+    sum
+}
+
+/// All rows in one array.
+const fn joined<const N: usize>() -> [PolicyKey; N] {
+    let mut all = [OTHERS[0]; N];
+    let mut place = 0;
+    while place < OTHERS.len() {
+        all[place] = OTHERS[place];
+        place += 1;
+    }
+    let mut part = 0;
+    while part < OF_PROCESSES.len() {
+        let mut row = 0;
+        while row < OF_PROCESSES[part].len() {
+            all[place] = OF_PROCESSES[part][row];
+            place += 1;
+            row += 1;
+        }
+        part += 1;
+    }
+    all
+}
+
+const OTHERS: &[PolicyKey] = &[
     key("locked", Choices(LOCK_WORDS), "`[]`", "together, for the layers below", "What lower layers may not loosen."),
     key("grant[].package", Text, "required", TOGETHER, "Package whose build code is granted something."),
     key("grant[].version", Text, "every one", TOGETHER, "Requirement on its version."),
@@ -110,7 +205,7 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
     key("grant[].read", Texts, "`[]`", TOGETHER, "Files and folders that it may read."),
     key("grant[].write", Texts, "`[]`", TOGETHER, "Files and folders that it may write."),
     key("grant[].env", Texts, "`[]`", TOGETHER, "Environment variables that are passed on."),
-    key("grant[].network", Flag, "`false`", TOGETHER, "Whether it may use the network."),
+    key("grant[].network", Network, "`false`", TOGETHER, "Whether it may use the network, or the hosts it may reach."),
     key(
         "grant[].directives",
         Texts,
@@ -120,10 +215,6 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
     ),
     key("grant[].reason", Text, "none", TOGETHER, "Why. For people."),
     key("sandbox.level", Choice(&["full", "landlock"]), "`full`", LOWER, "The weakest confinement that is accepted."),
-    key("limits.memory-mib", Count, "none", LOWER, "Memory of a build script or compiler, in MiB."),
-    key("limits.time-seconds", Count, "3600", LOWER, "Time that it may take, in seconds."),
-    key("limits.output-mib", Count, "128", LOWER, "What it may print, in MiB."),
-    key("limits.processes", Count, "4096", LOWER, "How many processes it may have."),
     key("limits.resolve.packages", Count, "50000", LOWER, "Packages in the graph."),
     key("limits.resolve.depth", Count, "1000", LOWER, "Packages in the longest chain of requirements."),
     key("limits.resolve.edges", Count, "1000000", LOWER, "Dependencies between packages."),
@@ -262,7 +353,7 @@ mod tests {
             let value = match row.kind {
                 PolicyKind::Flag => "true".to_owned(),
                 PolicyKind::Count => "1".to_owned(),
-                PolicyKind::Texts => "[]".to_owned(),
+                PolicyKind::Texts | PolicyKind::Network => "[]".to_owned(),
                 PolicyKind::Choice(words) => format!("'{}'", words[0]),
                 PolicyKind::Choices(words) => format!("{words:?}"),
                 PolicyKind::Text => "'x'".to_owned(),

@@ -85,6 +85,8 @@ impl ProcessLimits {
 /// `[run]` or `[test]`: what a confined program may do beyond the defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProgramRules {
+    /// Whether programs have to be confined, be `--confined` said or not.
+    pub confined: bool,
     /// Files and folders that may be read.
     pub read: Vec<PathBuf>,
     /// Files and folders that may be written.
@@ -93,6 +95,13 @@ pub struct ProgramRules {
     pub env: Vec<String>,
     /// The network that may be used.
     pub network: NetworkRule,
+}
+
+impl ProgramRules {
+    /// Whether anything is allowed beyond the defaults.
+    pub fn opens_something(&self) -> bool {
+        *self != Self { confined: self.confined, ..Self::default() }
+    }
 }
 
 /// `[[prefetch]]`: a file that Bulkhead fetches and verifies, and shows to a build script.
@@ -149,6 +158,10 @@ impl Reader<'_> {
         let mut rules = ProgramRules::default();
         for (key, entry) in self.table(entry, key)? {
             match key.as_str() {
+                "confined" => match entry.node.data {
+                    Data::Boolean(confined) => rules.confined = confined,
+                    _ => return Err(self.wrong(entry, key, "a boolean")),
+                },
                 "read" => rules.read = self.paths(entry, key)?,
                 "write" => rules.write = self.paths(entry, key)?,
                 "env" => rules.env = self.strings(entry, key)?,
