@@ -77,7 +77,7 @@ pub fn record_denied(place: &Place, package: PackageId, denials: &[bulkhead_sand
 pub fn target(denial: &bulkhead_sandbox::Denial) -> String {
     match &denial.target {
         bulkhead_sandbox::Target::Path(path) => path.display().to_string(),
-        bulkhead_sandbox::Target::Address(address) => address.clone(),
+        bulkhead_sandbox::Target::Address(address) | bulkhead_sandbox::Target::Host(address) => address.clone(),
     }
 }
 
