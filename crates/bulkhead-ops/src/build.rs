@@ -15,8 +15,7 @@ use crate::observed::Disk;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
 use crate::reporter::Reporter;
-use crate::{Error, ErrorKind, Event, audit};
-use crate::{approvals, audit};
+use crate::{Error, ErrorKind, Event, approvals, audit};
 
 /// What a compilation left.
 pub struct Built {
