@@ -327,8 +327,35 @@ impl Disk {
     /// # Errors
     /// The broken rule, as the end of a sentence.
     pub fn check_ownership(&self, path: &Path) -> Result<(), String> {
-        let metadata = self.look(path, false, false).map_err(|error| format!("cannot be examined: {error}"))?;
+        let examined = |follow| self.look(path, follow, false).map_err(|error| format!("cannot be examined: {error}"));
+        let metadata = examined(false)?;
+        crate::disk::check_owner(&metadata)?;
+        // Who owns a link does not own what it leads to.
+        if metadata.is_symlink() { crate::disk::check_owner(&examined(true)?) } else { Ok(()) }
+    }
+
+    /// Whether a file or folder, links followed, belongs to root and can be written by nobody else.
+    ///
+    /// # Errors
+    /// The broken rule, as the end of a sentence.
+    pub fn check_root_owned(&self, path: &Path) -> Result<(), String> {
+        let metadata = self.look(path, true, false).map_err(|error| format!("cannot be examined: {error}"))?;
+        if metadata.uid() != 0 {
+            return Err(format!("belongs to another user than root (uid {})", metadata.uid()));
+        }
         crate::disk::check_owner(&metadata)
+    }
+
+    /// Whether something is there, be it a link that leads nowhere.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub fn is_there(&self, path: &Path) -> io::Result<bool> {
+        match self.look(path, false, false) {
+            Ok(_) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

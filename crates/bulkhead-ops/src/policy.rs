@@ -38,7 +38,7 @@ pub fn layers(place: &Place, workspace_root: &Path) -> Result<Vec<PolicyFile>> {
     let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
     let disk = &place.disk;
     let mut layers = Vec::new();
-    layers.extend(layer(disk, Path::new("/etc/bulkhead/policy.toml"), |_| Ok(PolicySource::Organisation))?);
+    layers.extend(organisation(disk)?);
     if let Some(path) = user {
         layers.extend(layer(disk, &path, |_| Ok(PolicySource::User))?);
     }
@@ -50,17 +50,37 @@ pub fn layers(place: &Place, workspace_root: &Path) -> Result<Vec<PolicyFile>> {
     Ok(layers)
 }
 
+/// Where the organisation's policy is: no variable, flag or home folder moves it.
+const ORGANISATION: &str = "/etc/bulkhead/policy.toml";
+
+/// The organisation's policy. It counts only if nobody but root can change it or put another in its place, and a link that
+/// leads nowhere is no policy that is missing.
+fn organisation(disk: &Disk) -> Result<Option<PolicyFile>> {
+    let path = Path::new(ORGANISATION);
+    for part in [path.parent().unwrap_or(path), path] {
+        let unreadable = |error: std::io::Error| failed(path, &format!("`{}`: {error}", part.display()));
+        if !disk.is_there(part).map_err(unreadable)? {
+            return Ok(None);
+        }
+        for part in disk.canonicalize(part).map_err(unreadable)?.ancestors() {
+            disk.check_root_owned(part).map_err(|reason| failed(path, &format!("`{}` {reason}", part.display())))?;
+        }
+    }
+    layer(disk, path, |_| Ok(PolicySource::Organisation))
+}
+
+fn failed(path: &Path, reason: &str) -> Error {
+    let message = format!("failed to read policy `{}`", path.display());
+    Error::refusal(ErrorKind::Policy, "policy", message).because(reason)
+}
+
 fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> Result<PolicySource>) -> Result<Option<PolicyFile>> {
-    let failed = |reason: String| {
-        let message = format!("failed to read policy `{}`", path.display());
-        Error::refusal(ErrorKind::Policy, "policy", message).because(reason)
-    };
     let text: Arc<str> = match disk.read_text(path, MAX_POLICY_SIZE) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error.to_string())),
+        Err(error) => return Err(failed(path, &error.to_string())),
         Ok(text) => text.into(),
     };
-    disk.check_ownership(path).map_err(|reason| failed(format!("it {reason}")))?;
+    disk.check_ownership(path).map_err(|reason| failed(path, &format!("it {reason}")))?;
     let policy = parse_policy(path, &text).map_err(|finding| Error { kind: ErrorKind::Policy, ..finding.into() })?;
     let layer = PolicyLayer { source: source(&text)?, policy };
     Ok(Some(PolicyFile { path: path.to_owned(), text, layer }))

@@ -29,6 +29,7 @@ mod interruption;
 mod lockfiles;
 mod locking;
 mod manifests;
+mod organisation;
 mod patching;
 mod projects;
 mod provenance;
