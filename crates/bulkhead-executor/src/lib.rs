@@ -20,6 +20,7 @@ mod messages;
 pub mod options;
 pub mod outcome;
 pub mod planner;
+mod priority;
 mod process;
 mod record;
 mod run;

@@ -15,6 +15,7 @@ use bulkhead_workspace::{CrateType, TargetKind};
 use jobserver::{Acquired, HelperThread};
 
 use crate::hold::Hold;
+use crate::priority::priorities;
 use crate::run::Build;
 use crate::{BuildError, Event, Failure, FailureKind, job, script};
 
@@ -94,8 +95,8 @@ struct Scheduler<'a, 'b> {
     /// Who waits for what.
     waiting: BTreeMap<Need, Vec<UnitIndex>>,
     /// Units that can start, the most urgent first.
-    ready: BTreeSet<(Reverse<u32>, UnitIndex)>,
-    priorities: Vec<u32>,
+    ready: BTreeSet<(Reverse<u64>, UnitIndex)>,
+    priorities: Vec<u64>,
     running: BTreeSet<UnitIndex>,
     /// Units that wait for one thing alone, and whose processes stand ready.
     held: BTreeMap<UnitIndex, Arc<Hold>>,
@@ -322,18 +323,4 @@ fn links(unit: &Unit) -> bool {
         CompileMode::Build => !gives_metadata(unit),
         CompileMode::Test | CompileMode::Doctest | CompileMode::RunBuildScript => true,
     }
-}
-
-/// By unit: the number of units on the longest way from it to a root; then those with more direct dependents.
-fn priorities(graph: &UnitGraph, dirty: &BTreeSet<UnitIndex>) -> Vec<u32> {
-    let mut lengths = vec![1_u32; graph.units.len()];
-    let mut dependents = vec![0_u32; graph.units.len()];
-    for &index in dirty.iter().rev() {
-        for dependency in &graph.unit(index).dependencies {
-            let position = dependency.unit.0 as usize;
-            lengths[position] = lengths[position].max(lengths[index.0 as usize] + 1);
-            dependents[position] += 1;
-        }
-    }
-    lengths.into_iter().zip(dependents).map(|(length, dependents)| length * 1024 + dependents.min(1023)).collect()
 }

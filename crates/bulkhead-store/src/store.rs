@@ -57,6 +57,11 @@ pub struct PackageTree {
 }
 
 impl PackageTree {
+    /// The bytes of the archive beside the tree at `root`; `None` if that is no tree of the store.
+    pub fn archive_size(root: &Path) -> Option<u64> {
+        std::fs::symlink_metadata(root.with_file_name(ARCHIVE)).ok().map(|archive| archive.len())
+    }
+
     /// Three files and folders that are others, or have another change time, once the tree at `root` was unpacked again,
     /// replaced or removed: by them a tree that was verified before can be known again where nothing is built from it.
     pub fn witnesses(root: &Path) -> [PathBuf; 3] {

@@ -195,3 +195,34 @@ fn called_as_cargo_it_speaks_as_cargo() {
     assert_eq!((built.assert_success().stdout.as_str(), built.stderr.as_str()), ("", ""));
     assert!(toolchain_program("cargo").exists());
 }
+
+#[test]
+fn what_will_take_longest_starts_first() {
+    let stage = Stage::new(
+        r#"
+//- /Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+airy = "1"
+native = "1"
+weighty = "1"
+//- /src/main.rs
+fn main() {}
+"#,
+    );
+    // Nothing in it repeats, so that the archive is large too.
+    let noise =
+        |length: u32| (0..length).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 13) as u8 ^ (at >> 7) as u8).collect();
+    let noise: [Vec<u8>; 2] = [noise(64 << 10), noise(256 << 10)];
+    stage.registry.publish(&CrateBuilder::new("airy", "1.0.0"));
+    stage.registry.publish(&CrateBuilder::new("weighty", "1.0.0").file("data", noise[0].clone()));
+    let native = CrateBuilder::new("native", "1.0.0").links("native").build_script("fn main() {}");
+    stage.registry.publish(&native.file("data", noise[1].clone()));
+    let outcome = stage.bulkhead(&["build", "-j1"]).assert_success();
+    let position = |name: &str| outcome.stderr.find(&format!("Compiling {name} v")).unwrap();
+    assert!(position("native") < position("weighty"), "{outcome}");
+    assert!(position("weighty") < position("airy"), "{outcome}");
+}
