@@ -1,6 +1,7 @@
 //! One run of a build script: the process, what it printed, what it left in OUT_DIR.
 
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,10 +187,24 @@ fn make_out_dir(out_dir: &Path) -> Result<(), Diagnostic> {
     std::fs::create_dir_all(out_dir).map_err(|error| failed("create", out_dir, &error))?;
     let metadata = out_dir.symlink_metadata().map_err(|error| failed("read", out_dir, &error))?;
     if metadata.is_dir() {
-        return Ok(());
+        return allow_writing(out_dir).map_err(|error| failed("prepare", out_dir, &error));
     }
     let message = format!("`{}` is not a folder", out_dir.display());
     Err(Diagnostic::error("out-dir-link", message).help("remove it and build again"))
+}
+
+/// A copy of a package's file is as read-only as the file, which it is not with Cargo; the next run may want to write it
+/// again. What cannot be changed is for that run to report.
+fn allow_writing(out_dir: &Path) -> io::Result<()> {
+    files::walk(out_dir, &|_| true, &mut |path, metadata| {
+        let mut permissions = metadata.permissions();
+        // A file with another name besides may be more than a part of OUT_DIR.
+        if metadata.is_file() && metadata.nlink() == 1 && permissions.readonly() {
+            permissions.set_mode(permissions.mode() | 0o200);
+            let _ = std::fs::set_permissions(path, permissions);
+        }
+        Ok(())
+    })
 }
 
 /// Stores what the script printed where Cargo does.

@@ -1,7 +1,7 @@
 //! `build`, `check`, `run` and `test` on a workspace with everything that registries offer, beside `cargo`.
 
 use crate::stage::{BULKHEAD, Stage, Twins, WORKSPACE};
-use bulkhead_test_support::toolchain_program;
+use bulkhead_test_support::{CrateBuilder, toolchain_program};
 use serde_json::Value;
 
 #[test]
@@ -217,12 +217,41 @@ fn main() {}
     let noise =
         |length: u32| (0..length).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 13) as u8 ^ (at >> 7) as u8).collect();
     let noise: [Vec<u8>; 2] = [noise(64 << 10), noise(256 << 10)];
-    stage.registry.publish(&CrateBuilder::new("airy", "1.0.0"));
-    stage.registry.publish(&CrateBuilder::new("weighty", "1.0.0").file("data", noise[0].clone()));
+    stage.registry.publish(CrateBuilder::new("airy", "1.0.0"));
+    stage.registry.publish(CrateBuilder::new("weighty", "1.0.0").file("data", noise[0].clone()));
     let native = CrateBuilder::new("native", "1.0.0").links("native").build_script("fn main() {}");
-    stage.registry.publish(&native.file("data", noise[1].clone()));
-    let outcome = stage.bulkhead(&["build", "-j1"]).assert_success();
+    stage.registry.publish(native.file("data", noise[1].clone()));
+    let outcome = stage.bulkhead(&["build", "-j1"]);
+    outcome.assert_success();
     let position = |name: &str| outcome.stderr.find(&format!("Compiling {name} v")).unwrap();
     assert!(position("native") < position("weighty"), "{outcome}");
     assert!(position("weighty") < position("airy"), "{outcome}");
+}
+
+#[test]
+fn build_scripts_write_again_what_they_copied_from_their_package() {
+    let stage = Stage::new(
+        r#"
+//- /Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+native = "1"
+//- /src/main.rs
+fn main() {}
+"#,
+    );
+    let script = r#"fn main() {
+        let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap()).join("bindings.rs");
+        std::fs::copy("bindings.rs", out).unwrap();
+        println!("cargo:rerun-if-env-changed=CFLAGS");
+    }"#;
+    let native = CrateBuilder::new("native", "1.0.0").file("bindings.rs", "").build_script(script);
+    stage.registry.publish(native);
+    stage.bulkhead(&["build"]).assert_success();
+    let again = stage.command(&["build", "-v"]).env("CFLAGS", "-O2").run();
+    again.assert_success();
+    assert!(again.stderr.contains("CFLAGS changed"), "{again}");
 }
