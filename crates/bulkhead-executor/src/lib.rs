@@ -27,6 +27,7 @@ mod run;
 mod schedule;
 mod script;
 mod staging;
+mod tokens;
 mod uplift;
 
 pub use confinement::Confinement;

@@ -13,6 +13,7 @@ use bulkhead_unit_graph::{Command, UnitIndex};
 use crate::confinement::{self, Confinement};
 use crate::outcome::LIBRARY_PATH;
 use crate::run::Build;
+use crate::tokens::Tokens;
 use crate::{Event, Options};
 
 /// The jobserver, as children are told of it.
@@ -21,6 +22,8 @@ pub(crate) struct Jobserver {
     pub(crate) client: jobserver::Client,
     /// Whether its tokens are only ours to give.
     pub(crate) is_own: bool,
+    /// Those tokens.
+    pub(crate) tokens: Option<Tokens>,
     variables: Vec<(OsString, OsString)>,
     descriptors: Vec<i32>,
 }
@@ -29,18 +32,19 @@ impl Jobserver {
     /// The inherited jobserver, or a new one that admits `options.jobs` processes.
     pub(crate) fn new(options: &Options<'_>) -> Result<Self, Diagnostic> {
         let failed = |error| Diagnostic::error("jobserver", format!("failed to make a jobserver: {error}"));
-        let is_own = options.jobserver.is_none();
+        let (is_own, spare) = (options.jobserver.is_none(), options.jobs.saturating_sub(1));
         let client = match &options.jobserver {
             Some(client) => client.clone(),
             // One token is never in the pipe: a process may always run.
-            None => jobserver::Client::new(options.jobs.saturating_sub(1)).map_err(failed)?,
+            None => jobserver::Client::new(spare).map_err(failed)?,
         };
         // The library only tells the variables through the standard library's type.
         let mut probe = std::process::Command::new("true");
         client.configure(&mut probe);
         let variables: Vec<_> = probe.get_envs().filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned()))).collect();
         let descriptors = variables.iter().find_map(|(_, value)| descriptors(value.to_str()?)).unwrap_or_default();
-        Ok(Self { client, is_own, variables, descriptors })
+        let tokens = is_own.then(|| Tokens::open(&descriptors, spare)).flatten();
+        Ok(Self { client, is_own, tokens, variables, descriptors })
     }
 }
 

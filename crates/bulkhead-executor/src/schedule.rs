@@ -142,6 +142,9 @@ impl<'a, 'b> Scheduler<'a, 'b> {
             if self.running.is_empty() {
                 break;
             }
+            if let Some(tokens) = &self.build.jobserver.tokens {
+                tokens.take_out_surplus();
+            }
             match news.recv_timeout(STOP_INTERVAL) {
                 Ok(news) => self.note(news),
                 Err(RecvTimeoutError::Timeout) => (),
@@ -176,11 +179,20 @@ impl<'a, 'b> Scheduler<'a, 'b> {
             }
         }
         // One process runs on the token that every build has from the start.
-        self.tokens.truncate(self.running.len().saturating_sub(1));
+        for token in self.tokens.split_off(self.running.len().saturating_sub(1).min(self.tokens.len())) {
+            self.give_back(token);
+        }
         let wanted = self.ready.len().min(most.saturating_sub(self.running.len()));
         while self.requested < wanted {
             self.requested += 1;
             helper.request_token();
+        }
+    }
+
+    fn give_back(&self, token: Acquired) {
+        match &self.build.jobserver.tokens {
+            Some(tokens) => tokens.give_back(token),
+            None => drop(token),
         }
     }
 
@@ -240,6 +252,11 @@ impl<'a, 'b> Scheduler<'a, 'b> {
 
     fn end(&mut self, index: UnitIndex, result: Result<(), Box<Failure>>) {
         self.running.remove(&index);
+        if self.running.is_empty()
+            && let Some(tokens) = &self.build.jobserver.tokens
+        {
+            tokens.replace_lost(self.tokens.len() + self.requested);
+        }
         match result {
             Ok(()) => {
                 self.done += 1;

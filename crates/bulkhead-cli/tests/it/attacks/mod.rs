@@ -9,3 +9,4 @@ mod build_code;
 mod campaigns;
 mod output;
 mod storage;
+mod ways;

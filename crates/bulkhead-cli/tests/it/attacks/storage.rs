@@ -21,7 +21,7 @@ fn plant(arena: &Arena, path: &Path) {
 }
 
 /// Files below `folder` whose name begins and ends so.
-fn files(folder: &Path, start: &str, end: &str) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path, start: &str, end: &str) -> Vec<PathBuf> {
     let (mut found, mut pending) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(path) = pending.pop() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

