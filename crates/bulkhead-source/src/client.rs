@@ -195,7 +195,12 @@ fn http_client(options: &ClientOptions) -> Result<reqwest::ClientBuilder, Source
         if attempt.previous().len() > MAX_REDIRECTS {
             return attempt.error(RedirectRefused(format!("more than {MAX_REDIRECTS} redirects")));
         }
-        match url_rules::check_parsed(attempt.url(), allow_http_loopback) {
+        let before = attempt.previous().last().map_or("", Url::scheme);
+        let kept = match attempt.url().scheme() {
+            scheme if scheme == before => Ok(()),
+            other => Err(format!("it changes from `{before}` to `{other}`")),
+        };
+        match url_rules::check_parsed(attempt.url(), allow_http_loopback).and(kept) {
             Ok(()) => attempt.follow(),
             Err(reason) => {
                 let refused = RedirectRefused(format!("redirect to {}: {reason}", url_rules::printable(attempt.url())));
@@ -208,6 +213,8 @@ fn http_client(options: &ClientOptions) -> Result<reqwest::ClientBuilder, Source
         .connect_timeout(options.timeout)
         .read_timeout(options.timeout)
         .redirect(redirects)
+        // Where a redirect comes from may say more than its target should know.
+        .referer(false)
         .https_only(!allow_http_loopback)
         // Room for whole crates on the way: the defaults stall on every 64 KiB.
         .http2_initial_stream_window_size(2 << 20)

@@ -156,6 +156,9 @@ fn redirects_are_few_and_never_leave_https() {
         fails(result, ErrorKind::RefusedAddress, &format!("`{scheme}`"), 1);
     }
     fails(redirect("http://u:p@127.0.0.1/"), ErrorKind::RefusedAddress, "password", 1);
+    fails(redirect("https://127.0.0.1:1/"), ErrorKind::RefusedAddress, "from `http` to `https`", 1);
+    fails(redirect("HTTPS://127.0.0.1:1/"), ErrorKind::RefusedAddress, "from `http` to `https`", 1);
+    fails(redirect("//example.org/"), ErrorKind::RefusedAddress, "`http` is refused", 1);
     fails(redirect("/again"), ErrorKind::RefusedAddress, "more than 5 redirects", 6);
     let hops = |request: &Request, stream: &mut TcpStream| match request.path.as_str() {
         "/aa.crate" => reply(stream, "302 Found", &["location: /1"], b""),
@@ -166,6 +169,18 @@ fn redirects_are_few_and_never_leave_https() {
         }
     };
     assert_eq!(answered(options(), hops).0.unwrap(), b"archive");
+}
+
+/// Attack 150: the address that led there may hold what the next server should not know.
+#[test]
+fn a_redirect_does_not_tell_where_it_comes_from() {
+    let target = Server::start(|_, stream| reply(stream, "200 OK", &[], b"archive"));
+    let header = format!("location: {}", target.url("x"));
+    let result = answered(options(), move |_, stream| reply(stream, "302 Found", &[&header], b""));
+    assert_eq!(result.0.unwrap(), b"archive");
+    let requests = target.requests();
+    assert_eq!(requests.len(), 1);
+    assert!(requests.iter().all(|request| request.header("referer").is_none()), "{requests:?}");
 }
 
 #[test]

@@ -119,6 +119,11 @@ impl Arena {
         self.canaries.forget();
     }
 
+    /// Whether the secret is somewhere in a folder of the project.
+    pub(crate) fn holds_secret(&self, folder: &str) -> bool {
+        !holders(&self.stage.project.path(folder), self.secret.as_bytes()).is_empty()
+    }
+
     /// Nothing came of it: no mark, no change of anything outside, no visitor, and the secret is where it was and nowhere
     /// else.
     #[track_caller]

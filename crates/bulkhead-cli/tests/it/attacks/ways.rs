@@ -203,7 +203,10 @@ fn filled(arena: &Arena, ways: &str) -> String {
 fn open_ways(arena: &Arena) -> BTreeSet<String> {
     let target = arena.stage.project.path("target");
     let reports = super::storage::files(&target, "report", "");
-    reports.iter().flat_map(|path| std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    reports
+        .iter()
+        .flat_map(|path| std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
 
 /// A script that tries everything, as the build script of a package from the registry. Under Bulkhead, `harmless` may stay.
@@ -211,9 +214,10 @@ fn open_ways(arena: &Arena) -> BTreeSet<String> {
 fn check(ways: &str, bites: &[&str], harmless: &[&str]) {
     let arena = Arena::new("evil = \"1\"", "fn main() { evil::new() }");
     let script = filled(&arena, ways);
-    arena.stage.registry.publish(
-        CrateBuilder::new("evil", "1.0.0").file("src/lib.rs", "pub fn new() {}\n").build_script(&script),
-    );
+    arena
+        .stage
+        .registry
+        .publish(CrateBuilder::new("evil", "1.0.0").file("src/lib.rs", "pub fn new() {}\n").build_script(&script));
     let outcome = arena.bulkhead(&["build"]);
     let open = open_ways(&arena);
     arena.assert_unharmed(&outcome);
@@ -269,13 +273,39 @@ fn case_103_no_way_leaves_anything_outside() {
     check(
         WRITING,
         &[
-            "a new file", "an old file", "appended", "shortened", "own root", "a link", "a folder", "moved", "linked",
-            "a symbolic link", "a pipe", "a socket", "mode", "times", "removed", "the project", "hooks", "configuration",
-            "a workflow", "the lockfile", "keys", "the package itself", "the target folder", "other units",
+            "a new file",
+            "an old file",
+            "appended",
+            "shortened",
+            "own root",
+            "a link",
+            "a folder",
+            "moved",
+            "linked",
+            "a symbolic link",
+            "a pipe",
+            "a socket",
+            "mode",
+            "times",
+            "removed",
+            "the project",
+            "hooks",
+            "configuration",
+            "a workflow",
+            "the lockfile",
+            "keys",
+            "the package itself",
+            "the target folder",
+            "other units",
         ],
         // The project lies in `/tmp`, of which every process has its own: what it makes there is gone with it.
         &[
-            "a workflow", "beside the output", "beside the package", "configuration", "hooks", "records",
+            "a workflow",
+            "beside the output",
+            "beside the package",
+            "configuration",
+            "hooks",
+            "records",
             "the target folder",
         ],
     );
@@ -328,5 +358,85 @@ fn main() {
         let outcome = arena.command(crate::stage::BULKHEAD, &["build", "-j", "4"]).timeout(limit).run();
         arena.assert_unharmed(&outcome);
         outcome.assert_success();
+    }
+}
+
+/// Text that the compiler itself reads or passes on, without any code that runs: (what, the library's source, the build
+/// script's body). `SECRET` is a file, `{SECRET}` its path.
+const COMPILED: [(&str, &str, &str); 13] = [
+    ("include_str", "pub static LOOT: &str = include_str!(\"{SECRET}\");", ""),
+    ("include_bytes", "pub static LOOT: &[u8] = include_bytes!(\"{SECRET}\");", ""),
+    ("a relative path", "pub static LOOT: &str = include_str!(\"../../../../../../../../../..{SECRET}\");", ""),
+    ("a path by way of /proc", "pub static LOOT: &str = include_str!(\"/proc/self/root{SECRET}\");", ""),
+    ("a comment", "#[doc = include_str!(\"{SECRET}\")] pub static LOOT: u8 = 1;", ""),
+    ("the project", "pub static LOOT: &str = include_str!(\"{PROJECT}/.env\");", ""),
+    ("a module", "#[path = \"{SECRET}\"] mod loot;", ""),
+    ("a variable", "pub static LOOT: &str = env!(\"FOO_SECRET\");", ""),
+    ("a variable of the cloud", "pub static LOOT: &str = env!(\"AWS_SECRET_ACCESS_KEY\");", ""),
+    ("the assembler", "core::arch::global_asm!(\".data\\n.globl loot\\nloot: .incbin \\\"{SECRET}\\\"\");", ""),
+    (
+        "a link",
+        "pub static LOOT: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/l\"));",
+        "std::os::unix::fs::symlink(\"{SECRET}\", std::env::var(\"OUT_DIR\").unwrap() + \"/l\").unwrap();",
+    ),
+    (
+        "a link to a folder",
+        "pub static LOOT: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/l/id_ed25519\"));",
+        "std::os::unix::fs::symlink(\"{FOLDER}\", std::env::var(\"OUT_DIR\").unwrap() + \"/l\").unwrap();",
+    ),
+    (
+        "an object",
+        "#[link(name = \"loot\", kind = \"static\")] unsafe extern \"C\" {}",
+        "let out = std::env::var(\"OUT_DIR\").unwrap(); std::os::unix::fs::symlink(\"{SECRET}\", format!(\"{out}/libloot.a\")).unwrap(); \
+      println!(\"cargo::rustc-link-search=native={out}\");",
+    ),
+];
+
+/// Attack 113.
+#[test]
+fn case_098_the_compiler_reads_no_secrets_for_anybody() {
+    for (what, source, script) in COMPILED {
+        let arena = Arena::new("evil = \"1\"", "fn main() { println!(\"{:?}\", &raw const evil::LOOT) }");
+        let secret = arena.home().join(".ssh/id_ed25519").display().to_string();
+        let folder = arena.home().join(".ssh").display().to_string();
+        let project = arena.stage.project.root().display().to_string();
+        let filled =
+            |text: &str| text.replace("{SECRET}", &secret).replace("{FOLDER}", &folder).replace("{PROJECT}", &project);
+        let mut package = CrateBuilder::new("evil", "1.0.0").file("src/lib.rs", filled(source));
+        if !script.is_empty() {
+            package = package.build_script(&format!("fn main() {{ {} }}", filled(script)));
+        }
+        arena.stage.registry.publish(package);
+        let outcome = arena.bulkhead(&["build"]);
+        arena.assert_unharmed(&outcome);
+        assert_ne!(outcome.code(), Some(0), "{what}: {outcome}");
+        let theirs = arena.cargo(&["build", "--target-dir", "theirs"]);
+        let stolen = arena.holds_secret("theirs");
+        // What is no source and no archive gives an error that quotes nothing; the file was opened all the same.
+        let opened =
+            theirs.stderr.contains("expected one of") || theirs.stderr.contains("failed to add native library");
+        assert!(stolen || opened || what == "a module" || what == "an object", "{what} does not bite: {theirs}");
+    }
+}
+
+/// Rustdoc and clippy run as much of the package as the compiler does.
+#[test]
+fn case_116_documenting_and_linting_are_as_confined() {
+    let arena = Arena::new("evil = \"1\"", "evil::new!(); fn main() {}");
+    let source = format!(
+        "{}#[proc_macro]\npub fn new(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{ payload(); \
+         proc_macro::TokenStream::new() }}\n",
+        arena.payload()
+    );
+    let package = CrateBuilder::new("evil", "1.0.0").proc_macro().file("src/lib.rs", source);
+    arena.stage.registry.publish(package);
+    for command in
+        [&["doc"][..], &["doc", "--document-private-items"], &["clippy"], &["rustc"], &["rustdoc"], &["bench"]]
+    {
+        arena.assert_bitten(&arena.cargo(command));
+        let outcome = arena.bulkhead(command);
+        arena.assert_unharmed(&outcome);
+        outcome.assert_success();
+        arena.clear();
     }
 }
