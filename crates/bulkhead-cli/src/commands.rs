@@ -109,6 +109,7 @@ fn summary(program: &str) -> String {
     explain     Explain why a package, its version and its features are in the graph
     trust       Trust a configuration or policy file that came with a project
     approve     Approve build-time code where policy wants it approved
+    review      Show what a package can do, before anything of it is built
     ...         See all commands with --list
 
 See '{program} help <command>' for more information on a specific command."

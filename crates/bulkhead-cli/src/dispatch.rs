@@ -4,6 +4,7 @@ mod build_code;
 mod external;
 mod installing;
 mod manifests;
+mod review;
 mod security;
 
 use std::ffi::OsString;
@@ -317,6 +318,7 @@ fn project_command(
         "info" | "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
         "clean" => clean(arguments, global, shell, &events),
         "approve" => build_code::approve(arguments, global, shell, &events),
+        "review" => review::review(arguments, global, shell, &events),
         "verify" => {
             let verified = bulkhead_ops::verify::verify(global, &events)?;
             let absent = if verified.absent > 0 { format!(", {} not fetched", verified.absent) } else { String::new() };

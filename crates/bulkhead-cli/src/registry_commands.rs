@@ -63,6 +63,7 @@ pub(crate) fn run(
                 spec: text(arguments, "package").unwrap_or_default().to_owned(),
                 registry: text(arguments, "registry").map(str::to_owned),
                 index: text(arguments, "index").map(str::to_owned),
+                as_built: false,
             };
             let info = bulkhead_ops::info::info(global, &options, events)?;
             print(&info::lines(&info, global.verbose > 0, shell), shell)?;

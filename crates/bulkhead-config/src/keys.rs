@@ -263,6 +263,7 @@ pub const BUILT_IN_COMMANDS: &[&str] = &[
     "read-manifest",
     "remove",
     "report",
+    "review",
     "rm",
     "run",
     "rustc",

@@ -1,5 +1,6 @@
 //! The database of one repository.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, Write as _};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use bulkhead_schema::GitReference;
 use bulkhead_schema::git::{ObjectId, Transport, canonical_url};
 use bulkhead_trust::Digest;
+use bulkhead_trust::git::GitEntryKind;
 use url::Url;
 
 use crate::program::{Ended, Run};
@@ -23,6 +25,9 @@ const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n
 /// Where fetched branches, tags and `HEAD` are: a name space of our own, in which nothing is looked up by half a name.
 const ALL: &[&str] =
     &["+refs/heads/*:refs/bulkhead/heads/*", "+refs/tags/*:refs/bulkhead/tags/*", "+HEAD:refs/bulkhead/HEAD"];
+
+/// Most bytes of the list of a repository's tags.
+const MAX_TAGS: u64 = 16 << 20;
 
 /// Before another try.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -47,6 +52,8 @@ pub struct Database<'a> {
     url: Url,
     transport: Transport,
     folder: PathBuf,
+    /// Only what the newest commit lists is fetched, and nobody's password is used.
+    outline: bool,
 }
 
 impl<'a> Database<'a> {
@@ -67,6 +74,23 @@ impl<'a> Database<'a> {
         Self::named(options, url, "index of ")
     }
 
+    /// The database in which a release is looked at that nobody has chosen to depend on: of its commit, the names and ids of
+    /// files are fetched and, where the server can do so, nothing else. No password is ever given to the server.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_outline(options: &'a GitOptions, url: &Url) -> Result<Self, GitError> {
+        let database = Self { outline: true, ..Self::named(options, url, "outline of ")? };
+        // What one such fetch leaves out, another one would miss.
+        match std::fs::remove_dir_all(&database.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(database
+                    .error(GitErrorKind::Program, &format!("cannot clear {}: {error}", database.folder.display())))
+            }
+            _ => Ok(database),
+        }
+    }
+
     fn named(options: &'a GitOptions, url: &Url, what: &str) -> Result<Self, GitError> {
         let refused = |message| GitError { kind: GitErrorKind::Transport, url: url.to_string(), message };
         let transport = Transport::of(url).map_err(refused)?;
@@ -74,7 +98,7 @@ impl<'a> Database<'a> {
             return Err(refused("git repositories are not read over plain `http`".to_owned()));
         }
         let name = Digest::of(format!("{what}{}", canonical_url(url)).as_bytes()).to_string();
-        Ok(Self { options, url: url.clone(), transport, folder: options.home.join(GIT).join(name) })
+        Ok(Self { options, url: url.clone(), transport, folder: options.home.join(GIT).join(name), outline: false })
     }
 
     /// How the repository is reached.
@@ -97,8 +121,11 @@ impl<'a> Database<'a> {
         if matches!(wanted, Wanted::Everything) || refspecs.len() > 1 {
             arguments.push("--prune");
         }
-        if matches!(wanted, Wanted::Tip) {
+        if self.outline || matches!(wanted, Wanted::Tip) {
             arguments.push("--depth=1");
+        }
+        if self.outline {
+            arguments.push("--filter=blob:none");
         }
         // Git itself reads a password in a URL, and shows it to nobody.
         arguments.extend(["--", self.url.as_str()]);
@@ -118,6 +145,7 @@ impl<'a> Database<'a> {
         let over_http = matches!(self.transport, Transport::Https | Transport::HttpLoopback);
         if error.kind == GitErrorKind::Authentication
             && over_http
+            && !self.outline
             && let Some(answer) = credentials::ask(self.options, &self.url)
         {
             let ended = self.run_fetch(&arguments, Some(&answer.path().join("credentials")))?;
@@ -262,6 +290,43 @@ impl<'a> Database<'a> {
     /// A git that cannot be run, or a file that is larger.
     pub fn files(&self, commit: ObjectId, paths: &[String], limit: u64) -> Result<Vec<Option<Vec<u8>>>, GitError> {
         objects::files(&self.run(), commit, paths, limit)
+    }
+
+    /// The names of tags that the repository has now, and what they lead to.
+    ///
+    /// # Errors
+    /// The repository cannot be reached, or has too many.
+    pub fn remote_tags(&self) -> Result<BTreeMap<String, ObjectId>, GitError> {
+        if self.options.offline {
+            return Err(self.error(GitErrorKind::Offline, "it would have to be asked, and this is offline mode"));
+        }
+        let _lock = self.prepare()?;
+        let mut run = self.run();
+        run.transport = Some(self.transport);
+        let (mut output, arguments) = (Vec::new(), ["ls-remote", "--quiet", "--tags", "--", self.url.as_str()]);
+        let ended = run.stream(&arguments, Some(MAX_TAGS), |bytes| {
+            output.extend_from_slice(bytes);
+            true
+        })?;
+        if !ended.success {
+            return Err(self.explain(Wanted::Everything, &ended));
+        }
+        let mut tags = BTreeMap::new();
+        for line in String::from_utf8_lossy(&output).lines() {
+            let Some((id, name)) = line.split_once("\trefs/tags/") else { continue };
+            let Ok(id) = ObjectId::parse(id) else { continue };
+            // An annotated tag is listed twice, and what it leads to comes second.
+            tags.insert(name.strip_suffix("^{}").unwrap_or(name).to_owned(), id);
+        }
+        Ok(tags)
+    }
+
+    /// What the tree of `commit` lists, folders left out. Nothing is believed to be what its id says.
+    ///
+    /// # Errors
+    /// A git that cannot be run, or a listing that is too long.
+    pub fn listing(&self, commit: ObjectId) -> Result<Vec<(String, GitEntryKind, ObjectId)>, GitError> {
+        objects::listing(&self.run(), commit)
     }
 
     /// The commit to which `name` (an id, or the full name of a reference of ours) peels.

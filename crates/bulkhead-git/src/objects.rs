@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bulkhead_schema::git::ObjectId;
+use bulkhead_trust::git::GitEntryKind;
 
 use crate::program::Run;
 use crate::{GitError, GitErrorKind};
@@ -102,15 +103,7 @@ fn list(run: &Run<'_>, commit: ObjectId) -> Result<String, GitError> {
         return Err(run.error(GitErrorKind::NotFound, format!("the commit {id} is missing")));
     };
     let mut list = format!("{id}\n{root}\n");
-    let mut listing = Vec::new();
-    let arguments = ["ls-tree", "-r", "-t", "-z", "--full-tree", &id];
-    let ended = run.stream(&arguments, Some(MAX_LISTING), |bytes| {
-        listing.extend_from_slice(bytes);
-        true
-    })?;
-    if !ended.success {
-        return Err(refused(&format!("cannot be listed: {}", ended.stderr.trim())));
-    }
+    let listing = ls_tree(run, commit)?;
     for entry in listing.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()) {
         // `<mode> <kind> <id>\t<path>`
         let head = entry.split(|&byte| byte == b'\t').next().unwrap_or_default();
@@ -124,6 +117,37 @@ fn list(run: &Run<'_>, commit: ObjectId) -> Result<String, GitError> {
         }
     }
     Ok(list)
+}
+
+/// What `git ls-tree` prints of all that is in the tree of `commit`: `<mode> <kind> <id>\t<path>` and a zero, each.
+fn ls_tree(run: &Run<'_>, commit: ObjectId) -> Result<Vec<u8>, GitError> {
+    let (id, mut listing) = (commit.to_string(), Vec::new());
+    let arguments = ["ls-tree", "-r", "-t", "-z", "--full-tree", &id];
+    let ended = run.stream(&arguments, Some(MAX_LISTING), |bytes| {
+        listing.extend_from_slice(bytes);
+        true
+    })?;
+    if ended.success {
+        return Ok(listing);
+    }
+    Err(run.error(GitErrorKind::Refused, format!("the commit {id} cannot be listed: {}", ended.stderr.trim())))
+}
+
+/// The files, links and submodules in the tree of `commit`. Paths that are no text are left out.
+pub(crate) fn listing(run: &Run<'_>, commit: ObjectId) -> Result<Vec<(String, GitEntryKind, ObjectId)>, GitError> {
+    let listing = ls_tree(run, commit)?;
+    let entry = |entry: &[u8]| {
+        let (head, path) = std::str::from_utf8(entry).ok()?.split_once('\t')?;
+        let mut words = head.split(' ');
+        let kind = match (words.next()?, words.next()?) {
+            ("120000", _) => GitEntryKind::Link,
+            ("160000", _) => GitEntryKind::Submodule,
+            (mode, "blob") => GitEntryKind::File { executable: mode == "100755" },
+            _ => return None,
+        };
+        Some((path.to_owned(), kind, ObjectId::parse(words.next()?).ok()?))
+    };
+    Ok(listing.split(|&byte| byte == 0).filter_map(entry).collect())
 }
 
 /// What git printed, read from another thread.

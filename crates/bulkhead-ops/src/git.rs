@@ -368,7 +368,7 @@ fn is_whole(reference: &GitReference, commit: ObjectId) -> bool {
     matches!(reference, GitReference::Rev(text) if ObjectId::parse(text.as_str()) == Ok(commit))
 }
 
-fn options(global: &GlobalOptions, configuration: &Configuration, level: Level) -> Result<GitOptions> {
+pub(crate) fn options(global: &GlobalOptions, configuration: &Configuration, level: Level) -> Result<GitOptions> {
     let place = &global.place;
     let http = client(global, configuration)?;
     let http = http.options();

@@ -35,6 +35,8 @@ pub struct InfoOptions {
     pub registry: Option<String>,
     /// `--index`
     pub index: Option<String>,
+    /// What replaces the public registry will do: the package is wanted as a build would get it.
+    pub as_built: bool,
 }
 
 /// What is known of a package.
@@ -47,6 +49,8 @@ pub struct Info {
     pub latest: Option<Version>,
     /// Whether the workspace uses exactly this version.
     pub used: bool,
+    /// When the registry says that it was published, in seconds since 1970-01-01 UTC.
+    pub published: Option<i64>,
 }
 
 /// Finds a package: in the workspace, among its locked packages, or in a registry.
@@ -68,7 +72,8 @@ pub fn info(global: &GlobalOptions, options: &InfoOptions, events: &(dyn Fn(Even
         }
     };
     let (registry, index) = (options.registry.as_deref(), options.index.as_deref());
-    let source = registries::chosen(configuration, registry, index)?;
+    let choose = if options.as_built { registries::meant } else { registries::chosen };
+    let source = choose(configuration, registry, index)?;
     let client = client(global, configuration)?;
     let wanted = |id: PackageId| {
         let elsewhere = (registry.is_some() || index.is_some()) && id.source() != source;
@@ -105,7 +110,7 @@ fn refuse_lock_flags(global: &GlobalOptions) -> Result<()> {
 fn of_member(global: &GlobalOptions, project: &Project, wanted: &dyn Fn(&Package) -> bool) -> Option<Info> {
     let package = project.workspace.members.iter().find(|package| wanted(package))?;
     let folder = Some(relative(&package.root, &global.place.current_dir));
-    Some(Info { package: Arc::clone(package), folder, latest: None, used: false })
+    Some(Info { package: Arc::clone(package), folder, latest: None, used: false, published: None })
 }
 
 /// `./` and the way from `from` to `to`.
@@ -151,7 +156,14 @@ fn of_locked(
     )?
     .remove(&id);
     let latest = latest(&locked, id);
-    Ok(package.map(|package| Info { package, folder: None, latest, used: true }))
+    let published = published(&locked.sources, id);
+    Ok(package.map(|package| Info { package, folder: None, latest, used: true, published }))
+}
+
+/// When a version was published, as far as its registry's answers are known here.
+pub fn published(sources: &Sources<'_>, id: PackageId) -> Option<i64> {
+    let versions = sources.versions(id.source(), id.name()).unwrap_or_default();
+    versions.iter().find(|entry| entry.version == *id.version())?.pubtime
 }
 
 fn latest(locked: &Locked<'_>, id: PackageId) -> Option<Version> {
@@ -198,7 +210,7 @@ fn of_registry(
     let summary = sources.summary(id(best))?;
     let package = packages::one(global, &mut sources, &summary, client, events)?;
     let latest = highest(&versions).filter(|version| *version > best.version);
-    Ok(Info { package, folder: None, latest, used: false })
+    Ok(Info { package, folder: None, latest, used: false, published: best.pubtime })
 }
 
 /// The name under which the registry has the package, if it has it: `-` and `_` are mixed up easily, and capitals.

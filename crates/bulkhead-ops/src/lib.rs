@@ -60,6 +60,7 @@ pub mod provenance;
 pub mod registries;
 pub mod remove;
 pub mod reporter;
+pub mod review;
 pub mod run;
 pub mod search;
 pub mod select;

@@ -40,16 +40,9 @@ pub fn required(configuration: &Configuration, name: &str) -> Result<SourceId> {
 /// # Errors
 /// Nothing defines it, or the public one is replaced: then it has to be named, so that nobody is misled.
 pub fn chosen(configuration: &Configuration, name: Option<&str>, index: Option<&str>) -> Result<SourceId> {
-    if let Some(index) = index {
-        return SourceId::registry(index).map_err(|error| Error::failure(error.to_string()));
-    }
-    let default = configuration.config.string("registry.default")?;
-    let chosen = name.map(str::to_owned).or(default.map(|default| default.value));
-    if let Some(name) = chosen {
-        return required(configuration, &name);
-    }
-    let source = SourceId::crates_io();
-    if let Some(replacement) = configuration.config.sources()?.replacement(source)? {
+    let source = meant(configuration, name, index)?;
+    let is_named = name.is_some() || index.is_some() || configuration.config.string("registry.default")?.is_some();
+    if !is_named && let Some(replacement) = configuration.config.sources()?.replacement(source)? {
         return Err(Error::failure(format!(
             "crates-io is replaced with non-remote-registry source registry `{}`;\ninclude `--registry crates-io` to \
              use crates.io",
@@ -57,6 +50,19 @@ pub fn chosen(configuration: &Configuration, name: Option<&str>, index: Option<&
         )));
     }
     Ok(source)
+}
+
+/// The same for a command that reads packages as a build does: from what replaces the registry, if something does.
+///
+/// # Errors
+/// Nothing defines it.
+pub fn meant(configuration: &Configuration, name: Option<&str>, index: Option<&str>) -> Result<SourceId> {
+    if let Some(index) = index {
+        return SourceId::registry(index).map_err(|error| Error::failure(error.to_string()));
+    }
+    let default = configuration.config.string("registry.default")?;
+    let chosen = name.map(str::to_owned).or(default.map(|default| default.value));
+    chosen.map_or_else(|| Ok(SourceId::crates_io()), |name| required(configuration, &name))
 }
 
 /// The registries of which manifests and configuration speak.

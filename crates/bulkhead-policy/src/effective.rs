@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bulkhead_schema::PackageName;
 use bulkhead_schema::policy::{
     AgeExemption, Digest, Grant, Limits, Lock, Lookalikes, NetworkRule, Policy, Prefetch, ProcessLimits, ProgramRules,
-    Reaction, ResolveLimits, SandboxLevel, SourceRules, Withdrawn,
+    Reaction, ResolveLimits, SandboxLevel, SourceRules, Weight, Withdrawn,
 };
 use semver::Version;
 
@@ -74,6 +74,8 @@ pub struct Effective {
     pub lookalikes: Lookalikes,
     /// What happens to versions that were taken back.
     pub withdrawn: Withdrawn,
+    /// From which weight on a finding makes a review fail, and who says so. Each has to be content.
+    pub review_denies: Vec<(PolicySource, Weight)>,
     /// What a layer said in vain, one sentence each.
     pub notes: Vec<String>,
 }
@@ -162,6 +164,7 @@ pub fn effective(layers: &[PolicyLayer]) -> Effective {
         result.take_sources(layer.source, &layer.policy.sources, locked(Lock::Sources));
         result.take_lookalikes(&layer.policy.lookalikes, locked(Lock::Lookalikes));
         result.take_withdrawn(layer.policy.withdrawn, locked(Lock::Withdrawn));
+        result.review_denies.extend(layer.policy.review.deny.map(|weight| (layer.source, weight)));
         locks.extend(&layer.policy.locked);
     }
     result

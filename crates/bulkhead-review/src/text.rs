@@ -10,6 +10,8 @@ use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind};
 pub(crate) struct Token<'a> {
     pub(crate) kind: TokenKind,
     pub(crate) text: &'a str,
+    /// Where it begins, in bytes.
+    pub(crate) start: usize,
 }
 
 impl<'a> Token<'a> {
@@ -48,9 +50,14 @@ pub(crate) fn tokens(text: &str) -> Peekable<impl Iterator<Item = Token<'_>>> {
     let placed = lexed.filter_map(move |token| {
         let begin = start;
         start += token.len as usize;
-        Some(Token { kind: token.kind, text: text.get(begin..start)? })
+        Some(Token { kind: token.kind, text: text.get(begin..start)?, start: begin })
     });
     placed.filter(|token| !is_trivia(token.kind)).peekable()
+}
+
+/// Whether a literal is a number.
+pub(crate) fn is_number(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::Literal { kind: LiteralKind::Int { .. } | LiteralKind::Byte { .. }, .. })
 }
 
 fn is_trivia(kind: TokenKind) -> bool {

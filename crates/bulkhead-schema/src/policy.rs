@@ -8,6 +8,7 @@ mod keys;
 mod network;
 mod packages;
 mod processes;
+mod review;
 
 use std::fmt;
 use std::ops::Range;
@@ -27,6 +28,8 @@ pub use packages::{
     Lookalikes, NamePattern, Reaction, Reservation, ResolveLimits, SourceRules, Withdrawn, canonical_name,
 };
 pub use processes::{Limits, Prefetch, ProcessLimits, ProgramRules};
+
+pub use review::{ReviewRules, Weight};
 
 /// One policy file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -55,6 +58,8 @@ pub struct Policy {
     pub test: ProgramRules,
     /// `[[prefetch]]`, in the order of the file.
     pub prefetch: Vec<Prefetch>,
+    /// `[review]`
+    pub review: ReviewRules,
     /// `locked`: what lower layers may not loosen, such as `grant.network` or `limits`.
     pub locked: Vec<Lock>,
 }
@@ -222,6 +227,7 @@ fn read_shown(root: &Node, path: &Path, text: &Arc<str>) -> Result<Policy, Diagn
             "run" => policy.run = reader.program(entry, key)?,
             "test" => policy.test = reader.program(entry, key)?,
             "prefetch" => policy.prefetch = reader.prefetches(entry, key)?,
+            "review" => policy.review = reader.review(entry)?,
             "locked" => policy.locked = reader.locked(entry)?,
             _ => return Err(reader.unknown(key, entry)),
         }

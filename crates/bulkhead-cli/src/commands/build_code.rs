@@ -1,12 +1,12 @@
-//! Commands about code that runs while something is built.
+//! Commands about code that runs while something is built, or of which somebody wants to know what it does.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command};
 
-use crate::arguments::{SharedArguments as _, flag};
+use crate::arguments::{SharedArguments as _, flag, option, optional_option};
 
-pub(super) fn all() -> [Command; 1] {
-    [approve()]
+pub(super) fn all() -> [Command; 2] {
+    [approve(), review()]
 }
 
 fn format(formats: &'static [&'static str]) -> Arg {
@@ -29,6 +29,33 @@ fn approve() -> Command {
         .arg(flag("diff", "Show what changed since it was approved").conflicts_with("list"))
         .arg(flag("revoke", "Approve these packages no longer").conflicts_with_all(["list", "diff"]))
         .arg(format(&["text", "json"]))
+        .features()
+        .platform("Look at what is built for the target triple")
+        .manifest_path()
+}
+
+fn review() -> Command {
+    let spec =
+        Arg::new("spec").value_name("PKG[@VERSION]").help("Package to look at; of the workspace, or of a registry");
+    let everything = Arg::new("everything").long("all").action(clap::ArgAction::SetTrue);
+    let deny = option("deny", "WEIGHT", "Fail if there are findings of this weight or more");
+    Command::new("review")
+        .about("Show what a package can do, before anything of it is built")
+        .arg(spec)
+        .arg(
+            everything
+                .help("Look at all build-time code of the workspace [default without PKG]")
+                .conflicts_with("spec"),
+        )
+        .arg(
+            optional_option("diff", "VERSION", "Show what changed since VERSION [default: the version in use]")
+                .default_missing_value(""),
+        )
+        .arg(flag("no-repository", "Don't compare with the source repository"))
+        .arg(deny.value_parser(PossibleValuesParser::new(["note", "low", "medium", "high"])))
+        .arg(format(&["text", "json", "sarif"]))
+        .arg(option("index", "INDEX", "Registry index URL to look in").conflicts_with("registry"))
+        .arg(option("registry", "REGISTRY", "Registry to look in"))
         .features()
         .platform("Look at what is built for the target triple")
         .manifest_path()

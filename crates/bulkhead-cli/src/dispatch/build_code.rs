@@ -68,20 +68,22 @@ fn request(arguments: &ArgMatches) -> Result<ApproveRequest, Error> {
 }
 
 fn changed_json(it: &ChangedPackage) -> Value {
-    let file = |change: &bulkhead_ops::approve::Change| {
-        json!({
-            "path": change.path,
-            "change": change.kind.word(),
-            "added": change.added,
-            "removed": change.removed,
-            "lines": change.lines,
-        })
-    };
     json!({
         "name": it.id.name().as_str(),
         "version": it.id.version().to_string(),
         "former": it.former.version().to_string(),
-        "files": it.changes.iter().map(file).collect::<Vec<_>>(),
+        "files": it.changes.iter().map(change_json).collect::<Vec<_>>(),
+    })
+}
+
+/// One file's difference for programs.
+pub(super) fn change_json(change: &bulkhead_ops::approve::Change) -> Value {
+    json!({
+        "path": change.path,
+        "change": change.kind.word(),
+        "added": change.added,
+        "removed": change.removed,
+        "lines": change.lines,
     })
 }
 

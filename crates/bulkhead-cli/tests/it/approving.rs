@@ -101,6 +101,35 @@ fn campaign_13_an_update_names_what_brings_build_code() {
     assert!(ours.stderr.contains("derive-it v0.3.0: procedural macro (new)"), "{ours}");
 }
 
+/// Each kind of build-time code that a version can add is named when it comes, and does not run before it is approved.
+#[test]
+fn a_version_that_adds_build_code_is_named_and_held_back() {
+    let script = "fn main() { println!(\"cargo::warning=it says X\"); println!(\"cargo::rustc-link-lib=c\"); }";
+    let of = |version| CrateBuilder::new("plain", version).file("src/lib.rs", "");
+    for (package, kinds) in [
+        (of("1.2.0").build_script(script), "build script"),
+        (of("1.2.0").proc_macro(), "procedural macro"),
+        (of("1.2.0").build_script(script).links("c"), "build script, native library"),
+    ] {
+        let stage = asking(APP);
+        stage.bulkhead(&["build"]).assert_success();
+        stage.registry.publish(package);
+        let update = stage.bulkhead(&["update"]);
+        update.assert_success();
+        assert!(update.stderr.contains(&format!("plain v1.2.0: {kinds} (v1.1.0 had none)")), "{update}");
+        refused(&stage.bulkhead(&["build"]), &[&format!("plain v1.2.0: {kinds} (new)")]);
+        stage.bulkhead(&["approve", "plain"]).assert_success();
+        stage.bulkhead(&["build"]).assert_success();
+    }
+    // A directive for the linker comes from a script, which changes with it.
+    let stage = asking(APP);
+    stage.registry.publish(scripted("1.2.0", "one"));
+    stage.bulkhead(&["approve", "--all"]).assert_success();
+    stage.registry.publish(of("1.3.0").build_script(script));
+    stage.bulkhead(&["update"]).assert_success();
+    refused(&stage.bulkhead(&["build"]), &["plain v1.3.0: build script (changed since v1.2.0)"]);
+}
+
 #[test]
 fn approved_code_is_asked_about_again_when_it_changes_and_only_then() {
     let stage = asking(APP);

@@ -37,6 +37,7 @@ mod rebuilding;
 mod registries;
 mod replacing;
 mod resolving;
+mod reviewing;
 mod shapes;
 mod snapshots;
 mod stage;
