@@ -67,6 +67,7 @@ const LIST: &str = "the lower layer's; if locked or untrusted, both have to agre
 const STRICTEST: &str = "the strictest of all layers; laxer than the default only if not locked, and trusted";
 
 const REACTIONS: &[&str] = &["allow", "warn", "deny"];
+const WEIGHTS: &[&str] = &["note", "low", "medium", "high"];
 const BUILD_CODE: &[&str] = &["allow", "confined", "approve"];
 
 const fn key(
@@ -273,6 +274,7 @@ const OTHERS: &[PolicyKey] = &[
     key("build-code.override[].version", Text, "every one", STRICTEST, "Requirement on its version."),
     key("build-code.override[].level", Choice(BUILD_CODE), "required", STRICTEST, "Its level."),
     key("build-code.override[].reason", Text, "none", STRICTEST, "Why. For people."),
+    key("review.deny", Choice(WEIGHTS), "none", STRICTEST, "From which weight on a finding makes `review` fail."),
 ];
 
 /// The row for a dotted key; `[]` may be left out.
