@@ -5,6 +5,7 @@ mod compiling;
 mod fixing;
 mod installing;
 mod manifests;
+mod reports;
 mod security;
 
 use clap::builder::PossibleValuesParser;
@@ -36,7 +37,7 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .arg(flag("list", "List installed commands"))
         .arg(option("explain", "CODE", "Provide a detailed explanation of a rustc error message"));
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
-    let compiling = compiling::all().into_iter().chain(installing::all());
+    let compiling = compiling::all().into_iter().chain(installing::all()).chain(reports::all());
     let compiling = compiling.chain(security::all()).chain(build_code::all());
     let commands = all().into_iter().chain(compiling).chain(manifests::all()).chain(registry_commands::commands());
     global(command)
@@ -104,6 +105,7 @@ fn summary(program: &str) -> String {
     remove, rm  Remove dependencies from a manifest file
     install     Install a Rust binary
     uninstall   Uninstall a Rust binary
+    report      Generate and display various kinds of reports
     update      Update dependencies listed in Cargo.lock
     tree        Display the tree of dependencies
     explain     Explain why a package, its version and its features are in the graph

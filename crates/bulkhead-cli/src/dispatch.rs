@@ -6,6 +6,7 @@ mod installing;
 mod manifests;
 mod review;
 mod security;
+mod tools;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -297,13 +298,6 @@ fn project_command(
         "build" => build(Intent::Build, arguments, global, shell, &events),
         "check" => build(Intent::Check { test: false }, arguments, global, shell, &events),
         "rustc" => build(Intent::Build, arguments, global, shell, &events),
-        "install" => installing::install(arguments, global, shell, &events),
-        "uninstall" => installing::uninstall(arguments, global, &events),
-        "clippy" => clippy(arguments, global, shell, &events),
-        "fmt" => match bulkhead_ops::fmt::fmt(global, &options::fmt(arguments)?, &events)? {
-            0 => Ok(()),
-            code => Err(Error::new(ErrorKind::Child(code), "")),
-        },
         "doc" => document(!arguments.get_flag("no-deps"), arguments, global, shell, &events),
         "rustdoc" => document(false, arguments, global, shell, &events),
         "run" => run_program(arguments, global, shell, &events),
@@ -328,6 +322,7 @@ fn project_command(
         }
         other => manifests::command(other, arguments, global, shell, &events)
             .or_else(|| security::command(other, arguments, global, shell, &events))
+            .or_else(|| tools::command(other, arguments, global, shell, &events))
             .unwrap_or_else(|| Err(Error::failure(format!("`{other}` is not available in this version")))),
     }
 }
@@ -366,26 +361,6 @@ fn build(
     events: &Events<'_>,
 ) -> Result<(), Error> {
     let options = options::compile(arguments, intent, shell)?;
-    if options.unit_graph {
-        return unit_graph(&options, global, shell, events);
-    }
-    bulkhead_ops::build::build(global, &options, interrupt::watch()?.as_ref(), events).map(|_| ())
-}
-
-fn clippy(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
-    if let Some(lint) = arguments.get_one::<String>("explain") {
-        let mut command = bulkhead_ops::clippy::explain(global, lint)?;
-        let status = command.status().map_err(|error| Error::failure("could not start clippy").because(error))?;
-        return if status.success() {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::Child(status.code().unwrap_or(101)), ""))
-        };
-    }
-    let mut options = options::compile(arguments, Intent::Check { test: false }, shell)?;
-    let no_deps = arguments.get_flag("no-deps").then(|| "--no-deps".to_owned());
-    let given = arguments.get_many::<String>("clippy-args").into_iter().flatten().cloned();
-    options.clippy = Some(no_deps.into_iter().chain(given).collect());
     if options.unit_graph {
         return unit_graph(&options, global, shell, events);
     }

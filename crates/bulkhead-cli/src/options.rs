@@ -218,9 +218,6 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         return Err(Error::failure("the `--artifact-dir` flag is unstable, and Bulkhead follows stable Cargo"));
     }
     let private = flag(matches, "document-private-items");
-    if flag(matches, "timings") {
-        return Err(Error::failure("`--timings` is not supported yet"));
-    }
     let mut arguments: Vec<OsString> = string(matches, "TESTNAME").map(OsString::from).into_iter().collect();
     if let Ok(Some(values)) = matches.try_get_many::<OsString>("args") {
         arguments.extend(values.cloned());
@@ -243,6 +240,8 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         message_format,
         render_diagnostics,
         unit_graph: flag(matches, "unit-graph"),
+        future_incompat_report: flag(matches, "future-incompat-report"),
+        timings: flag(matches, "timings"),
         no_run: flag(matches, "no-run"),
         quiet_harness: shell.verbosity() == Verbosity::Quiet,
         color: shell.color(),

@@ -11,10 +11,12 @@ use bulkhead_unit_graph::{CompileMode, Context, Unit, UnitGraph, script_folder, 
 
 use crate::compile::{self, Prepared};
 use crate::error::Result;
+use crate::future_incompat::FutureIncompatibilities;
 use crate::observed::Disk;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
 use crate::reporter::Reporter;
+use crate::timings::Timings;
 use crate::{Error, ErrorKind, Event, approvals, audit};
 
 /// What a compilation left.
@@ -43,9 +45,11 @@ pub fn build(
     let mut prepared = compile::prepare(global, options, events)?;
     prepared.graph.set_doctests_aside();
     let permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
-    let outcome = execute(global, options, &prepared, &permissions, stop, events)?;
-    note_inputs(&global.place.disk, outcome.inputs.as_ref());
+    let incompatibilities = FutureIncompatibilities::default();
+    let outcome = execute(global, options, &prepared, &permissions, &incompatibilities, stop, events)?;
+    note_inputs(&global.place.disk, outcome.inputs.as_ref().filter(|_| !options.timings));
     events(Event::Finished { profile: profile_summary(&prepared), duration: start.elapsed() });
+    incompatibilities.tell(options, &prepared, events)?;
     Ok(Built { outcome, permissions, prepared, duration: start.elapsed() })
 }
 
@@ -66,14 +70,18 @@ fn execute(
     options: &CompileOptions,
     prepared: &Prepared,
     permissions: &Permissions,
+    incompatibilities: &FutureIncompatibilities,
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome> {
     approvals::check(global, options, prepared, events)?;
     warn_of_allowed(permissions, &prepared.graph, events);
     let reporter = Reporter::new(&prepared.graph, permissions, options, global.verbose, events);
+    let timings = options.timings.then(Timings::start);
     let carry_out = |context: &Context<'_>, executor_options: &bulkhead_executor::Options<'_>| {
         bulkhead_executor::run(context, executor_options, &|event| {
+            timings.iter().for_each(|timings| timings.note(&event));
+            incompatibilities.note(&prepared.graph, &event);
             if let bulkhead_executor::Event::Denied { unit, denials } = &event {
                 audit::record_denied(&global.place, prepared.graph.unit(*unit).package.id, denials);
             }
@@ -81,6 +89,10 @@ fn execute(
         })
     };
     let result = with_executor(global, options, prepared, permissions, stop, carry_out)?;
+    if let Some(timings) = timings {
+        let path = timings.write(prepared, global.place.now)?;
+        events(Event::Status { verb: "Timing", message: format!("report saved to {}", path.display()) });
+    }
     if matches!(options.message_format, crate::options::MessageFormat::Json { .. }) {
         let line = serde_json::json!({ "reason": "build-finished", "success": result.is_ok() });
         events(Event::Json(line.to_string()));

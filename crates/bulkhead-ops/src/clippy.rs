@@ -7,7 +7,7 @@ use bulkhead_unit_graph::{BuildOptions, Toolchain};
 
 use crate::error::Result;
 use crate::options::{GlobalOptions, Place};
-use crate::{Error, compile, project};
+use crate::{Error, compile, project, toolchain};
 
 /// What separates arguments in `CLIPPY_ARGS`: clippy-driver's own protocol.
 const SEPARATOR: &str = "__CLIPPY_HACKERY__";
@@ -39,6 +39,22 @@ pub fn component(place: &Place, toolchain: &Toolchain, program: &str, component:
     }
     Err(Error::failure(format!("the Rust toolchain in {} has no `{program}`", toolchain.sysroot.display()))
         .help(format!("run `rustup component add {component}`")))
+}
+
+/// The version of a program of the toolchain: `clippy --version`, `fmt --version`.
+///
+/// # Errors
+/// The toolchain lacks it.
+pub fn version(global: &GlobalOptions, program: &str, of: &str) -> Result<Command> {
+    let rustc = toolchain::find_rustc(&global.place, None, &global.place.current_dir)?;
+    let path = rustc.with_file_name(program);
+    if !global.place.disk.is_executable(&path) {
+        let message = format!("the Rust toolchain beside {} has no `{program}`", rustc.display());
+        return Err(Error::failure(message).help(format!("run `rustup component add {of}`")));
+    }
+    let mut command = Command::new(path);
+    command.arg("--version");
+    Ok(command)
 }
 
 /// `clippy --explain LINT`: the program that tells.

@@ -79,6 +79,20 @@ pub fn create_private(folder: &Path) -> crate::error::Result<()> {
         .map_err(|error| Error::failure(format!("failed to create `{}`", folder.display())).because(error))
 }
 
+/// Makes a folder in one that exists, or takes the one that is there.
+///
+/// # Errors
+/// A link is there, or a file; the disk refuses.
+pub(crate) fn create_own_folder(folder: &Path) -> crate::error::Result<()> {
+    let failed =
+        |error: std::io::Error| Error::failure(format!("failed to create `{}`", folder.display())).because(error);
+    match folder.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(failed(std::io::ErrorKind::NotADirectory.into())),
+        Err(_) => std::fs::create_dir_all(folder).map_err(failed),
+    }
+}
+
 /// Whether a file or folder may be believed, by what a stat of itself (links not followed) tells.
 pub(crate) fn check_owner(metadata: &std::fs::Metadata) -> Result<(), String> {
     use std::os::unix::fs::MetadataExt;

@@ -128,6 +128,10 @@ pub struct CompileOptions {
     pub render_diagnostics: bool,
     /// `--unit-graph`: plan only.
     pub unit_graph: bool,
+    /// `--future-incompat-report`
+    pub future_incompat_report: bool,
+    /// `--timings`: a page that tells how long each unit took.
+    pub timings: bool,
     /// `--no-run` for `test`.
     pub no_run: bool,
     /// `-q`: the test harness says less.

@@ -53,6 +53,7 @@ fn clippy() -> Command {
             flag("fix", "Automatically apply lint suggestions. This flag implies --no-deps and --all-targets")
                 .help_heading(None),
         )
+        .arg(flag("version", "Print version info and exit").short('V').help_heading(None))
         .args(super::fixing::permissions())
         .arg(option("explain", "LINT", "Print the documentation for a given lint"))
         .arg(
@@ -72,6 +73,7 @@ fn fmt() -> Command {
         .package("Specify package to format")
         .arg(flag("all", "Format all packages, and also their local path-based dependencies"))
         .arg(flag("check", "Run rustfmt in check mode"))
+        .arg(flag("version", "Print rustfmt version and exit"))
         .arg(option("message-format", "FMT", "Specify message-format").value_parser(formats))
         .arg(
             Arg::new("rustfmt-args")

@@ -1,0 +1,74 @@
+//! Commands that use what the toolchain brings besides rustc, install programs, and tell what builds have found.
+
+use bulkhead_ops::options::{GlobalOptions, Intent};
+use bulkhead_ops::{Error, ErrorKind};
+use clap::ArgMatches;
+
+use super::{Events, installing, print, unit_graph};
+use crate::escape::escaped;
+use crate::shell::Shell;
+use crate::{interrupt, options};
+
+/// Runs the command `name`, if it is one of these.
+pub(super) fn command(
+    name: &str,
+    arguments: &ArgMatches,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Option<Result<(), Error>> {
+    Some(match name {
+        "install" => installing::install(arguments, global, shell, events),
+        "uninstall" => installing::uninstall(arguments, global, events),
+        "report" => report(arguments, global, shell, events),
+        "clippy" => clippy(arguments, global, shell, events),
+        "fmt" => fmt(arguments, global, events),
+        _ => return None,
+    })
+}
+
+fn fmt(arguments: &ArgMatches, global: &GlobalOptions, events: &Events<'_>) -> Result<(), Error> {
+    if arguments.get_flag("version") {
+        return run_to_end(bulkhead_ops::clippy::version(global, "rustfmt", "rustfmt")?);
+    }
+    match bulkhead_ops::fmt::fmt(global, &options::fmt(arguments)?, events)? {
+        0 => Ok(()),
+        code => Err(Error::new(ErrorKind::Child(code), "")),
+    }
+}
+
+/// Runs a program of the toolchain that only tells something; its exit code becomes ours.
+fn run_to_end(mut command: std::process::Command) -> Result<(), Error> {
+    let program = command.get_program().display().to_string();
+    let failed = |error| Error::failure(format!("could not start `{program}`")).because(error);
+    match command.status().map_err(failed)? {
+        status if status.success() => Ok(()),
+        status => Err(Error::new(ErrorKind::Child(status.code().unwrap_or(101)), "")),
+    }
+}
+
+/// `report future-incompatibilities`, which is the only one that is stable.
+fn report(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
+    let arguments = arguments.subcommand().map(|(_, arguments)| arguments);
+    let id = arguments.and_then(|arguments| arguments.get_one::<u32>("id").copied());
+    let package = arguments.and_then(|arguments| arguments.get_one::<String>("package"));
+    let text = bulkhead_ops::future_incompat::report(global, id, package.map(String::as_str), events)?;
+    print(shell, &escaped(text.strip_suffix('\n').unwrap_or(&text)))
+}
+
+fn clippy(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
+    if let Some(lint) = arguments.get_one::<String>("explain") {
+        return run_to_end(bulkhead_ops::clippy::explain(global, lint)?);
+    }
+    if arguments.get_flag("version") {
+        return run_to_end(bulkhead_ops::clippy::version(global, "clippy-driver", "clippy")?);
+    }
+    let mut options = options::compile(arguments, Intent::Check { test: false }, shell)?;
+    let no_deps = arguments.get_flag("no-deps").then(|| "--no-deps".to_owned());
+    let given = arguments.get_many::<String>("clippy-args").into_iter().flatten().cloned();
+    options.clippy = Some(no_deps.into_iter().chain(given).collect());
+    if options.unit_graph {
+        return unit_graph(&options, global, shell, events);
+    }
+    bulkhead_ops::build::build(global, &options, interrupt::watch()?.as_ref(), events).map(|_| ())
+}
