@@ -11,6 +11,7 @@ mod attacks;
 mod bench;
 mod compare;
 mod fuzz;
+mod projects;
 mod release;
 mod sides;
 mod tidy;
@@ -33,6 +34,9 @@ commands:
                      sources, apps, rebuild, hostile
   fuzz [--minutes N] [TARGET]…
                      fuzz every target (or those named), N minutes (10) in all
+  projects [--bin PATH] [--dir PATH] [--only TEXT] [crates] [applications]
+                     build widely used crates with build scripts or macros, and released applications, with the default
+                     confinement and no grants; those that only cargo can build are a finding
   release [--verify] [--dir PATH] [--builder URI]
                      build what is shipped from the last commit, with its digest and a SLSA provenance statement;
                      --verify builds it twice in different folders and compares byte for byte
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         bench::MEASURE => bench::measure(&rest),
         "compare" => compare::run(&rest),
         "fuzz" => fuzz::run(&rest),
+        "projects" => projects::run(&rest),
         "release" => release::run(&rest),
         "tidy" => tidy::run(&rest),
         _ => Err(USAGE.to_owned()),

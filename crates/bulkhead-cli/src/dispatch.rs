@@ -312,6 +312,7 @@ fn project_command(
         "info" | "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
         "clean" => clean(arguments, global, shell, &events),
         "approve" => build_code::approve(arguments, global, shell, &events),
+        "grants" => build_code::grants(arguments, global, shell),
         "review" => review::review(arguments, global, shell, &events),
         "verify" => {
             let verified = bulkhead_ops::verify::verify(global, &events)?;

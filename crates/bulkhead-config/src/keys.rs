@@ -245,6 +245,7 @@ pub const BUILT_IN_COMMANDS: &[&str] = &[
     "fix",
     "fmt",
     "generate-lockfile",
+    "grants",
     "help",
     "info",
     "init",

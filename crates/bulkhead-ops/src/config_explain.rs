@@ -60,7 +60,7 @@ pub fn schema(cargo: bool) -> Result<String> {
 }
 
 /// The policy files of the current project, or without one those of user and organisation.
-fn policy_files(global: &GlobalOptions) -> Result<Vec<PolicyFile>> {
+pub(crate) fn policy_files(global: &GlobalOptions) -> Result<Vec<PolicyFile>> {
     let Place { disk, current_dir, .. } = &global.place;
     let root = match project::open(global, &|_| ()) {
         Ok(project) => project.workspace.root,

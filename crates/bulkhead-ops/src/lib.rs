@@ -13,6 +13,7 @@ pub mod approve;
 pub mod audit;
 pub mod build;
 pub mod bulkhead_lock;
+pub mod catalogue;
 pub mod clean;
 pub mod client;
 pub mod clippy;

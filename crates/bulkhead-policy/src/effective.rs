@@ -10,6 +10,7 @@ use bulkhead_schema::policy::{
 use semver::Version;
 
 use crate::build_code::BuildCode;
+use crate::catalogue::CatalogueEntry;
 use crate::profile::{Granted, Origin, ProcessKind};
 use crate::sources::Sources;
 
@@ -338,7 +339,8 @@ impl Effective {
     }
 
     fn take_grants(&mut self, layer: &PolicyLayer, trusted: bool, locks: &[Lock]) {
-        for grant in &layer.policy.grants {
+        let catalogued = self.catalogued(layer);
+        for grant in layer.policy.grants.iter().chain(&catalogued) {
             let package = &grant.package;
             if !trusted {
                 let advice = "look at `bulkhead.toml`, then run `bulkhead trust bulkhead.toml`";
@@ -361,6 +363,27 @@ impl Effective {
             }
             self.grants.push((layer.source, grant));
         }
+    }
+
+    /// The grants of the catalogue that a layer switches on by name.
+    fn catalogued(&mut self, layer: &PolicyLayer) -> Vec<Grant> {
+        let mut grants = Vec::new();
+        for name in &layer.policy.build_code.catalogue {
+            let Some(entry) = CatalogueEntry::find(name) else {
+                let meant = CatalogueEntry::nearest(name).map(|near| format!(": is `{near}` meant?"));
+                let source = layer.source;
+                self.notes.push(format!(
+                    "`build-code.catalogue` of {source} names `{name}`, which the catalogue has not{}",
+                    meant.unwrap_or_default()
+                ));
+                continue;
+            };
+            match entry.grants() {
+                Ok(entries) => grants.extend(entries),
+                Err(error) => self.notes.push(error.to_string()),
+            }
+        }
+        grants
     }
 
     fn take_programs(&mut self, layer: &PolicyLayer, trusted: bool, locks: &[Lock]) {
@@ -516,6 +539,27 @@ mod tests {
         assert!(ask("y", "1.0.0", Some(&good)).unwrap().network.is_none());
         assert!(ask("x", "1.0.0", Some(&bad)).unwrap_err().to_string().contains("is not the one that was granted"));
         assert!(ask("x", "1.0.0", None).is_err());
+    }
+
+    #[test]
+    fn the_catalogue_acts_by_name_alone_and_only_for_what_was_read() {
+        let entry = crate::CatalogueEntry::find("ort-sys").unwrap();
+        let grant = entry.grants().unwrap().remove(0);
+        let exact = version(grant.version.to_string().trim_start_matches('='));
+        let named = "build-code.catalogue = ['ort-sys']";
+        let network = |layers: &[(PolicySource, &str)], digest: Option<&Digest>| {
+            of(layers).grants_for("ort-sys", &exact, digest, false).map(|set| set.network.is_some())
+        };
+        let digest = grant.digest.as_ref();
+        assert!(!network(&[(TRUSTED, "")], digest).unwrap());
+        assert!(network(&[(TRUSTED, named)], digest).unwrap());
+        assert!(network(&[(TRUSTED, named)], Some(&Digest::from_sha256([1; 32]))).is_err());
+        assert!(!network(&[(UNTRUSTED, named)], digest).unwrap());
+        assert!(!network(&[(ORGANISATION, "locked = ['grant.network']"), (TRUSTED, named)], digest).unwrap());
+        let other = of(&[(TRUSTED, named)]).grants_for("ort-sys", &version("2.0.0"), digest, false).unwrap();
+        assert!(other.network.is_none());
+        let notes = of(&[(TRUSTED, "build-code.catalogue = ['ort-sis']")]).notes;
+        assert!(notes[0].contains("names `ort-sis`, which the catalogue has not: is `ort-sys` meant?"), "{notes:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod approval;
 mod build_code;
+mod catalogue;
 mod directive;
 mod effective;
 mod environment;
@@ -19,6 +20,7 @@ mod sources;
 
 pub use approval::{BuildCodeFacts, Standing, standing};
 pub use build_code::{BuildCode, BuildCodeDecision};
+pub use catalogue::{CATALOGUE, CatalogueEntry};
 pub use directive::{DirectiveContext, Refusal, check_directive, check_output};
 pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySource, PublishAge, effective};
 pub use environment::environment_allowed;

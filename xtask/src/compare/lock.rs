@@ -38,7 +38,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
     Ok(())
 }
 
-pub(super) fn last_lines(text: &str) -> String {
+pub(crate) fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(12)..].join("\n")
 }

@@ -19,7 +19,7 @@ mod text_diff;
 mod units;
 mod workspaces;
 
-pub(crate) use lock::index_entry;
+pub(crate) use lock::{index_entry, last_lines};
 pub(crate) use published::{downloaded, unpack};
 
 use crate::sides::Sides;

@@ -5,8 +5,8 @@ use clap::{Arg, Command};
 
 use crate::arguments::{SharedArguments as _, flag, option, optional_option};
 
-pub(super) fn all() -> [Command; 2] {
-    [approve(), review()]
+pub(super) fn all() -> [Command; 3] {
+    [approve(), grants(), review()]
 }
 
 fn format(formats: &'static [&'static str]) -> Arg {
@@ -59,4 +59,19 @@ fn review() -> Command {
         .features()
         .platform("Look at what is built for the target triple")
         .manifest_path()
+}
+
+fn grants() -> Command {
+    let name = Arg::new("name").value_name("NAME").help("Name of the grants").required(true);
+    let list = Command::new("list").about("List all grants that come with the program, and which of them act here");
+    let show = Command::new("show").about("Show what the grants of a name allow, and why").arg(name);
+    Command::new("grants")
+        .about("Look at the grants that come with the program")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommands(
+            [list, show]
+                .map(|command| command.arg(format(&["text", "json"])).manifest_path().disable_version_flag(true)),
+        )
 }

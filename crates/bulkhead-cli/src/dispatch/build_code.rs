@@ -1,13 +1,14 @@
-//! Commands about code that runs while something is built: `approve`.
+//! Commands about code that runs while something is built: `approve`, `grants`.
 
 use bulkhead_ops::approvals::{describe, spec};
 use bulkhead_ops::approve::{ApproveRequest, Approved, ChangedPackage, approve as run};
+use bulkhead_ops::catalogue::{self, Listed};
 use bulkhead_ops::options::GlobalOptions;
 use bulkhead_ops::{Error, ErrorKind};
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::{Events, print};
+use super::{Events, print, print_json};
 use crate::escape::{escaped, escaped_json, escaped_line};
 use crate::options;
 use crate::shell::{DIM, ERROR, REMARK, STATUS, Shell};
@@ -49,6 +50,55 @@ pub(super) fn approve(
         }
         Approved::Written(_) => Ok(()),
     }
+}
+
+pub(super) fn grants(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
+    let usage = || Error::new(ErrorKind::Usage, "`grants` needs `list` or `show NAME`");
+    let (_, arguments) = arguments.subcommand().ok_or_else(usage)?;
+    let name = arguments.try_get_one::<String>("name").ok().flatten();
+    let listed = match name {
+        Some(name) => vec![catalogue::show(global, name)?],
+        None => catalogue::list(global)?,
+    };
+    if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {
+        let grants: Vec<Value> = listed.iter().map(listed_json).collect();
+        return print_json(shell, &json!({ "grants": grants }).to_string());
+    }
+    let lines: Vec<String> = listed
+        .iter()
+        .map(|it| match name {
+            Some(_) => shown(it),
+            None => {
+                let state = if it.acts() { "acts here" } else { "" };
+                format!("{:<24} {state:<9}  {}", shell.paint_result(STATUS, it.entry.name), it.entry.summary())
+            }
+        })
+        .collect();
+    print(shell, &lines.join("\n"))
+}
+
+/// The file of a name, and how it is switched on.
+fn shown(it: &Listed) -> String {
+    let how = match (it.acts(), it.named_by.first()) {
+        (true, Some(source)) => format!("It acts here: {source} names it."),
+        (_, Some(source)) => format!("{source} names it, and is not trusted: `bulkhead trust bulkhead.toml`"),
+        _ => format!(
+            "It does not act here. To switch it on, add to `bulkhead.toml` or your own policy:\n\n    \
+             build-code.catalogue = [\"{}\"]",
+            it.entry.name
+        ),
+    };
+    format!("{}\n{how}", it.entry.text)
+}
+
+fn listed_json(it: &Listed) -> Value {
+    json!({
+        "name": it.entry.name,
+        "summary": it.entry.summary(),
+        "acts": it.acts(),
+        "named-by": it.named_by.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "toml": it.entry.text,
+    })
 }
 
 fn request(arguments: &ArgMatches) -> Result<ApproveRequest, Error> {

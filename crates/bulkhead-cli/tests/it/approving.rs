@@ -283,3 +283,31 @@ fn allowed_code_reads_everything_loudly_and_writes_nothing() {
     assert!(!home.join("mark").exists());
     std::fs::remove_dir_all(home).unwrap();
 }
+
+/// Grants of the catalogue act where somebody has named them, and are explained.
+#[test]
+fn the_catalogue_is_listed_explained_and_silent_until_named() {
+    let stage = Stage::new(APP);
+    let list = stage.bulkhead(&["grants", "list"]);
+    list.assert_success();
+    assert!(list.stdout.contains("utoipa-swagger-ui") && !list.stdout.contains("acts here"), "{list}");
+    let show = stage.bulkhead(&["grants", "show", "utoipa-swagger-ui"]);
+    for part in
+        ["digest = \"sha256:", "reason = ", "It does not act here", "build-code.catalogue = [\"utoipa-swagger-ui\"]"]
+    {
+        assert!(show.stdout.contains(part), "{part}\n{show}");
+    }
+    assert_error(&stage.bulkhead(&["grants", "show", "utoipa-swagger-iu"]), 101, &["is `utoipa-swagger-ui` meant?"]);
+    stage.project.write("bulkhead.toml", "build-code.catalogue = [\"utoipa-swagger-ui\"]\n");
+    let show = stage.bulkhead(&["grants", "show", "utoipa-swagger-ui"]);
+    assert!(show.stdout.contains("is not trusted"), "{show}");
+    let build = stage.bulkhead(&["build"]);
+    assert!(build.stderr.contains("the grant for `utoipa-swagger-ui` does not act"), "{build}");
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let list = stage.bulkhead(&["grants", "list", "--message-format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+    let entry = json["grants"].as_array().unwrap().iter().find(|it| it["name"] == "utoipa-swagger-ui").unwrap();
+    assert_eq!(entry["acts"], true, "{list}");
+    let build = stage.bulkhead(&["build"]);
+    assert!(build.code() == Some(0) && !build.stderr.contains("does not act"), "{build}");
+}

@@ -87,7 +87,10 @@ fn asked(
     let url = address(named)?;
     let failed = |error: GitError| match error.kind {
         GitErrorKind::Offline => "this is offline mode".to_owned(),
-        _ => format!("{url} cannot be asked: {}", error.message.lines().next().unwrap_or_default()),
+        _ => {
+            let said: Vec<&str> = error.message.lines().take(2).collect();
+            format!("{url} cannot be asked: {}", said.join(": "))
+        }
     };
     let database = Database::open_outline(options, &url).map_err(failed)?;
     let tags = database.remote_tags().map_err(failed)?;
