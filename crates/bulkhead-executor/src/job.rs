@@ -16,7 +16,7 @@ use crate::process::{self, Reach};
 use crate::record::{OutputStamp, Record};
 use crate::run::{Build, is_planned_variable, planned_variable};
 use crate::staging::Staging;
-use crate::{Event, Failure, FailureKind, Stream, dep_info, uplift};
+use crate::{Event, Failure, FailureKind, Stream, dep_info, folders, uplift};
 
 /// Largest file of stored messages that is replayed, and largest dep-info file.
 const MAX_TEXT: u64 = 256 << 20;
@@ -34,7 +34,7 @@ pub(crate) fn compile(
     let command = Arc::new(build.planner.command(index, &build.scripts()));
     let mut record = build.begin(index).map_err(other)?;
     let outputs = build.planner.outputs(index);
-    make_folders(&outputs).map_err(other)?;
+    make_folders(build, &outputs).map_err(other)?;
     match hold {
         None => {
             forget(build, index, &outputs).map_err(other)?;
@@ -176,9 +176,9 @@ fn missing_output(path: &Path) -> Diagnostic {
         .help("a proc macro may have ended the compiler early; its package, or one it depends on, is to blame")
 }
 
-fn make_folders(outputs: &[Output]) -> Result<(), Diagnostic> {
+fn make_folders(build: &Build<'_>, outputs: &[Output]) -> Result<(), Diagnostic> {
     for folder in outputs.iter().filter_map(|output| output.path.parent()) {
-        std::fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))?;
+        folders::make(build.options, folder).map_err(|error| failed("create", folder, &error))?;
     }
     Ok(())
 }
@@ -317,7 +317,10 @@ pub(crate) fn uplift_outputs(build: &Build<'_>, index: UnitIndex) -> Result<(), 
         if let Some(uplifted) = &output.uplifted
             && (output.kind != OutputKind::DebugInfo || output.path.exists())
         {
-            uplift::uplift(&output.path, uplifted).map_err(|error| failed("write", uplifted, &error))?;
+            let folder = uplifted.parent().unwrap_or(Path::new("/"));
+            let made = folders::make(build.options, folder);
+            made.and_then(|()| uplift::uplift(&output.path, uplifted))
+                .map_err(|error| failed("write", uplifted, &error))?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ mod content;
 mod dep_info;
 pub mod event;
 mod files;
+mod folders;
 mod freshness;
 mod hold;
 mod inputs;

@@ -1,6 +1,7 @@
 //! The target folder: its marks, and the lock that keeps two builds apart.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -51,16 +52,18 @@ pub(crate) fn path(profile_dir: &Path) -> PathBuf {
 /// How often it is tried to get a lock, and a wish to stop is noticed.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Takes the lock of one `target/<profile>`, waiting for whoever has it until `stop` is set.
+/// The lock is a file of the folder itself.
+const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
+/// Takes the lock of one `target/<profile>`, which is there, waiting for whoever has it until `stop` is set.
 pub(crate) fn lock(
     profile_dir: &Path,
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<BuildLock, BuildError> {
     let fatal = |doing: &str, path: &Path, error| BuildError::Fatal(failed(doing, path, &error));
-    std::fs::create_dir_all(profile_dir).map_err(|error| fatal("create", profile_dir, error))?;
     let path = path(profile_dir);
-    let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let open = File::options().read(true).write(true).create(true).truncate(false).custom_flags(NO_LINK).open(&path);
     let file = open.map_err(|error| fatal("open", &path, error))?;
     let mut told = false;
     loop {

@@ -18,6 +18,8 @@ pub struct Options<'a> {
     pub keep_going: bool,
     /// The target folder (`CACHEDIR.TAG` and the marker for `clean` are written there).
     pub target_dir: PathBuf,
+    /// Where what is not for users goes; usually the same.
+    pub build_dir: PathBuf,
     /// Root of the workspace: the marker in the target folder is bound to it.
     pub workspace_root: PathBuf,
     /// A text that only this installation can know about this target folder, such as a digest over a secret of the user's

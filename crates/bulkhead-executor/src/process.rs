@@ -14,7 +14,7 @@ use crate::confinement::{self, Confinement};
 use crate::outcome::LIBRARY_PATH;
 use crate::run::Build;
 use crate::tokens::Tokens;
-use crate::{Event, Options};
+use crate::{Event, Options, folders};
 
 /// The jobserver, as children are told of it.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ pub(crate) fn start<'a>(
     gate: Option<&Arc<Gate>>,
 ) -> Result<Running<'a>, SandboxError> {
     for folder in &reach.write {
-        std::fs::create_dir_all(folder).map_err(|source| SandboxError::Setup {
+        folders::make(build.options, folder).map_err(|source| SandboxError::Setup {
             step: format!("making the folder {}", folder.display()),
             source,
         })?;

@@ -160,7 +160,6 @@ impl RecordFiles {
 
     /// Notes the time before the unit's process starts.
     pub(crate) fn begin(&self) -> io::Result<Stamp> {
-        std::fs::create_dir_all(&self.folder)?;
         files::write(&self.timestamp, TIMESTAMP)?;
         Ok(files::stamp(&self.timestamp.metadata()?))
     }

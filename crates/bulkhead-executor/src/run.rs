@@ -11,10 +11,13 @@ use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
 use bulkhead_workspace::{Package, TargetKind};
 
+use crate::files::failed;
 use crate::freshness::{self, Dependency, DependencyState, Freshness, Now, Reason};
 use crate::process::Jobserver;
 use crate::record::{Record, RecordFiles};
-use crate::{BuildError, Event, Options, Outcome, Planner, inputs, job, lock, outcome, schedule, script, staging};
+use crate::{
+    BuildError, Event, Options, Outcome, Planner, folders, inputs, job, lock, outcome, schedule, script, staging,
+};
 
 /// Builds every unit of the plan that is not fresh.
 ///
@@ -30,7 +33,11 @@ pub fn run(
 ) -> Result<Outcome, BuildError> {
     lock::prepare_target(&options.target_dir, &options.workspace_root).map_err(BuildError::Fatal)?;
     let folders = profile_folders(planner);
-    let locks = folders.iter().map(|folder| lock::lock(folder, options.stop, events)).collect::<Result<Vec<_>, _>>()?;
+    let lock = |folder: &PathBuf| {
+        folders::make(options, folder).map_err(|error| BuildError::Fatal(failed("create", folder, &error)))?;
+        lock::lock(folder, options.stop, events)
+    };
+    let locks = folders.iter().map(lock).collect::<Result<Vec<_>, _>>()?;
     let mut build = Build::new(planner, options, events).map_err(BuildError::Fatal)?;
     let dirty = survey(&mut build);
     events(Event::Planned { total: build.graph.units.len(), dirty: dirty.len() });
@@ -38,7 +45,7 @@ pub fn run(
         report_fresh(&build, index).map_err(BuildError::Fatal)?;
     }
     if !dirty.is_empty() {
-        make_folders(planner).map_err(BuildError::Fatal)?;
+        make_folders(planner, options).map_err(BuildError::Fatal)?;
     }
     let result = schedule::run(&build, &dirty);
     if !dirty.is_empty() {
@@ -170,7 +177,7 @@ impl<'a> Build<'a> {
     /// Forgets what is remembered of an earlier build of `index`.
     pub(crate) fn invalidate(&self, index: UnitIndex) -> Result<(), Diagnostic> {
         let files = self.files(index);
-        files.invalidate().map_err(|error| crate::files::failed("prepare", &files.folder, &error))
+        files.invalidate().map_err(|error| failed("prepare", &files.folder, &error))
     }
 
     /// The value of a variable that a process of `unit` sees and that the planner did not set.
@@ -193,7 +200,8 @@ impl<'a> Build<'a> {
     /// A record with what is known before the process of `index` starts.
     pub(crate) fn begin(&self, index: UnitIndex) -> Result<Record, Diagnostic> {
         let files = self.files(index);
-        let started = files.begin().map_err(|error| crate::files::failed("prepare", &files.folder, &error))?;
+        let made = folders::make(self.options, &files.folder);
+        let started = made.and_then(|()| files.begin()).map_err(|error| failed("prepare", &files.folder, &error))?;
         let unit = self.unit(index);
         let builds = unit.dependencies.iter().map(|dependency| match is_tracked(unit, self.unit(dependency.unit)) {
             true => self.builds[dependency.unit.0 as usize],
@@ -217,7 +225,7 @@ fn profile_folders(planner: &dyn Planner) -> BTreeSet<PathBuf> {
 }
 
 /// Makes the folders that Cargo makes, needed or not.
-fn make_folders(planner: &dyn Planner) -> Result<(), Diagnostic> {
+fn make_folders(planner: &dyn Planner, options: &Options<'_>) -> Result<(), Diagnostic> {
     let platforms: BTreeSet<_> = planner.graph().units.iter().map(|unit| unit.platform).collect();
     for layout in platforms.into_iter().map(|platform| planner.layout(platform)) {
         let folders = [
@@ -229,7 +237,7 @@ fn make_folders(planner: &dyn Planner) -> Result<(), Diagnostic> {
             layout.fingerprints(),
         ];
         for folder in folders {
-            std::fs::create_dir_all(&folder).map_err(|error| crate::files::failed("create", &folder, &error))?;
+            folders::make(options, &folder).map_err(|error| failed("create", &folder, &error))?;
         }
     }
     Ok(())

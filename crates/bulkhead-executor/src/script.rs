@@ -17,7 +17,7 @@ use crate::freshness::{Freshness, Reason};
 use crate::process::{self, Ended, Reach};
 use crate::record::OutputStamp;
 use crate::run::Build;
-use crate::{Event, Failure, FailureKind};
+use crate::{Event, Failure, FailureKind, Options, folders};
 
 /// Largest stored output that is read again.
 const MAX_OUTPUT: u64 = 1 << 30;
@@ -29,7 +29,7 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     let out_dir = folder.join("out");
     let mut record = build.begin(index).map_err(other)?;
     build.invalidate(index).map_err(other)?;
-    make_out_dir(&out_dir).map_err(other)?;
+    make_out_dir(build.options, &out_dir).map_err(other)?;
     let command = Arc::new(build.planner.command(index, &build.scripts()));
     build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
 
@@ -182,15 +182,10 @@ fn report_withheld(build: &Build<'_>, index: UnitIndex, output: &BuildScriptOutp
     }
 }
 
-/// OUT_DIR keeps what earlier runs left, as with Cargo; but it must be a folder, and not a link to one.
-fn make_out_dir(out_dir: &Path) -> Result<(), Diagnostic> {
-    std::fs::create_dir_all(out_dir).map_err(|error| failed("create", out_dir, &error))?;
-    let metadata = out_dir.symlink_metadata().map_err(|error| failed("read", out_dir, &error))?;
-    if metadata.is_dir() {
-        return allow_writing(out_dir).map_err(|error| failed("prepare", out_dir, &error));
-    }
-    let message = format!("`{}` is not a folder", out_dir.display());
-    Err(Diagnostic::error("out-dir-link", message).help("remove it and build again"))
+/// OUT_DIR keeps what earlier runs left, as with Cargo.
+fn make_out_dir(options: &Options<'_>, out_dir: &Path) -> Result<(), Diagnostic> {
+    folders::make(options, out_dir).map_err(|error| failed("create", out_dir, &error))?;
+    allow_writing(out_dir).map_err(|error| failed("prepare", out_dir, &error))
 }
 
 /// A copy of a package's file is as read-only as the file, which it is not with Cargo; the next run may want to write it

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bulkhead_unit_graph::{Command, CompileMode, Output, UnitIndex};
 
-use crate::files;
 use crate::run::Build;
+use crate::{files, folders};
 
 /// Below the build folder: where the staging folders are.
 const FOLDER: &str = ".bulkhead";
@@ -46,7 +46,7 @@ impl Staging {
         let folder = build.planner.layout(unit.platform).intermediate.join(FOLDER).join(name);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => std::fs::create_dir_all(&folder)?,
+            _ => folders::make(build.options, &folder)?,
         }
         let own = unit_name.rsplit_once('-').map_or(String::new(), |(_, hash)| format!("-{hash}"));
         let destination = PathBuf::from(std::mem::replace(out_dir, folder.display().to_string()));

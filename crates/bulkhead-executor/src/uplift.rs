@@ -17,7 +17,6 @@ pub(crate) fn uplift(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     let folder = to.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder)?;
     let place = tempfile::Builder::new().prefix(".uplift-").tempdir_in(folder)?;
     let temporary = place.path().join("artifact");
     if std::fs::hard_link(from, &temporary).is_err() {

@@ -123,6 +123,7 @@ pub fn with_executor<T>(
         jobs: build_options.jobs as usize,
         keep_going: options.keep_going || options.no_fail_fast,
         target_dir: build_options.target_dir.clone(),
+        build_dir: build_options.build_dir.clone(),
         workspace_root: project.workspace.root.clone(),
         owner: &owner,
         sysroot: toolchain.sysroot.clone(),

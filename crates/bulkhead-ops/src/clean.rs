@@ -10,7 +10,7 @@ use bulkhead_schema::PackageSpec;
 use crate::error::Result;
 use crate::options::{CleanOptions, GlobalOptions};
 use crate::project::{self, Project};
-use crate::{Error, Event, compile};
+use crate::{Error, Event, compile, disk};
 
 /// What was (or with `--dry-run` would be) removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub struct Removed {
 /// The folder does not carry the marker that Bulkhead writes when it makes one for this workspace: a repository's
 /// configuration must not choose what is deleted.
 pub fn clean(global: &GlobalOptions, options: &CleanOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Removed> {
+    options.platforms.iter().try_for_each(|platform| compile::check_platform(platform))?;
     let project = project::open(global, events)?;
     let target_dir = compile::target_dir(global, options.target_dir.as_ref(), &project)?;
     if std::fs::symlink_metadata(&target_dir).is_err() {
@@ -35,6 +36,7 @@ pub fn clean(global: &GlobalOptions, options: &CleanOptions, events: &(dyn Fn(Ev
     check_marker(&target_dir, &project)?;
     let mut removed = Removed::default();
     for path in doomed(&target_dir, options, &project)? {
+        refuse_behind_links(&target_dir, &path)?;
         removed.add(remove(&path, options.dry_run, events)?);
     }
     Ok(removed)
@@ -67,6 +69,17 @@ fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
             let place = configured.map(|value| format!(" (set in {})", value.definition)).unwrap_or_default();
             refuse(format!("Bulkhead did not make that folder{place}: it has no `{TARGET_MARKER}`"))
         }
+    }
+}
+
+/// A link in the target folder may lead anywhere: it can be removed, what is behind it cannot.
+fn refuse_behind_links(target_dir: &Path, path: &Path) -> Result<()> {
+    let mut above = path.ancestors().skip(1).take_while(|ancestor| ancestor.starts_with(target_dir));
+    match above.find(|ancestor| disk::is_link(ancestor)) {
+        None => Ok(()),
+        Some(link) => Err(Error::failure(format!("`{}` is not removed", path.display()))
+            .because(format!("`{}` is a symbolic link", link.display()))
+            .help("remove the link by hand")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The straight line from a project to a plan, which every compiling command walks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_config::Definition;
@@ -177,15 +177,23 @@ fn compile_kinds(project: &Project, requested: &[String], host: Symbol) -> Resul
     let mut kinds = BTreeSet::from([CompileKind::Host]);
     for name in names {
         let name = if name == "host-tuple" { host.as_str() } else { name };
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        if name.is_empty() || name.starts_with(['-', '.']) || !plain {
-            return Err(Error::failure(format!("`{name}` is not the name of a target platform")).help(
-                "`rustc --print target-list` names them; custom target specifications need a nightly toolchain",
-            ));
-        }
+        check_platform(name)?;
         kinds.insert(CompileKind::Target(name.into()));
     }
     Ok(kinds)
+}
+
+/// Refuses what cannot be the name of a target platform: it also names a folder.
+///
+/// # Errors
+/// It cannot.
+pub fn check_platform(name: &str) -> Result<()> {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if !name.is_empty() && !name.starts_with(['-', '.']) && plain {
+        return Ok(());
+    }
+    Err(Error::failure(format!("`{name}` is not the name of a target platform"))
+        .help("`rustc --print target-list` names them; custom target specifications need a nightly toolchain"))
 }
 
 /// Flags from environment and configuration apply to what was asked for; with `--target` not to build scripts.
@@ -368,6 +376,9 @@ fn build_options(
     let config = &project.configuration.config;
     let target_dir = target_dir(global, options.target_dir.as_ref(), project)?;
     let root = project.workspace.root.clone();
+    if options.target_dir.is_none() {
+        refuse_links(&root, &target_dir, config.target_dir()?.map(|value| value.definition).as_ref())?;
+    }
     let mut build = BuildOptions::new(root, target_dir, profile, global.place.program.clone());
     build.flags = flags;
     build.rustc_wrapper = config.tool("rustc-wrapper")?.map(|tool| tool.value);
@@ -385,6 +396,7 @@ fn build_options(
     build.script_profile = if project.workspace.profiles.is_release_like(&profile) { "release" } else { "debug" };
     if let Some(folder) = config.path("build.build-dir")? {
         build.build_dir = disk::normalize(&folder.value);
+        refuse_links(&build.workspace_root, &build.build_dir, Some(&folder.definition))?;
     }
     build.shared_sources = vec![global.place.bulkhead_home.join("store")];
     build.environment = configured_environment(global, project)?;
@@ -412,6 +424,25 @@ pub fn target_dir(global: &GlobalOptions, given: Option<&PathBuf>, project: &Pro
         },
     };
     Ok(disk::normalize(&path))
+}
+
+/// A folder of the project, unless the user has named it: then nothing on the way to it may be a link, which a repository
+/// can bring along.
+fn refuse_links(root: &Path, folder: &Path, definition: Option<&Definition>) -> Result<()> {
+    if definition.is_some_and(|definition| !definition.is_repository()) {
+        return Ok(());
+    }
+    let below = folder.ancestors().take_while(|ancestor| ancestor.starts_with(root) && *ancestor != root);
+    match below.into_iter().find(|ancestor| disk::is_link(ancestor)) {
+        None => Ok(()),
+        Some(link) => {
+            let advice = "remove the link; if what is built belongs elsewhere, name the folder yourself: `--target-dir`, \
+                          `CARGO_TARGET_DIR`, or `build.target-dir` of your own configuration";
+            Err(Error::failure(format!("`{}` is a symbolic link, which a target folder must not be", link.display()))
+                .because("what is built would be written wherever it leads")
+                .help(advice))
+        }
+    }
 }
 
 /// `-j`, else `build.jobs`, else the number of processors; negative numbers count back from it.

@@ -66,6 +66,11 @@ fn resolved_within_folder(path: &Path) -> crate::error::Result<PathBuf> {
     }
 }
 
+/// Whether there is a symbolic link at `path`.
+pub(crate) fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink())
+}
+
 /// Makes a folder that only its owner can enter, and those above it.
 ///
 /// # Errors

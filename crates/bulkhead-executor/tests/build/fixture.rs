@@ -144,6 +144,7 @@ impl Project {
             jobs: 2,
             keep_going: false,
             target_dir: self.path("target"),
+            build_dir: self.path("target"),
             workspace_root: self.path(""),
             owner: &self.owner,
             sysroot: self.sysroot.clone(),

@@ -43,6 +43,11 @@ impl Arena {
         self.canaries.folder()
     }
 
+    /// What all outside was like at the beginning.
+    pub(crate) fn before(&self) -> &Snapshot {
+        &self.before
+    }
+
     /// `HOME` of whoever runs the programs.
     pub(crate) fn home(&self) -> PathBuf {
         self.outside().join("home")

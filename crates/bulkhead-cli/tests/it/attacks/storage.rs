@@ -198,3 +198,96 @@ fn case_122_a_library_that_was_exchanged_is_not_linked() {
     let outcome = arena.bulkhead(&["run"]);
     assert_eq!(outcome.assert_success().stdout, "good\n", "{outcome}");
 }
+
+/// What a repository may bring along as a link to where only the user may write, and what is then run. The build and the
+/// packages are harmless: all that counts is where things are written and removed.
+const LINKS: [(&str, &str, &[&str]); 14] = [
+    ("target", "", &["build"]),
+    ("target", "", &["check"]),
+    ("target", "", &["doc"]),
+    ("target", "", &["clean"]),
+    ("target/debug", "", &["build"]),
+    ("target/debug", "", &["test"]),
+    ("target/debug/deps", "", &["build"]),
+    ("target/debug/build", "", &["build"]),
+    ("target/debug/.fingerprint", "", &["build"]),
+    ("target/debug/incremental", "", &["build"]),
+    ("target/debug/examples", "", &["build", "--examples"]),
+    ("target/debug/.cargo-lock", "/new-lock", &["build"]),
+    ("target/doc", "", &["doc"]),
+    ("elsewhere", "", &["build", "--config", "build.jobs=1"]),
+];
+
+/// Attack 10.
+#[test]
+fn case_103_links_below_target_are_not_followed() {
+    for (path, inner, arguments) in LINKS {
+        let arena = Arena::new("scripted = \"1\"", "fn main() {}");
+        arena.stage.registry.publish(package("scripted", "1.0.0").build_script("fn main() {}"));
+        arena.stage.project.write("examples/shown.rs", "fn main() {}");
+        if path == "elsewhere" {
+            arena.stage.project.write(".cargo/config.toml", "[build]\ntarget-dir = \"elsewhere/x\"\n");
+        }
+        let link = arena.stage.project.path(path);
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(format!("{}/neighbour{inner}", arena.outside().display()), &link).unwrap();
+        let outcome = arena.bulkhead(arguments);
+        arena.assert_unharmed(&outcome);
+        assert_ne!(outcome.code(), Some(0), "{path}: {outcome}");
+        assert!(outcome.stderr.contains("link") || outcome.stderr.contains(path), "{path}: {outcome}");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink(), "{path}: {outcome}");
+        if arguments[0] != "clean" {
+            arena.cargo(arguments);
+            let changes = Snapshot::of(arena.outside()).changes_since(arena.before());
+            assert!(!changes.is_empty(), "{path}: cargo follows the link");
+        }
+        // The twin: without the link all is well, and nobody has to clean up first.
+        std::fs::remove_file(&link).unwrap();
+        let _ = std::fs::remove_dir_all(arena.stage.project.path("target"));
+        arena.bulkhead(arguments).assert_success();
+    }
+}
+
+/// A user may name a folder that is a link.
+#[test]
+fn case_103_a_link_that_the_user_names_is_followed() {
+    let arena = Arena::new("", "fn main() {}");
+    let disk = arena.stage.project.outside().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    symlink(&disk, arena.stage.project.path("target")).unwrap();
+    arena.bulkhead(&["build"]).assert_code(101);
+    arena.bulkhead(&["build", "--target-dir", "target"]).assert_success();
+    std::fs::remove_dir_all(disk.join("debug")).unwrap();
+    arena.command(crate::stage::BULKHEAD, &["build"]).env("CARGO_TARGET_DIR", "target").run().assert_success();
+    assert!(disk.join("debug/app").exists());
+}
+
+/// Attack 2: a link within a folder that `clean` takes for its own leads to what is not.
+#[test]
+fn case_002_clean_does_not_reach_through_links() {
+    let arena = Arena::new("", "fn main() {}");
+    let important = arena.outside().join("neighbour");
+    arena.bulkhead(&["build"]).assert_success();
+    let target = arena.stage.project.path("target");
+    for (link, name) in [("debug", "src"), ("x86_64-unknown-linux-gnu", "neighbour"), ("doc", "")] {
+        let _ = std::fs::remove_dir_all(target.join(link));
+        symlink(if name == "neighbour" { arena.outside() } else { &important }, target.join(link)).unwrap();
+    }
+    for arguments in [
+        &["clean", "-p", "src", "--profile", "dev"][..],
+        &["clean", "-p", "lib", "--profile", "dev"],
+        &["clean", "-p", "neighbour", "--target", "x86_64-unknown-linux-gnu"],
+        &["clean", "--target", "x86_64-unknown-linux-gnu", "--profile", "dev"],
+        &["clean", "--target", "../.."],
+        &["clean", "--target", "../../neighbour"],
+        &["clean", "--target", "/var"],
+        &["clean", "--profile", "../../neighbour"],
+        &["clean", "-p", "../neighbour"],
+        &["clean", "--doc"],
+        &["clean", "--release"],
+        &["clean"],
+    ] {
+        let outcome = arena.bulkhead(arguments);
+        arena.assert_unharmed(&outcome);
+    }
+}
