@@ -14,7 +14,7 @@ use bulkhead_trust::git::GitEntryKind;
 use url::Url;
 
 use crate::program::{Ended, Run};
-use crate::{GitError, GitErrorKind, GitOptions, credentials, local, objects};
+use crate::{GitError, GitErrorKind, GitOptions, credentials, leftovers, local, objects};
 
 /// The folder of all databases below `BULKHEAD_HOME`.
 const GIT: &str = "git";
@@ -116,8 +116,9 @@ impl<'a> Database<'a> {
         }
         let _lock = self.prepare()?;
         let refspecs = refspecs(wanted);
-        let mut arguments = vec!["fetch", "--no-tags", "--force", "--no-write-fetch-head", "--no-recurse-submodules"];
-        arguments.extend(["--no-auto-maintenance", "--quiet"]);
+        let mut arguments = vec!["--no-tags", "--force", "--no-write-fetch-head", "--no-recurse-submodules"];
+        // How much is to come is heard from its progress, before it is there.
+        arguments.extend(["--no-auto-maintenance", "--progress"]);
         if matches!(wanted, Wanted::Everything) || refspecs.len() > 1 {
             arguments.push("--prune");
         }
@@ -178,9 +179,17 @@ impl<'a> Database<'a> {
             if let Some(home) = &self.options.user_home {
                 run.environment.push(("HOME".to_owned(), home.clone().into()));
             }
-            return run.collect(arguments).map(|(ended, _)| ended);
         }
-        run.collect(arguments).map(|(ended, _)| ended)
+        // All references or none: so none is written before all were counted.
+        let ended = run.fetch(&[&["fetch", "--atomic"], arguments].concat())?;
+        let signs = ["cannot lock ref", "unknown option"];
+        let impossible = !ended.success && signs.iter().any(|sign| ended.stderr.contains(sign));
+        // A branch `a` that became `a/b` is not to be had at once, nor anything from a git before 2.31.
+        let ended = if impossible { run.fetch(&[&["fetch"], arguments].concat())? } else { ended };
+        match leftovers::largest_pack(&self.folder) {
+            Some(size) if !ended.success && size >= self.options.limits.pack => Err(run.beyond("pack-mib")),
+            _ => Ok(ended),
+        }
     }
 
     /// How ssh is started. Only keys of hosts that the user knows are accepted, and nobody is asked anything.
@@ -363,6 +372,7 @@ impl<'a> Database<'a> {
             std::fs::create_dir_all(self.folder.join("refs"))?;
             let lock = File::create(self.folder.with_extension("lock"))?;
             lock.lock()?;
+            leftovers::remove(&self.folder)?;
             for (name, text) in [("HEAD", "ref: refs/heads/none\n"), ("config", CONFIG)] {
                 let path = self.folder.join(name);
                 if std::fs::read_to_string(&path).ok().as_deref() != Some(text) {
@@ -386,6 +396,9 @@ impl<'a> Database<'a> {
     fn explain(&self, wanted: Wanted<'_>, ended: &Ended) -> GitError {
         let said = ended.stderr.trim();
         let any = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
+        if any(&["attempting to allocate"]) {
+            return self.run().beyond("object-mib");
+        }
         let kind = if any(&["couldn't find remote ref", "not our ref", "unadvertised object"]) {
             GitErrorKind::NotFound
         } else if any(&[

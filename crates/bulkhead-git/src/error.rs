@@ -32,8 +32,10 @@ pub enum GitErrorKind {
     NotFound,
     /// A revision means several commits.
     Ambiguous,
-    /// What arrived breaks git's own rules, or passed a limit.
+    /// What arrived breaks git's own rules.
     Refused,
+    /// A limit was passed: its key in `limits.git` of a policy.
+    Limit(&'static str),
     /// There is no git here, or it cannot be run confined.
     Program,
 }

@@ -14,10 +14,14 @@
 mod credentials;
 mod database;
 mod error;
+mod fetching;
+mod leftovers;
+mod limits;
 mod local;
 mod objects;
 mod program;
 
 pub use database::{Database, Wanted};
 pub use error::{GitError, GitErrorKind};
+pub use limits::Limits;
 pub use program::{GitOptions, find_program};

@@ -121,12 +121,17 @@ fn list(run: &Run<'_>, commit: ObjectId) -> Result<String, GitError> {
 
 /// What `git ls-tree` prints of all that is in the tree of `commit`: `<mode> <kind> <id>\t<path>` and a zero, each.
 fn ls_tree(run: &Run<'_>, commit: ObjectId) -> Result<Vec<u8>, GitError> {
-    let (id, mut listing) = (commit.to_string(), Vec::new());
+    let (id, mut listing, mut entries) = (commit.to_string(), Vec::new(), 0);
+    let most = run.options.limits.entries;
     let arguments = ["ls-tree", "-r", "-t", "-z", "--full-tree", &id];
     let ended = run.stream(&arguments, Some(MAX_LISTING), |bytes| {
         listing.extend_from_slice(bytes);
-        true
+        entries += bytes.iter().filter(|&&byte| byte == 0).count();
+        entries <= most
     })?;
+    if entries > most {
+        return Err(run.beyond("checkout-entries"));
+    }
     if ended.success {
         return Ok(listing);
     }

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use bulkhead_sandbox::{Level, LimitHit, Limits, Network, Process, Stdin, Stream, spawn};
+use bulkhead_sandbox::{Level, LimitHit, Network, Process, Stdin, Stream, spawn};
 use bulkhead_schema::git::Transport;
 use url::Url;
 
-use crate::{GitError, GitErrorKind};
+use crate::fetching::Listener;
+use crate::{GitError, GitErrorKind, Limits};
 
 /// How repositories are reached: the user's settings as values.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct GitOptions {
     pub retries: u32,
     /// How strong the confinement has to be.
     pub level: Level,
+    /// How much a repository may cost.
+    pub limits: Limits,
 }
 
 /// The git of this machine: where systems keep it, before what `PATH` names. A project can change neither.
@@ -128,6 +130,22 @@ impl Run<'_> {
         Ok((ended, stdout))
     }
 
+    /// Runs `git fetch`, and ends it when it announces more than is allowed.
+    pub(crate) fn fetch(&self, arguments: &[&str]) -> Result<Ended, GitError> {
+        let mut listener = Listener::new(&self.options.limits);
+        let mut passed = None;
+        let success = self.listen(arguments, Some(256 << 20), |stream, bytes| {
+            if stream == Stream::Stderr && passed.is_none() {
+                passed = listener.take(bytes).err();
+            }
+            passed.is_none()
+        })?;
+        match passed {
+            Some(limit) => Err(self.beyond(limit)),
+            None => Ok(Ended { success, stderr: listener.finish() }),
+        }
+    }
+
     /// Runs git and hands over what it prints as it comes, until `output` says that it has enough.
     pub(crate) fn stream(
         &self,
@@ -135,29 +153,58 @@ impl Run<'_> {
         output_bytes: Option<u64>,
         mut output: impl FnMut(&[u8]) -> bool,
     ) -> Result<Ended, GitError> {
+        let mut stderr = Vec::new();
+        let success = self.listen(arguments, output_bytes, |stream, bytes| match stream {
+            Stream::Stdout => output(bytes),
+            Stream::Stderr => {
+                if stderr.len() < 64 << 10 {
+                    stderr.extend_from_slice(bytes);
+                }
+                true
+            }
+        })?;
+        Ok(Ended { success, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+    }
+
+    /// Runs git and hands over all that it says as it comes, until `output` says that it has enough. Whether it succeeded.
+    fn listen(
+        &self,
+        arguments: &[&str],
+        output_bytes: Option<u64>,
+        mut output: impl FnMut(Stream, &[u8]) -> bool,
+    ) -> Result<bool, GitError> {
         let process = self.process(arguments, output_bytes)?;
         let failed =
             |error: &dyn std::fmt::Display| self.error(GitErrorKind::Program, format!("cannot run git: {error}"));
         let child = spawn(&process).map_err(|error| failed(&error))?;
         let killer = child.killer().map_err(|error| failed(&error))?;
-        let mut stderr = Vec::new();
         let exit = child
-            .wait_with(|stream, bytes| match stream {
-                Stream::Stdout if !output(bytes) => killer.kill(),
-                Stream::Stdout => {}
-                Stream::Stderr if stderr.len() < 64 << 10 => stderr.extend_from_slice(bytes),
-                Stream::Stderr => {}
+            .wait_with(|stream, bytes| {
+                if !output(stream, bytes) {
+                    killer.kill();
+                }
             })
             .map_err(|error| failed(&error))?;
-        if let Some(limit) = exit.limit {
-            let what = match limit {
-                LimitHit::WallTime | LimitHit::CpuTime => "it takes too long",
-                LimitHit::Output => "it prints too much",
-                LimitHit::FileSize => "it is too large",
-            };
-            return Err(self.error(GitErrorKind::Refused, what.to_owned()));
+        match exit.limit {
+            None => Ok(exit.status.success()),
+            Some(LimitHit::WallTime | LimitHit::CpuTime) => Err(self.beyond("time-seconds")),
+            Some(LimitHit::FileSize) => Err(self.beyond("pack-mib")),
+            Some(LimitHit::Output) => Err(self.error(GitErrorKind::Refused, "it prints too much".to_owned())),
         }
-        Ok(Ended { success: exit.status.success(), stderr: String::from_utf8_lossy(&stderr).into_owned() })
+    }
+
+    /// The error for a limit that was passed, by its key.
+    pub(crate) fn beyond(&self, limit: &'static str) -> GitError {
+        let limits = &self.options.limits;
+        let what = match limit {
+            "objects" => format!("what it sends has more than {} objects", limits.objects),
+            "object-mib" => format!("it has an object of more than {} MiB", limits.object >> 20),
+            "references" => format!("it has more than {} branches and tags", limits.references),
+            "checkout-entries" => format!("it has more than {} files and folders", limits.entries),
+            "pack-mib" => format!("what it sends has more than {} MiB", limits.pack >> 20),
+            _ => format!("it takes more than {} s", limits.time.as_secs()),
+        };
+        self.error(GitErrorKind::Limit(limit), what)
     }
 
     pub(crate) fn error(&self, kind: GitErrorKind, message: String) -> GitError {
@@ -193,13 +240,14 @@ impl Run<'_> {
                 }
             }
         }
-        process.limits = Limits {
-            wall_time: Some(Duration::from_secs(1800)),
+        let limits = &self.options.limits;
+        process.limits = bulkhead_sandbox::Limits {
+            wall_time: Some(limits.time),
             memory_bytes: Some(4 << 30),
             processes: Some(64),
-            file_size: Some(8 << 30),
+            file_size: Some(limits.pack),
             output_bytes,
-            ..Limits::default()
+            ..Default::default()
         };
         Ok(process)
     }
@@ -230,7 +278,10 @@ impl Run<'_> {
             Some(Transport::Ssh) => "ssh",
             Some(Transport::File) => "file",
         };
+        // Git refuses to ask for more memory than this at once.
+        let largest = self.options.limits.object.to_string();
         let fixed = [
+            ("GIT_ALLOC_LIMIT", largest.as_str()),
             ("PATH", "/usr/bin:/bin"),
             ("HOME", "/nonexistent"),
             ("LC_ALL", "C"),

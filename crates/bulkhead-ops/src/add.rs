@@ -21,10 +21,7 @@ use crate::options::{AddOptions, GlobalOptions};
 use crate::project::{self, Project};
 use crate::provenance::{self, Provenance};
 use crate::sources::{Freshness, Need, Sources};
-use crate::{
-    Error, ErrorKind, Event, compile, disk, manifests, newcomers, permissions, preferences, profiles, registries,
-    status,
-};
+use crate::{Error, ErrorKind, Event, compile, disk, manifests, newcomers, preferences, profiles, registries, status};
 
 use self::request::{Wanted, requests};
 
@@ -73,8 +70,7 @@ pub fn add(global: &GlobalOptions, options: &AddOptions, events: &(dyn Fn(Event)
     let home = global.place.bulkhead_home.clone();
     let mut sources = Sources::new(&client, home, table, registries::known(&project));
     sources.restrict(Provenance::new(&project.policy, &project.configuration));
-    let level = permissions::level(&project.policy);
-    let git = GitSources::new(global, &project, level, std::iter::empty(), BTreeMap::new(), None)?;
+    let git = GitSources::new(global, &project, std::iter::empty(), BTreeMap::new(), None)?;
     let named = wanted.iter().filter_map(|wanted| match &wanted.place {
         Some(Place::Git { url, reference, .. }) => Some(git_source(url, reference.as_ref())),
         _ => None,

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bulkhead_git::{Database, GitErrorKind, GitOptions, Wanted, find_program};
+use bulkhead_policy::Effective;
 use bulkhead_sandbox::Level;
 use bulkhead_schema::git::{ObjectId, Transport, parse_url};
 use bulkhead_schema::{GitReference, PackageId, PackageName, SourceId, SourceKind};
-use bulkhead_store::{Checkout, Store, checkout_key, submodules_in};
+use bulkhead_store::{Checkout, CheckoutLimits, Store, checkout_key, submodules_in};
 use bulkhead_trust::Digest;
 use bulkhead_workspace::{Repository, load_repository};
 
@@ -27,11 +28,12 @@ use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::registries;
 use crate::sources::Listing;
-use crate::{Error, Event};
+use crate::{Error, Event, limits, permissions};
 
 /// What one command knows about git sources before it reads any.
 pub struct GitSources {
     options: GitOptions,
+    checkout_limits: CheckoutLimits,
     disk: Disk,
     /// Commits at which sources stay.
     pinned: BTreeMap<SourceId, ObjectId>,
@@ -82,7 +84,7 @@ impl GitPackages {
 }
 
 impl GitSources {
-    /// What `project` and its lockfile (`previous`) say about git sources, which are read with git confined at `level`.
+    /// What `project` and its lockfile (`previous`) say about git sources, which are read as the project's policy says.
     /// Nothing is read or run.
     ///
     /// # Errors
@@ -90,7 +92,6 @@ impl GitSources {
     pub fn new(
         global: &GlobalOptions,
         project: &Project,
-        level: Level,
         previous: impl Iterator<Item = PackageId>,
         pinned: BTreeMap<SourceId, ObjectId>,
         precise: Option<(SourceId, String)>,
@@ -108,9 +109,10 @@ impl GitSources {
             ignored: Vec::new(),
             files: Default::default(),
         };
-        let options = options(global, &project.configuration, level)?;
+        let (_, checkout_limits) = limits::git(&project.policy);
+        let options = options(global, &project.configuration, Some(&project.policy))?;
         let disk = global.place.disk.clone();
-        Ok(Self { options, disk, pinned, previous: previous.collect(), precise, own, configuration })
+        Ok(Self { options, checkout_limits, disk, pinned, previous: previous.collect(), precise, own, configuration })
     }
 
     /// Git sources where there is no project, which are read with git fully confined: there is no policy to accept less.
@@ -119,7 +121,8 @@ impl GitSources {
     /// The configuration of the network is wrong.
     pub fn outside(global: &GlobalOptions, configuration: &Configuration) -> Result<Self> {
         Ok(Self {
-            options: options(global, configuration, Level::Full)?,
+            options: options(global, configuration, None)?,
+            checkout_limits: CheckoutLimits::default(),
             disk: global.place.disk.clone(),
             pinned: BTreeMap::new(),
             previous: BTreeMap::new(),
@@ -368,7 +371,12 @@ fn is_whole(reference: &GitReference, commit: ObjectId) -> bool {
     matches!(reference, GitReference::Rev(text) if ObjectId::parse(text.as_str()) == Ok(commit))
 }
 
-pub(crate) fn options(global: &GlobalOptions, configuration: &Configuration, level: Level) -> Result<GitOptions> {
+/// How git is run: as `policy` says, and fully confined with the default limits where there is none.
+pub(crate) fn options(
+    global: &GlobalOptions,
+    configuration: &Configuration,
+    policy: Option<&Effective>,
+) -> Result<GitOptions> {
     let place = &global.place;
     let http = client(global, configuration)?;
     let http = http.options();
@@ -390,7 +398,8 @@ pub(crate) fn options(global: &GlobalOptions, configuration: &Configuration, lev
         known_hosts: configuration.config.net()?.known_hosts,
         user_home: place.home.clone(),
         ssh_agent: place.variable("SSH_AUTH_SOCK").map(PathBuf::from),
-        level,
+        level: policy.map_or(Level::Full, permissions::level),
+        limits: policy.map(|policy| limits::git(policy).0).unwrap_or_default(),
         retries: http.retries,
     })
 }

@@ -1,12 +1,14 @@
-//! What resolution may cost: the defaults, as far as policy does not say otherwise (`limits.resolve`).
+//! What resolution and git repositories may cost: the defaults, as far as policy does not say otherwise (`limits.resolve`,
+//! `limits.git`).
 
 use std::time::Duration;
 
 use bulkhead_policy::Effective;
 use bulkhead_resolver::lock::Previous;
 use bulkhead_schema::index::MAX_INDEX_FILE;
-use bulkhead_schema::policy::ResolveLimits;
+use bulkhead_schema::policy::{GitLimits, ResolveLimits};
 use bulkhead_source::ClientOptions;
+use bulkhead_store::CheckoutLimits;
 
 use crate::error::Result;
 use crate::{Error, ErrorKind};
@@ -73,4 +75,30 @@ pub fn answers(policy: &Effective, options: ClientOptions) -> ClientOptions {
         max_crate_size: bytes(limits.archive_mib, options.max_crate_size),
         ..options
     }
+}
+
+/// What one git repository may cost, and one checkout of it.
+pub fn git(policy: &Effective) -> (bulkhead_git::Limits, CheckoutLimits) {
+    let (git, checkout) = (bulkhead_git::Limits::default(), CheckoutLimits::default());
+    let limits = policy.git_limits(GitLimits {
+        pack_mib: Some(git.pack >> 20),
+        objects: Some(git.objects),
+        object_mib: Some(git.object >> 20),
+        references: Some(git.references),
+        checkout_mib: Some(checkout.bytes >> 20),
+        checkout_entries: u64::try_from(checkout.entries).ok(),
+        time_seconds: Some(git.time.as_secs()),
+    });
+    let bytes = |mib: Option<u64>, default: u64| mib.map_or(default, |mib| mib.saturating_mul(1 << 20));
+    let entries =
+        limits.checkout_entries.map_or(checkout.entries, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    let git = bulkhead_git::Limits {
+        pack: bytes(limits.pack_mib, git.pack),
+        objects: limits.objects.unwrap_or(git.objects),
+        object: bytes(limits.object_mib, git.object),
+        references: limits.references.unwrap_or(git.references),
+        entries,
+        time: limits.time_seconds.map_or(git.time, Duration::from_secs),
+    };
+    (git, CheckoutLimits { entries, bytes: bytes(limits.checkout_mib, checkout.bytes) })
 }

@@ -24,8 +24,8 @@ use crate::provenance::{self, Provenance};
 use crate::sources::{Freshness, Need, Sources};
 use crate::withdrawn::Withdrawals;
 use crate::{
-    Error, ErrorKind, Event, disk, explain, limits, overrides, patches, permissions, pins, preferences, registries,
-    tampering, unusable, withdrawn,
+    Error, ErrorKind, Event, disk, explain, limits, overrides, patches, pins, preferences, registries, tampering,
+    unusable, withdrawn,
 };
 
 /// Largest lockfile that is read, in bytes.
@@ -122,8 +122,7 @@ pub fn resolve<'a>(
     question.unlock = request.unlock.clone();
     let locked = previous.iter().flat_map(|previous| previous.packages.keys().copied());
     let commits = bulkhead_resolver::locked_commits(&question);
-    let level = permissions::level(&project.policy);
-    sources.read_git(GitSources::new(global, project, level, locked, commits, request.git_precise.clone())?);
+    sources.read_git(GitSources::new(global, project, locked, commits, request.git_precise.clone())?);
     let patches = patches::load(project, &mut sources, previous.as_ref(), events)?;
     overrides::replacements(workspace, &mut sources, events)?;
     question.patches = &patches;

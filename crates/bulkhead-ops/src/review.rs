@@ -19,9 +19,7 @@ use crate::bulkhead_lock::LockFile;
 use crate::error::Result;
 use crate::info::{self, Info, InfoOptions};
 use crate::options::{CompileOptions, GlobalOptions};
-use crate::{
-    Error, ErrorKind, Event, approvals, compile, configuration, git, listing, newcomers, permissions, project,
-};
+use crate::{Error, ErrorKind, Event, approvals, compile, configuration, git, listing, newcomers, project};
 
 pub use repository::Upstream;
 
@@ -153,8 +151,8 @@ fn one(
     let mut review = look(global, &found.package, kinds, found.published, minimum)?;
     if options.repository {
         let git = match &project {
-            Some(project) => git::options(global, &project.configuration, permissions::level(&project.policy))?,
-            None => git::options(global, &configuration::load(global, &|_| ())?, bulkhead_sandbox::Level::Full)?,
+            Some(project) => git::options(global, &project.configuration, Some(&project.policy))?,
+            None => git::options(global, &configuration::load(global, &|_| ())?, None)?,
         };
         let files = files(global, &found.package)?;
         let (upstream, findings) = repository::ask(&git, &found.package, &files, &review.examination);

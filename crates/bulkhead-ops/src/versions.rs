@@ -16,7 +16,7 @@ use crate::git::GitSources;
 use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Freshness, Need, Sources};
-use crate::{Error, Event, packages, permissions};
+use crate::{Error, Event, packages};
 
 /// A registry, ready to be asked, in a project or outside of one.
 ///
@@ -32,10 +32,7 @@ pub fn sources<'a>(
     let home = global.place.bulkhead_home.clone();
     let mut sources = Sources::new(client, home, configuration.config.sources()?, BTreeSet::from([source]));
     sources.read_git(match project {
-        Some(project) => {
-            let level = permissions::level(&project.policy);
-            GitSources::new(global, project, level, std::iter::empty(), BTreeMap::new(), None)?
-        }
+        Some(project) => GitSources::new(global, project, std::iter::empty(), BTreeMap::new(), None)?,
         None => GitSources::outside(global, configuration)?,
     });
     if client.options().offline {

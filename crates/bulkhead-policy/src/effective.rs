@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use bulkhead_schema::PackageName;
 use bulkhead_schema::policy::{
-    AgeExemption, Digest, Grant, Limits, Lock, Lookalikes, NetworkRule, Policy, Prefetch, ProcessLimits, ProgramRules,
-    Reaction, ResolveLimits, SandboxLevel, SourceRules, Weight, Withdrawn,
+    AgeExemption, Bounds, Digest, GitLimits, Grant, Limits, Lock, Lookalikes, NetworkRule, Policy, Prefetch,
+    ProcessLimits, ProgramRules, Reaction, ResolveLimits, SandboxLevel, SourceRules, Weight, Withdrawn,
 };
 use semver::Version;
 
@@ -61,6 +61,8 @@ pub struct Effective {
     prefetch: Vec<Prefetch>,
     /// What each layer says about resolution, and whether it may only tighten.
     resolve_limits: Vec<(bool, ResolveLimits)>,
+    /// The same for git repositories.
+    git_limits: Vec<(bool, GitLimits)>,
     /// Limits of processes.
     pub limits: Limits,
     /// The weakest confinement that is accepted. `None` if no layer says: full.
@@ -235,20 +237,17 @@ impl Effective {
             take_all(old, new);
         }
         self.resolve_limits.push((only_tighter, new.resolve));
+        self.git_limits.push((only_tighter, new.git));
     }
 
     /// The limits of resolution that hold, where `defaults` is what holds if no layer speaks.
     pub fn resolve_limits(&self, defaults: ResolveLimits) -> ResolveLimits {
-        let mut limits = defaults;
-        for &(only_tighter, mut new) in &self.resolve_limits {
-            for ((_, old), (_, new)) in limits.fields().into_iter().zip(new.fields()) {
-                *old = match (*old, *new) {
-                    (Some(old), Some(new)) if only_tighter => Some(old.min(new)),
-                    (old, new) => new.or(old),
-                };
-            }
-        }
-        limits
+        in_force(defaults, &self.resolve_limits)
+    }
+
+    /// The limits of git repositories that hold, where `defaults` is what holds if no layer speaks.
+    pub fn git_limits(&self, defaults: GitLimits) -> GitLimits {
+        in_force(defaults, &self.git_limits)
     }
 
     /// A list replaces that of a higher layer only where the lower one may loosen; else both have to agree.
@@ -502,6 +501,19 @@ impl GrantSet {
     pub fn allows_directive(&self, directive: &str) -> bool {
         self.directives.iter().any(|granted| granted.value == directive)
     }
+}
+
+/// What the layers make of `limits`, each with whether it may only tighten.
+fn in_force<T: Bounds>(mut limits: T, layers: &[(bool, T)]) -> T {
+    for &(only_tighter, mut new) in layers {
+        for ((_, old), (_, new)) in limits.fields().into_iter().zip(new.fields()) {
+            *old = match (*old, *new) {
+                (Some(old), Some(new)) if only_tighter => Some(old.min(new)),
+                (old, new) => new.or(old),
+            };
+        }
+    }
+    limits
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ pub use build_code::{BuildCodeLevel, BuildCodeOverride, BuildCodeRules};
 pub use keys::{POLICY_KEYS, PolicyKey, PolicyKind, find_policy_key};
 pub use network::{Endpoint, NetworkRule};
 pub use packages::{
-    Lookalikes, NamePattern, Reaction, Reservation, ResolveLimits, SourceRules, Withdrawn, canonical_name,
+    Bounds, GitLimits, Lookalikes, NamePattern, Reaction, Reservation, ResolveLimits, SourceRules, Withdrawn,
+    canonical_name,
 };
 pub use processes::{Limits, Prefetch, ProcessLimits, ProgramRules};
 

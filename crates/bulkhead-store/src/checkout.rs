@@ -26,17 +26,26 @@ use crate::write::{TreeWriter, new_file};
 /// The name in the record of a checkout: no package can be called so.
 pub(crate) const CHECKOUT: &str = "git checkout";
 
-/// Most files, folders and links of one checkout, submodules included.
-const MAX_ENTRIES: usize = 200_000;
-
-/// Most bytes of one checkout, submodules included.
-const MAX_BYTES: u64 = 4 << 30;
-
 /// Largest commit or tree object.
 const MAX_STRUCTURE: u64 = 16 << 20;
 
 /// Longest target of a link.
 const MAX_LINK: u64 = 1024;
+
+/// How large one checkout may be, submodules included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckoutLimits {
+    /// Files, folders and links.
+    pub entries: usize,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+impl Default for CheckoutLimits {
+    fn default() -> Self {
+        Self { entries: 200_000, bytes: 4 << 30 }
+    }
+}
 
 /// One checkout, verified at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +123,12 @@ impl Store {
     ///
     /// # Errors
     /// `store-file`: the disk does not let us.
-    pub fn begin_checkout(&self, key: Digest, commit: ObjectId) -> Result<NewCheckout<'_>, Diagnostic> {
+    pub fn begin_checkout(
+        &self,
+        key: Digest,
+        commit: ObjectId,
+        limits: CheckoutLimits,
+    ) -> Result<NewCheckout<'_>, Diagnostic> {
         let session = self.session()?;
         let name = session.fresh_name();
         let begun = || -> io::Result<(OwnedFd, TreeWriter)> {
@@ -132,6 +146,7 @@ impl Store {
             writer: Some(writer),
             key,
             commit,
+            limits,
             taken: Taken::default(),
             entries: 0,
             bytes: 0,
@@ -148,6 +163,7 @@ pub struct NewCheckout<'a> {
     writer: Option<TreeWriter>,
     key: Digest,
     commit: ObjectId,
+    limits: CheckoutLimits,
     taken: Taken,
     entries: usize,
     bytes: u64,
@@ -172,13 +188,18 @@ impl NewCheckout<'_> {
     /// `objects` are the commit, its tree, and what the trees name, depth first, as `git cat-file --batch` prints them.
     ///
     /// # Errors
-    /// `git-object`: an object is missing, is not what its id stands for, or breaks the rules for names, links or sizes.
+    /// `git-object`: an object is missing, is not what its id stands for, or breaks the rules for names, links or sizes;
+    /// `git-limit`: it is too large.
     pub fn add(&mut self, prefix: &str, commit: ObjectId, objects: &mut dyn BufRead) -> Result<Added, Diagnostic> {
         let place = self.session.path.join(&self.name);
         self.write(prefix, commit, objects).map_err(|failure| match failure {
             Failure::Refused(reason) => {
                 Diagnostic::error("git-object", format!("the commit {commit} is refused: {reason}"))
                     .help("nothing was kept of it")
+            }
+            Failure::Limit(key, reason) => {
+                Diagnostic::error("git-limit", format!("the commit {commit} is refused: {reason}"))
+                    .help(format!("if this repository is meant, raise `limits.git.{key}` in a policy"))
             }
             Failure::Disk(error) => failed("write into", &place, error),
         })
@@ -234,8 +255,9 @@ impl NewCheckout<'_> {
         };
         taken.map_err(refuse)?;
         self.entries += 1;
-        if self.entries > MAX_ENTRIES {
-            return Err(refuse(format!("there are more than {MAX_ENTRIES} files and folders")));
+        if self.entries > self.limits.entries {
+            let what = format!("there are more than {} files and folders", self.limits.entries);
+            return Err(Failure::Limit("checkout-entries", what));
         }
         Ok(())
     }
@@ -255,8 +277,9 @@ impl NewCheckout<'_> {
     ) -> Result<Option<String>, Failure> {
         let size = header(objects, ObjectKind::Blob, id)?;
         self.bytes = self.bytes.saturating_add(size);
-        if self.bytes > MAX_BYTES {
-            return Err(Failure::Refused(format!("its files have more than {} GiB", MAX_BYTES >> 30)));
+        if self.bytes > self.limits.bytes {
+            let what = format!("its files have more than {} MiB", self.limits.bytes >> 20);
+            return Err(Failure::Limit("checkout-mib", what));
         }
         let mut kept = Vec::new();
         let mut hasher = ObjectHasher::new(ObjectKind::Blob, size);
@@ -350,6 +373,8 @@ fn check_target(path: &str, target: &str) -> Result<(), &'static str> {
 /// Why a commit is not written.
 enum Failure {
     Refused(String),
+    /// The key of the limit, and what is beyond it.
+    Limit(&'static str, String),
     Disk(io::Error),
 }
 

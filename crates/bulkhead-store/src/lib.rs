@@ -23,7 +23,7 @@ mod vendored;
 mod verify;
 mod write;
 
-pub use checkout::{Added, Checkout, Link, NewCheckout, checkout_key, submodules_in};
+pub use checkout::{Added, Checkout, CheckoutLimits, Link, NewCheckout, checkout_key, submodules_in};
 pub use notebook::Notebook;
 pub use store::{Noted, PackageTree, Store};
 pub use vendored::{Vendored, VendoredPackage};

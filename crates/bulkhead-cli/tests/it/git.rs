@@ -6,7 +6,7 @@ use crate::confinement::proposed;
 use crate::stage::{Stage, Twins, skipped};
 
 /// A workspace with two members of which one needs the other, and a package that lies deep and alone.
-const REPOSITORY: &str = r#"
+pub(crate) const REPOSITORY: &str = r#"
 //- /Cargo.toml
 [workspace]
 members = ["apple", "pear"]
@@ -41,7 +41,7 @@ edition = "2021"
 pub fn taste() -> &'static str { "quince 1" }
 "#;
 
-fn manifest(dependencies: &str) -> String {
+pub(crate) fn manifest(dependencies: &str) -> String {
     format!(
         "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n\
          {dependencies}\n"
@@ -49,7 +49,7 @@ fn manifest(dependencies: &str) -> String {
 }
 
 /// A program that uses `apple` of the repository at `url`.
-fn app(url: &str, more: &str) -> String {
+pub(crate) fn app(url: &str, more: &str) -> String {
     let dependencies = manifest(&format!("apple = {{ git = \"{url}\"{more} }}"));
     format!("{dependencies}//- /src/main.rs\nfn main() {{ println!(\"{{}}\", apple::taste()); }}\n")
 }
@@ -182,7 +182,7 @@ fn a_lockfile_that_names_a_commit_is_enough_on_a_fresh_machine() {
 
 /// The error's code and that it names what is wrong.
 #[track_caller]
-fn refused(outcome: &Outcome, code: i32, words: &[&str]) {
+pub(crate) fn refused(outcome: &Outcome, code: i32, words: &[&str]) {
     outcome.assert_code(code);
     for word in words {
         assert!(outcome.stderr.contains(word), "{word:?} is not in\n{outcome}");
@@ -736,7 +736,7 @@ pub fn taste() -> &'static str { env!("SECRET") }
 }
 
 /// A repository with the index of a registry that has the packages of `stage`'s.
-fn index_repository(stage: &Stage) -> GitRepository {
+pub(crate) fn index_repository(stage: &Stage) -> GitRepository {
     let config = format!("//- /config.json\n{{\"dl\": \"http://{}/dl\"}}\n", stage.registry.address());
     let plain = stage.registry.index_lines("plain");
     GitRepository::new("index", &format!("{config}//- /pl/ai/plain\n{plain}"))

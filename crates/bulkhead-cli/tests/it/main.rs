@@ -22,6 +22,7 @@ mod explaining;
 mod flags;
 mod fresh;
 mod git;
+mod git_limits;
 mod git_servers;
 mod hostile_index;
 mod hostile_lockfiles;

@@ -1,8 +1,8 @@
 //! From a commit to a checkout in the store, submodules included.
 
 use bulkhead_git::{Database, Wanted};
-use bulkhead_schema::SourceId;
 use bulkhead_schema::git::{ObjectId, Transport, parse_submodules, submodule_url};
+use bulkhead_schema::{Diagnostic, SourceId};
 use bulkhead_store::{Checkout, NewCheckout, Store, checkout_key};
 use url::Url;
 
@@ -32,7 +32,7 @@ impl GitSources {
         events: &dyn Fn(Event),
     ) -> Result<Checkout> {
         let key = checkout_key(source.canonical_url(), commit);
-        let mut checkout = store.begin_checkout(key, commit)?;
+        let mut checkout = store.begin_checkout(key, commit, self.checkout_limits)?;
         let mut pending = self.write(&mut checkout, database, "", url, commit, 0)?;
         let mut count = 0;
         while let Some(module) = pending.pop() {
@@ -60,10 +60,13 @@ impl GitSources {
         depth: usize,
     ) -> Result<Vec<Module>> {
         let added = database.objects(commit, |objects| checkout.add(prefix, commit, objects));
-        let verification = |diagnostic| Error { kind: ErrorKind::Verification, ..Error::from(diagnostic) };
+        let refused = |diagnostic: Diagnostic| {
+            let kind = if diagnostic.code == "git-limit" { ErrorKind::Policy } else { ErrorKind::Verification };
+            Error { kind, ..Error::from(diagnostic) }
+        };
         let added = match added {
             // What is wrong with an object says more than how git ended.
-            Ok(added) => added.map_err(verification)?,
+            Ok(added) => added.map_err(refused)?,
             Err(error) => return Err(git_error(error)),
         };
         let text = added.gitmodules.unwrap_or_default();

@@ -39,10 +39,15 @@ pub(super) fn git_error(error: GitError) -> Error {
     let GitError { kind: cause, url, message } = error;
     let kind = match cause {
         GitErrorKind::Refused | GitErrorKind::HostKey | GitErrorKind::Certificate => ErrorKind::Verification,
-        GitErrorKind::Transport => ErrorKind::Policy,
+        GitErrorKind::Transport | GitErrorKind::Limit(_) => ErrorKind::Policy,
         _ => ErrorKind::Failure,
     };
+    let raise;
     let help = match cause {
+        GitErrorKind::Limit(key) => {
+            raise = format!("if this repository is meant, raise `limits.git.{key}` in a policy");
+            Some(raise.as_str())
+        }
         GitErrorKind::Transport => Some("use `https://` or `ssh://`"),
         GitErrorKind::Offline => Some("run the command without --offline once, so that the repository can be fetched"),
         GitErrorKind::Authentication => Some(
@@ -65,6 +70,7 @@ pub(super) fn git_error(error: GitError) -> Error {
     let mut failure = match cause {
         GitErrorKind::HostKey => Error::refusal(kind, "git-host-key", whole),
         GitErrorKind::Certificate => Error::refusal(kind, "git-certificate", whole),
+        GitErrorKind::Limit(_) => Error::refusal(kind, "git-limit", whole),
         _ => Error::new(kind, whole),
     };
     for line in message.lines().filter(|line| !line.trim().is_empty()) {

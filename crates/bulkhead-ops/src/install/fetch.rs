@@ -20,7 +20,7 @@ use crate::options::{GlobalOptions, NameFilter, TargetFilter};
 use crate::packages::{self, Purpose};
 use crate::provenance::Provenance;
 use crate::sources::Sources;
-use crate::{Error, Event, disk, permissions, project, registries};
+use crate::{Error, Event, disk, project, registries};
 
 /// What is installed.
 #[derive(Debug, Clone)]
@@ -150,8 +150,7 @@ fn only_package(
     let table = project.configuration.config.sources()?;
     let mut sources = Sources::new(&client, inner.place.bulkhead_home.clone(), table, registries::known(&project));
     sources.restrict(Provenance::new(&project.policy, &project.configuration));
-    let level = permissions::level(&project.policy);
-    let git = GitSources::new(&inner, &project, level, std::iter::empty(), BTreeMap::new(), None)?;
+    let git = GitSources::new(&inner, &project, std::iter::empty(), BTreeMap::new(), None)?;
     sources.read_git(git.allowing(source));
     let packages = sources.packages_in(source, events)?;
     let is_program = |kind: &TargetKind| matches!(kind, TargetKind::Bin | TargetKind::Example(_));

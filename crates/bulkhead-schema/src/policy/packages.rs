@@ -104,6 +104,12 @@ pub enum Reaction {
     Deny,
 }
 
+/// A table of `[limits]`: numbers, each of which a layer may leave to the one above.
+pub trait Bounds: Copy + Default {
+    /// Every key, its name in the file, and its place.
+    fn fields(&mut self) -> Vec<(&'static str, &mut Option<u64>)>;
+}
+
 /// `[limits.resolve]`. Missing values are the defaults of the resolver and of the client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ResolveLimits {
@@ -125,10 +131,9 @@ pub struct ResolveLimits {
     pub archive_mib: Option<u64>,
 }
 
-impl ResolveLimits {
-    /// Every key, its name in the file, and its place.
-    pub fn fields(&mut self) -> [(&'static str, &mut Option<u64>); 8] {
-        [
+impl Bounds for ResolveLimits {
+    fn fields(&mut self) -> Vec<(&'static str, &mut Option<u64>)> {
+        vec![
             ("packages", &mut self.packages),
             ("depth", &mut self.depth),
             ("edges", &mut self.edges),
@@ -137,6 +142,39 @@ impl ResolveLimits {
             ("time-seconds", &mut self.time_seconds),
             ("index-mib", &mut self.index_mib),
             ("archive-mib", &mut self.archive_mib),
+        ]
+    }
+}
+
+/// `[limits.git]`. Missing values are the defaults of `bulkhead-git` and of the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GitLimits {
+    /// `pack-mib`: bytes of what one fetch brings
+    pub pack_mib: Option<u64>,
+    /// `objects` that one fetch brings
+    pub objects: Option<u64>,
+    /// `object-mib`: bytes of one object that git has to hold in memory
+    pub object_mib: Option<u64>,
+    /// `references`: branches and tags of a repository
+    pub references: Option<u64>,
+    /// `checkout-mib`: bytes of the files of one checkout, submodules included
+    pub checkout_mib: Option<u64>,
+    /// `checkout-entries`: files, folders and links of one checkout, submodules included
+    pub checkout_entries: Option<u64>,
+    /// `time-seconds` of one fetch, on the clock
+    pub time_seconds: Option<u64>,
+}
+
+impl Bounds for GitLimits {
+    fn fields(&mut self) -> Vec<(&'static str, &mut Option<u64>)> {
+        vec![
+            ("pack-mib", &mut self.pack_mib),
+            ("objects", &mut self.objects),
+            ("object-mib", &mut self.object_mib),
+            ("references", &mut self.references),
+            ("checkout-mib", &mut self.checkout_mib),
+            ("checkout-entries", &mut self.checkout_entries),
+            ("time-seconds", &mut self.time_seconds),
         ]
     }
 }
@@ -250,9 +288,9 @@ impl Reader<'_> {
         Ok(withdrawn)
     }
 
-    pub(super) fn resolve_limits(&self, entry: &Entry) -> Result<ResolveLimits, Diagnostic> {
-        let mut limits = ResolveLimits::default();
-        for (key, entry) in self.table(entry, "limits.resolve")? {
+    pub(super) fn bounds<T: Bounds>(&self, entry: &Entry, table: &str) -> Result<T, Diagnostic> {
+        let mut limits = T::default();
+        for (key, entry) in self.table(entry, table)? {
             let mut fields = limits.fields();
             let limit = fields.iter_mut().find(|(name, _)| name == key).ok_or_else(|| self.unknown(key, entry))?;
             match entry.node.data {
@@ -283,7 +321,7 @@ fn reaction(text: &str) -> Option<Reaction> {
 #[cfg(test)]
 mod tests {
     use super::super::{Policy, parse_policy};
-    use super::{NamePattern, Reaction};
+    use super::{Bounds as _, NamePattern, Reaction};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -299,7 +337,7 @@ mod tests {
              [sources]\nregistries = ['crates-io', 'acme']\ngit = []\n\
              [lookalikes]\nlevel = 'deny'\nallow = ['serdes']\n\
              [withdrawn]\nyanked = 'deny'\n\
-             [limits]\nmemory-mib = 5\n[limits.resolve]\npackages = 7\nindex-mib = 1\n",
+             [limits]\nmemory-mib = 5\n[limits.resolve]\npackages = 7\nindex-mib = 1\n[limits.git]\nobjects = 9\n",
         )
         .unwrap();
         assert_eq!(policy.reservations[0].names, NamePattern::Prefix("acme-".to_owned()));
@@ -308,6 +346,7 @@ mod tests {
         assert_eq!(policy.lookalikes.level, Some(Reaction::Deny));
         assert_eq!((policy.withdrawn.yanked, policy.withdrawn.vanished), (Some(Reaction::Deny), None));
         assert_eq!((policy.limits.every.memory_mib, policy.limits.resolve.packages), (Some(5), Some(7)));
+        assert_eq!(policy.limits.git.objects, Some(9));
     }
 
     /// Every example in the documentation is a policy, and every key that is read stands there.
@@ -321,7 +360,8 @@ mod tests {
         for (word, _) in super::super::LOCKS {
             assert!(page.contains(&format!("`{word}`")), "{word}");
         }
-        for (key, _) in super::ResolveLimits::default().fields() {
+        let (mut resolve, mut git) = (super::ResolveLimits::default(), super::GitLimits::default());
+        for (key, _) in resolve.fields().into_iter().chain(git.fields()) {
             assert!(page.contains(&format!("| `{key}` |")), "{key}");
         }
     }

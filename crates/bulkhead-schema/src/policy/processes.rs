@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use semver::VersionReq;
 
-use super::{Digest, NetworkRule, Reader, ResolveLimits};
+use super::{Digest, GitLimits, NetworkRule, Reader, ResolveLimits};
 use crate::config::{Data, Entry, Node};
 use crate::{Diagnostic, PackageName};
 
@@ -24,6 +24,8 @@ pub struct Limits {
     pub test: ProcessLimits,
     /// `[limits.resolve]`
     pub resolve: ResolveLimits,
+    /// `[limits.git]`
+    pub git: GitLimits,
 }
 
 impl Limits {
@@ -132,7 +134,9 @@ impl Reader<'_> {
         let mut limits = Limits::default();
         for (key, entry) in self.table(entry, "limits")? {
             if key == "resolve" {
-                limits.resolve = self.resolve_limits(entry)?;
+                limits.resolve = self.bounds(entry, "limits.resolve")?;
+            } else if key == "git" {
+                limits.git = self.bounds(entry, "limits.git")?;
             } else if let Some((_, kind)) = limits.kinds().into_iter().find(|(name, _)| name == key) {
                 for (key, entry) in self.table(entry, key)? {
                     self.process_limit(kind, key, entry)?;
