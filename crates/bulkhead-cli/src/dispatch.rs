@@ -24,7 +24,7 @@ use crate::escape::{escaped, escaped_line};
 use crate::recall::Recall;
 use crate::render::Renderer;
 use crate::shell::{ColorChoice, Shell, Verbosity};
-use crate::{interrupt, options, place, registry_commands, render, report, version};
+use crate::{interrupt, options, place, question, registry_commands, render, report, version};
 
 /// How often an alias may lead to another.
 const MAX_ALIASES: usize = 8;
@@ -257,6 +257,7 @@ fn command(
             global.quiet = shell.verbosity() == Verbosity::Quiet;
             // `term.verbose` shows as much as one `-v`.
             global.verbose = global.verbose.max(u8::from(shell.verbosity() == Verbosity::Verbose));
+            question::answer(arguments, &global, shell)?;
             project_command(name, arguments, &global, shell, &Renderer::new(shell, term))
         }
     }
@@ -276,7 +277,7 @@ fn project_command(
             let configuration = bulkhead_ops::vendor::vendor(global, &options::vendor(arguments), &events)?;
             configuration.iter().try_for_each(|text| print(shell, &escaped(text.trim_end())))
         }
-        "fetch" => bulkhead_ops::fetch::fetch(global, &options::platforms(arguments)?, &events),
+        "fetch" => bulkhead_ops::fetch::fetch(global, &options::platforms(arguments), &events),
         "generate-lockfile" => {
             let ignore_rust_version = options::generate_lockfile(arguments)?;
             bulkhead_ops::update::generate_lockfile(global, ignore_rust_version, &events)

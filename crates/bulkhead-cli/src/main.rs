@@ -10,6 +10,7 @@ mod escape;
 mod interrupt;
 mod options;
 mod place;
+mod question;
 mod recall;
 mod registry_commands;
 mod render;

@@ -80,47 +80,12 @@ fn flag(matches: &ArgMatches, name: &str) -> bool {
     matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
 }
 
-const NOTHING_TO_INVERT: &str = "The `-i` flag requires a package name.
-
-The `-i` flag is used to inspect the reverse dependencies of a specific
-package. It will invert the tree and display the packages that depend on the
-given package.
-
-Note that in a workspace, by default it will only display the package's
-reverse dependencies inside the tree of the workspace member in the current
-directory. The --workspace flag can be used to extend it so that it will show
-the package's reverse dependencies across the entire workspace. The -p flag
-can be used to display the package's reverse dependencies only with the
-subtree of the package given to -p.";
-
-/// The values of an option that may come without one. Without one, it is a question that Cargo answers with the list of
-/// what could be named.
-fn named(matches: &ArgMatches, name: &str) -> Result<Vec<String>> {
-    let values = strings(matches, name);
-    let occurrences = match matches.try_get_occurrences::<String>(name) {
-        Ok(Some(occurrences)) => occurrences.map(Iterator::count).collect::<Vec<_>>(),
-        _ => Vec::new(),
-    };
-    if !occurrences.contains(&0) {
-        return Ok(values);
-    }
-    Err(Error::failure(match name {
-        "invert" => NOTHING_TO_INVERT.to_owned(),
-        "package" | "package2" => format!(
-            "\"--{} <SPEC>\" requires a SPEC format value, which can be any package ID specifier in the dependency graph.",
-            name.trim_end_matches('2')
-        ),
-        "target" => "\"--target\" takes a target architecture as an argument.".to_owned(),
-        _ => format!("\"--{name}\" takes one argument."),
-    }))
-}
-
-fn packages(matches: &ArgMatches) -> Result<PackageOptions> {
-    Ok(PackageOptions {
-        packages: named(matches, "package")?,
+pub(crate) fn packages(matches: &ArgMatches) -> PackageOptions {
+    PackageOptions {
+        packages: strings(matches, "package"),
         workspace: flag(matches, "workspace") || flag(matches, "all"),
         exclude: strings(matches, "exclude"),
-    })
+    }
 }
 
 fn features(matches: &ArgMatches) -> FeatureOptions {
@@ -135,7 +100,7 @@ fn features(matches: &ArgMatches) -> FeatureOptions {
 
 fn targets(matches: &ArgMatches) -> Result<TargetFilter> {
     let rule = |all: &str, name: &str| -> Result<NameFilter> {
-        let names = named(matches, name)?;
+        let names = strings(matches, name);
         Ok(match (flag(matches, all), names.is_empty()) {
             (true, _) => NameFilter::All,
             (false, false) => NameFilter::Named(names),
@@ -227,11 +192,11 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
     let (intent, profile) = intent_and_profile(intent, single.as_ref(), profile(matches));
     Ok(CompileOptions {
         intent,
-        packages: packages(matches)?,
+        packages: packages(matches),
         targets: targets(matches)?,
         features: features(matches),
         profile,
-        platforms: named(matches, "target")?,
+        platforms: strings(matches, "target"),
         target_dir: target_dir(matches)?,
         jobs: jobs(matches)?,
         keep_going: flag(matches, "keep-going"),
@@ -313,7 +278,7 @@ pub(crate) fn fmt(matches: &ArgMatches) -> Result<FmtOptions> {
         arguments.push("--quiet".to_owned());
     }
     arguments.extend(strings(matches, "rustfmt-args"));
-    Ok(FmtOptions { packages: named(matches, "package")?, all: flag(matches, "all"), arguments })
+    Ok(FmtOptions { packages: strings(matches, "package"), all: flag(matches, "all"), arguments })
 }
 
 /// `approve`: all that building, testing and measuring the whole workspace would run.
@@ -327,10 +292,10 @@ pub(crate) fn approve(matches: &ArgMatches, shell: &Shell) -> Result<CompileOpti
 /// `clean`
 pub(crate) fn clean(matches: &ArgMatches) -> Result<CleanOptions> {
     Ok(CleanOptions {
-        packages: named(matches, "package")?,
+        packages: strings(matches, "package"),
         workspace: flag(matches, "workspace"),
         profile: profile(matches),
-        platforms: named(matches, "target")?,
+        platforms: strings(matches, "target"),
         target_dir: target_dir(matches)?,
         doc: flag(matches, "doc"),
         dry_run: flag(matches, "dry-run"),
@@ -349,8 +314,8 @@ pub(crate) fn vendor(matches: &ArgMatches) -> VendorOptions {
 }
 
 /// `fetch --target`
-pub(crate) fn platforms(matches: &ArgMatches) -> Result<Vec<String>> {
-    named(matches, "target")
+pub(crate) fn platforms(matches: &ArgMatches) -> Vec<String> {
+    strings(matches, "target")
 }
 
 /// `update`
@@ -360,7 +325,7 @@ pub(crate) fn update(matches: &ArgMatches) -> Result<UpdateOptions> {
         return Err(Error::failure(message).help("change the version requirements in `Cargo.toml`, then run `update`"));
     }
     let mut packages = strings(matches, "package");
-    packages.extend(named(matches, "package2")?);
+    packages.extend(strings(matches, "package2"));
     let options = UpdateOptions {
         packages,
         precise: string(matches, "precise"),
@@ -381,9 +346,9 @@ pub(crate) fn update(matches: &ArgMatches) -> Result<UpdateOptions> {
 pub(crate) fn explain(matches: &ArgMatches) -> Result<ExplainOptions> {
     Ok(ExplainOptions {
         spec: string(matches, "spec").unwrap_or_default(),
-        packages: packages(matches)?,
+        packages: packages(matches),
         features: features(matches),
-        platforms: platforms(matches)?,
+        platforms: platforms(matches),
     })
 }
 
@@ -417,11 +382,11 @@ pub(crate) fn tree(matches: &ArgMatches, shell: &Shell) -> Result<TreeOptions> {
         given
     };
     let mut options = TreeOptions {
-        packages: packages(matches)?,
+        packages: packages(matches),
         features: features(matches),
-        platforms: named(matches, "target")?,
+        platforms: strings(matches, "target"),
         edges: strings(matches, "edges"),
-        invert: named(matches, "invert")?,
+        invert: strings(matches, "invert"),
         prune: strings(matches, "prune"),
         depth: string(matches, "depth"),
         no_dedupe: flag(matches, "no-dedupe"),
@@ -526,8 +491,6 @@ mod tests {
         for (line, message) in [
             ("build -j0", "jobs may not be 0"),
             ("build -jx", "could not parse `x`"),
-            ("build -p", "requires a SPEC"),
-            ("build --bin", "\"--bin\" takes one argument."),
             ("test --lib --doc", "can't mix --doc"),
             ("build --artifact-dir x", "unstable"),
             ("build --release --profile x", "cannot be used with"),

@@ -61,8 +61,8 @@ impl<'a> Listener<'a> {
                 return Ok(());
             }
         }
-        let idle = line.contains("% (") || line.starts_with("From ") || line.starts_with("remote: Total ");
-        if !idle && !(line.starts_with("remote: ") && line.trim_end().ends_with(", done.")) {
+        let done = line.starts_with("remote: ") && line.trim_end().ends_with(", done.");
+        if !done && !line.contains("% (") && !line.starts_with("From ") && !line.starts_with("remote: Total ") {
             self.keep(bytes);
         }
         Ok(())

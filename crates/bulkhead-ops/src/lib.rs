@@ -14,6 +14,7 @@ pub mod audit;
 pub mod build;
 pub mod bulkhead_lock;
 pub mod catalogue;
+pub mod choices;
 pub mod clean;
 pub mod client;
 pub mod clippy;

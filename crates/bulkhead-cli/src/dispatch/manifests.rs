@@ -21,9 +21,7 @@ pub(super) fn command(
 ) -> Option<Result<(), Error>> {
     Some(match name {
         "add" => options::add(arguments).and_then(|options| bulkhead_ops::add::add(global, &options, events)),
-        "remove" => {
-            options::remove(arguments).and_then(|options| bulkhead_ops::remove::remove(global, &options, events))
-        }
+        "remove" => bulkhead_ops::remove::remove(global, &options::remove(arguments), events),
         "locate-project" => locate_project(arguments, global, shell),
         "pkgid" => pkgid(arguments, global, shell),
         "read-manifest" => inspect::read_manifest(global).and_then(|manifest| print_json(shell, &manifest)),
@@ -46,7 +44,7 @@ fn locate_project(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell)
 }
 
 fn pkgid(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
-    let spec = options::specification(arguments)?;
+    let spec = options::specification(arguments);
     print(shell, &escaped(&inspect::package_id(global, spec.as_deref())?))
 }
 

@@ -4,7 +4,7 @@ use bulkhead_ops::config_get::{ConfigFormat, ConfigRequest};
 use bulkhead_ops::options::{AddOptions, DependencyKind, RemoveOptions, Section};
 use clap::ArgMatches;
 
-use super::{Result, flag, named, string, strings};
+use super::{Result, flag, string, strings};
 
 /// `add`
 pub(crate) fn add(matches: &ArgMatches) -> Result<AddOptions> {
@@ -18,7 +18,7 @@ pub(crate) fn add(matches: &ArgMatches) -> Result<AddOptions> {
     Ok(AddOptions {
         crates: strings(matches, "crates"),
         section: section(matches),
-        package: named(matches, "package")?.into_iter().next(),
+        package: strings(matches, "package").into_iter().next(),
         path: string(matches, "path"),
         git: string(matches, "git"),
         reference,
@@ -52,18 +52,18 @@ fn section(matches: &ArgMatches) -> Section {
 }
 
 /// `remove`
-pub(crate) fn remove(matches: &ArgMatches) -> Result<RemoveOptions> {
-    Ok(RemoveOptions {
+pub(crate) fn remove(matches: &ArgMatches) -> RemoveOptions {
+    RemoveOptions {
         dependencies: strings(matches, "dependencies"),
         section: section(matches),
-        package: named(matches, "package")?.into_iter().next(),
+        package: strings(matches, "package").into_iter().next(),
         dry_run: flag(matches, "dry-run"),
-    })
+    }
 }
 
 /// The specification of `pkgid`, which may come with `-p` or without.
-pub(crate) fn specification(matches: &ArgMatches) -> Result<Option<String>> {
-    Ok(string(matches, "spec").or(named(matches, "package")?.into_iter().next()))
+pub(crate) fn specification(matches: &ArgMatches) -> Option<String> {
+    string(matches, "spec").or(strings(matches, "package").into_iter().next())
 }
 
 /// `config get`

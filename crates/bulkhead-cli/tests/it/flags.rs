@@ -96,3 +96,26 @@ fn what_makes_no_sense_is_refused_with_cargos_code_and_words() {
     .collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
+
+/// Attached programs and people ask so.
+#[test]
+fn an_option_without_its_value_says_what_could_be_named() {
+    let twins = Twins::new(WORKSPACE);
+    let questions = "build -p|build --bin|build --example|build --test|build --bench|run -p|run --bin|run --example --bin\
+                     |tree -p|tree -i|pkgid -p|update -p|clean -p|test --test|check --package|rustc -p|doc -p|remove x -p\
+                     |build --target|build --workspace --bin|build -p library --bin|build -p --bin|install --bin\
+                     |build --workspace --exclude app --example|build --manifest-path library/Cargo.toml --bin";
+    for question in questions.split('|') {
+        let arguments: Vec<&str> = question.split_whitespace().collect();
+        let (theirs, ours) = (twins.cargo.cargo(&arguments), twins.bulkhead.bulkhead(&arguments));
+        assert_eq!(
+            (ours.code(), &ours.stdout, &ours.stderr),
+            (theirs.code(), &theirs.stdout, &theirs.stderr),
+            "{question}"
+        );
+        assert_eq!(ours.code(), Some(101), "{question}: {ours}");
+    }
+    // Asked once, and answered elsewhere: no question.
+    twins.run(&["check", "--bin", "app", "--bin"]);
+    twins.run(&["check", "-p", "nobody", "--bin"]);
+}
