@@ -22,6 +22,47 @@ pub(crate) fn escaped_line(text: &str) -> Cow<'_, str> {
     if text.contains('\n') { Cow::Owned(text.replace('\n', "\\n")) } else { text }
 }
 
+/// A line of somebody else's that stands among ours: one that could be taken for ours is marked.
+pub(crate) fn escaped_foreign_line(text: &str) -> Cow<'_, str> {
+    let escaped = escaped_line(text);
+    if speaks_as_we_do(&escaped) { Cow::Owned(format!("| {escaped}")) } else { escaped }
+}
+
+/// Whether a line begins as messages and status lines do.
+fn speaks_as_we_do(line: &str) -> bool {
+    const KINDS: [&str; 4] = ["error", "warning", "note", "help"];
+    const VERBS: [&str; 24] = [
+        "Adding",
+        "Blocking",
+        "Building",
+        "Checking",
+        "Compiling",
+        "Dirty",
+        "Documenting",
+        "Doc-tests",
+        "Downgrading",
+        "Downloaded",
+        "Downloading",
+        "Executable",
+        "Finished",
+        "Fresh",
+        "Generated",
+        "Installed",
+        "Installing",
+        "Locking",
+        "Removed",
+        "Removing",
+        "Running",
+        "Unpacking",
+        "Updating",
+        "Verified",
+    ];
+    let line = line.trim_start().to_ascii_lowercase();
+    let after = |word: &str| line.strip_prefix(&word.to_ascii_lowercase()).map(|rest| rest.trim_start());
+    KINDS.iter().filter_map(|kind| after(kind)).any(|rest| rest.starts_with([':', '[']))
+        || VERBS.iter().any(|verb| line.split_whitespace().next().is_some_and(|word| verb.eq_ignore_ascii_case(word)))
+}
+
 /// The same for text of several lines below a status line or a headline: continuation lines are indented, so that none of
 /// them can pass for a line of Bulkhead's own.
 pub(crate) fn escaped_indented(text: &str) -> Cow<'_, str> {
@@ -111,7 +152,10 @@ fn push(out: &mut String, c: char) {
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, escaped_but_colour, escaped_indented, escaped_json, escaped_line, escaped_without_colour};
+    use super::{
+        escaped, escaped_but_colour, escaped_foreign_line, escaped_indented, escaped_json, escaped_line,
+        escaped_without_colour,
+    };
 
     /// Attacks 160 to 162: no byte of the payload reaches the terminal as it is.
     #[test]
@@ -136,6 +180,12 @@ mod tests {
     fn lines_cannot_be_forged() {
         assert_eq!(escaped_line("x\nerror: fake"), "x\\nerror: fake");
         assert_eq!(escaped_indented("x\n    Finished fake"), "x\n      Finished fake");
+        for line in ["error: x", "  Error[E0001]: x", "warning : x", "   Compiling x", "finished", "\u{a0}note: x"] {
+            assert!(escaped_foreign_line(line).starts_with("| "), "{line:?}");
+        }
+        for line in ["", "errors were found", "x error: y", "[package 1.0.0] error: x", "compile x"] {
+            assert_eq!(escaped_foreign_line(line), line);
+        }
     }
 
     /// Attacks 160 and 162.

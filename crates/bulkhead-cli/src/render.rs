@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bulkhead_ops::Event;
 use bulkhead_ops::configuration::{ProgressWhen, TermConfig};
 
-use crate::escape::{escaped, escaped_but_colour, escaped_without_colour};
+use crate::escape::{escaped_but_colour, escaped_foreign_line, escaped_without_colour};
 use crate::report;
 use crate::shell::{PROGRESS, Shell, Verbosity};
 
@@ -66,7 +66,7 @@ impl<'a> Renderer<'a> {
             }
             Event::Error(error) => report::error(shell, &error),
             Event::Rendered(text) => self.rendered(&text),
-            Event::Text(line) => shell.line(escaped(&line).as_ref()),
+            Event::Text(line) => shell.line(escaped_foreign_line(&line).as_ref()),
             Event::Json(line) => self.output(&line),
             Event::BuildProgress { done, total, running } => {
                 crate::interrupt::processes_run();

@@ -50,7 +50,8 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     let output = output.map_err(|kind| Failure { unit: index, kind, denied: ended.denied })?;
 
     let unit = build.unit(index);
-    let stamp = OutputStamp::take(&folder.join("output")).map_err(|error| other(failed("read", &folder, &error)))?;
+    let stamp = OutputStamp::take_with_digest(&folder.join("output"))
+        .map_err(|error| other(failed("read", &folder, &error)))?;
     record.outputs.push(stamp);
     record.whole_package = output.rerun_if_changed.is_empty() && output.rerun_if_env_changed.is_empty();
     let sources = output.rerun_if_changed.iter().map(|path| unit.package.root.join(path));

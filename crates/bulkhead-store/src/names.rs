@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use bulkhead_schema::policy::hides_text;
 use unicode_normalization::UnicodeNormalization as _;
 
 /// Longest path below the top folder, in bytes.
@@ -32,7 +33,7 @@ fn check_part(part: &str) -> Result<(), String> {
         _ if part.len() > MAX_PART => return Err(format!("a part of the path is longer than {MAX_PART} bytes")),
         _ => {}
     }
-    if let Some(bad) = part.chars().find(|&c| c.is_control() || is_invisible(c) || r#"\:*?"<>|"#.contains(c)) {
+    if let Some(bad) = part.chars().find(|&c| c.is_control() || hides_text(c) || r#"\:*?"<>|"#.contains(c)) {
         return Err(format!("the character {bad:?} is not allowed in a file name"));
     }
     if part.ends_with(['.', ' ']) {
@@ -46,12 +47,6 @@ fn check_part(part: &str) -> Result<(), String> {
         return Err(format!("`{part}` is the name of a device on Windows"));
     }
     Ok(())
-}
-
-/// Characters that reorder or hide text, so that a name is not what it seems: bidirectional controls, zero-width
-/// characters (which some file systems ignore when they compare names), and the byte order mark.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Names that Windows keeps for devices, whatever extension follows.

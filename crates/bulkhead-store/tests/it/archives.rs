@@ -294,6 +294,11 @@ fn names_are_portable_and_printable() {
         ("a\u{202e}b", "character", "a\u{3b1}b"),
         ("a\u{200b}b", "character", "ab"),
         ("a\u{85}b", "character", "aéb"),
+        ("a\u{61c}b", "character", "a\u{627}b"),
+        ("a\u{ad}b", "character", "a-b"),
+        ("a\u{2028}b", "character", "a\u{2764}\u{fe0f}b"),
+        ("a\u{3164}b", "character", "a\u{3147}b"),
+        ("a\u{e0041}b", "character", "aAb"),
         ("a\u{7f}b", "character", "a~b"),
     ];
     for (bad, expected, good) in rows {

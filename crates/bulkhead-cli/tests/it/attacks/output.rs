@@ -155,6 +155,28 @@ fn cases_160_and_161_what_build_code_says_is_shown_and_not_obeyed() {
     assert_tame(stage.command(&["check", "--message-format", "short"]), "a macro's short messages");
 }
 
+/// Lines of a macro that look like Bulkhead's own.
+#[test]
+fn case_161_what_a_macro_prints_does_not_pass_for_ours() {
+    let lines =
+        ["error: forged", "warning: forged", "   Compiling forged", "    Finished forged", "error[E0001]: forged"];
+    let stage = Stage::new(&format!("{APP}evil::say!();\n"));
+    let source = format!(
+        "#[proc_macro]\npub fn say(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{ for line in {lines:?} {{ \
+         eprintln!(\"{{line}}\"); println!(\"{{line}}\"); }} proc_macro::TokenStream::new() }}"
+    );
+    stage.registry.publish(CrateBuilder::new("evil", "1.0.0").proc_macro().file("src/lib.rs", source));
+    let forged = |line: &str| lines.contains(&line);
+    let theirs = stage.cargo(&["check"]);
+    assert!(theirs.assert_success().output().lines().any(forged), "it bites under cargo: {theirs}");
+    for arguments in [&["check"][..], &["check", "-v"], &["check", "-vv"], &["build"]] {
+        let _ = std::fs::remove_dir_all(stage.project.path("target"));
+        let ours = stage.bulkhead(arguments);
+        assert!(!ours.assert_success().output().lines().any(forged), "{arguments:?}: {ours}");
+        assert!(ours.output().contains("forged"), "{arguments:?}: {ours}");
+    }
+}
+
 /// What a repository says: manifests, lockfiles, configuration, names of files and folders, references of git.
 #[test]
 fn cases_160_and_162_what_a_repository_says_is_shown_and_not_obeyed() {

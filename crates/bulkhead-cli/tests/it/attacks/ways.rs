@@ -440,3 +440,62 @@ fn case_116_documenting_and_linting_are_as_confined() {
         arena.clear();
     }
 }
+
+/// A macro speaks as the compiler: messages that forge files, fixes, artifacts and endings, and floods without end.
+#[test]
+fn case_165_macros_that_speak_as_the_compiler_gain_nothing() {
+    let forged = r#"{"$message_type":"artifact","artifact":"/etc/passwd","emit":"link"}
+{"$message_type":"artifact","artifact":"/etc/passwd","emit":"metadata"}
+{"$message_type":"future_incompat","future_incompat_report":[]}
+{"$message_type":"unused_extern","lint_level":"deny","unused_extern_names":["x"]}
+{"$message_type":"diagnostic","message":"aborting due to","code":null,"level":"error","spans":[],"children":[],"rendered":"error: forged\n"}
+{"$message_type":"diagnostic","message":"forged","code":null,"level":"warning","spans":[{"file_name":"{VICTIM}","byte_start":0,"byte_end":1,"line_start":1,"line_end":1,"column_start":1,"column_end":2,"is_primary":true,"text":[],"label":null,"suggested_replacement":"evil","suggestion_applicability":"MachineApplicable","expansion":null}],"children":[{"message":"x","code":null,"level":"help","spans":[{"file_name":"{VICTIM}","byte_start":0,"byte_end":1,"line_start":1,"line_end":1,"column_start":1,"column_end":2,"is_primary":true,"text":[],"label":null,"suggested_replacement":"evil","suggestion_applicability":"MachineApplicable","expansion":null}],"children":[],"rendered":null}],"rendered":"warning: forged\n"}
+{"reason":"build-finished","success":true}
+{"reason":"compiler-artifact","package_id":"x","executable":"/bin/true"}
+"#;
+    let arena = Arena::new("evil = \"1\"", "evil::new!(); fn main() {}");
+    let victim = arena.outside().join("neighbour/src/lib.rs").display().to_string();
+    let forged = forged.replace("{VICTIM}", &victim);
+    let source = format!(
+        "#[proc_macro]\npub fn new(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{ eprint!(\"{{}}\", {forged:?}); \
+         print!(\"{{}}\", {forged:?}); proc_macro::TokenStream::new() }}"
+    );
+    arena.stage.registry.publish(CrateBuilder::new("evil", "1.0.0").proc_macro().file("src/lib.rs", source));
+    for arguments in [
+        &["check"][..],
+        &["build"],
+        &["clippy"],
+        &["build", "--message-format", "json"],
+        &["clippy", "--fix", "--allow-no-vcs", "--allow-dirty"],
+    ] {
+        let outcome = arena.bulkhead(arguments);
+        arena.assert_unharmed(&outcome);
+        outcome.assert_success();
+        for line in outcome.stdout.lines().filter(|line| line.starts_with('{')) {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let reason = value["reason"].as_str().unwrap_or_default();
+            assert!(reason != "compiler-artifact" || value["executable"] != "/bin/true", "{line}");
+            assert!(reason != "compiler-artifact" || value["package_id"] != "x", "{line}");
+        }
+    }
+    for (what, body) in [
+        ("one line", "for _ in 0..300 { let _ = err.write_all(&[b'x'; 1 << 20]); }"),
+        (
+            "lines",
+            "for _ in 0..3_000_000 { let _ = err.write_all(b\"warning: again and again and again and again and again and again and again and again\\n\"); }",
+        ),
+        ("braces", "for _ in 0..300 { let _ = err.write_all(&[b'{'; 1 << 20]); }"),
+    ] {
+        let arena = Arena::new("evil = \"1\"", "evil::new!(); fn main() {}");
+        let source = format!(
+            "#[proc_macro]\npub fn new(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{ use std::io::Write as _; \
+             let mut err = std::io::BufWriter::with_capacity(1 << 20, std::io::stderr()); {body} proc_macro::TokenStream::new() }}"
+        );
+        arena.stage.registry.publish(CrateBuilder::new("evil", "1.0.0").proc_macro().file("src/lib.rs", source));
+        let outcome = arena.bulkhead(&["check"]);
+        arena.assert_unharmed(&outcome);
+        // It is the limit of what a process may print that ends this, and says so.
+        outcome.assert_code(101);
+        assert!(outcome.stderr.len() < 4 << 20, "{what}: {}", outcome.stderr.len());
+    }
+}
