@@ -24,7 +24,7 @@ use crate::escape::{escaped, escaped_line};
 use crate::recall::Recall;
 use crate::render::Renderer;
 use crate::shell::{ColorChoice, Shell, Verbosity};
-use crate::{interrupt, options, place, question, registry_commands, render, report, version};
+use crate::{grammar, interrupt, options, place, question, registry_commands, render, report, version};
 
 /// How often an alias may lead to another.
 const MAX_ALIASES: usize = 8;
@@ -113,10 +113,11 @@ fn parse(program: &'static str, mut arguments: Vec<OsString>, shell: &Shell, dis
             Err(error) => return Ok(Parsed::Answered(answer(&error, shell))),
         };
         match matches.subcommand() {
+            // What belongs to a program of its own is that program's to check.
             Some((name, _)) if command_line(program).find_subcommand(name).is_none() => {
                 arguments = expand_alias(program, &matches, name, &arguments, disk)?;
             }
-            _ => return Ok(Parsed::Command(matches)),
+            _ => return grammar::check(&matches).map(|()| Parsed::Command(matches)),
         }
     }
     Err(Error::failure("aliases lead to each other without end"))

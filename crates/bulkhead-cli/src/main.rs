@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod dispatch;
 mod escape;
+mod grammar;
 mod interrupt;
 mod options;
 mod place;

@@ -43,10 +43,9 @@ pub struct GitOptions {
     pub limits: Limits,
 }
 
-/// The git of this machine: where systems keep it, before what `PATH` names. A project can change neither.
-pub fn find_program(search_path: &str, is_trusted: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+/// The git of this machine: where systems keep it, before the `named` folders. A project can change neither.
+pub fn find_program(named: Vec<PathBuf>) -> Option<PathBuf> {
     let usual = ["/usr/bin", "/usr/local/bin", "/bin"].into_iter().map(PathBuf::from);
-    let named = search_path.split(':').map(PathBuf::from).filter(|folder| folder.is_absolute() && is_trusted(folder));
     usual.chain(named).map(|folder| folder.join("git")).find(|program| program.is_file())
 }
 

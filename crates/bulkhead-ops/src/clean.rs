@@ -2,15 +2,18 @@
 
 #![expect(clippy::disallowed_methods, reason = "this command is never answered from a snapshot")]
 
+mod target_folder;
+
 use std::path::{Path, PathBuf};
 
 use bulkhead_executor::TARGET_MARKER;
 use bulkhead_schema::PackageSpec;
 
+use self::target_folder::TargetFolder;
 use crate::error::Result;
 use crate::options::{CleanOptions, GlobalOptions};
 use crate::project::{self, Project};
-use crate::{Error, Event, compile, disk};
+use crate::{Error, Event, compile};
 
 /// What was (or with `--dry-run` would be) removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,10 +37,10 @@ pub fn clean(global: &GlobalOptions, options: &CleanOptions, events: &(dyn Fn(Ev
         return Ok(Removed::default());
     }
     check_marker(&target_dir, &project)?;
+    let folder = TargetFolder::open(&target_dir)?;
     let mut removed = Removed::default();
-    for path in doomed(&target_dir, options, &project)? {
-        refuse_behind_links(&target_dir, &path)?;
-        removed.add(remove(&path, options.dry_run, events)?);
+    for path in doomed(&folder, options, &project)? {
+        removed.add(folder.remove(&path, options.dry_run, events)?);
     }
     Ok(removed)
 }
@@ -59,7 +62,10 @@ fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
     if std::fs::symlink_metadata(target_dir).is_ok_and(|metadata| metadata.file_type().is_symlink()) {
         return refuse("it is a symbolic link".to_owned());
     }
-    match std::fs::read_to_string(target_dir.join(TARGET_MARKER)) {
+    let marker = target_dir.join(TARGET_MARKER);
+    let own = std::fs::symlink_metadata(&marker).is_ok_and(|metadata| metadata.is_file() && metadata.len() < 1 << 16);
+    let text = if own { std::fs::read_to_string(&marker) } else { Err(std::io::ErrorKind::NotFound.into()) };
+    match text {
         Ok(text) if text.trim_end() == project.workspace.root.to_string_lossy() => Ok(()),
         Ok(text) => refuse(format!("it was made for the workspace `{}`", text.trim_end())),
         // What Cargo made at its usual place holds nothing of anybody else's.
@@ -72,17 +78,6 @@ fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
     }
 }
 
-/// A link in the target folder may lead anywhere: it can be removed, what is behind it cannot.
-fn refuse_behind_links(target_dir: &Path, path: &Path) -> Result<()> {
-    let mut above = path.ancestors().skip(1).take_while(|ancestor| ancestor.starts_with(target_dir));
-    match above.find(|ancestor| disk::is_link(ancestor)) {
-        None => Ok(()),
-        Some(link) => Err(Error::failure(format!("`{}` is not removed", path.display()))
-            .because(format!("`{}` is a symbolic link", link.display()))
-            .help("remove the link by hand")),
-    }
-}
-
 fn is_tagged(folder: &Path) -> bool {
     let tag = std::fs::read(folder.join("CACHEDIR.TAG")).unwrap_or_default();
     tag.starts_with(
@@ -90,11 +85,12 @@ fn is_tagged(folder: &Path) -> bool {
     )
 }
 
-/// What has to go. `-p` names units by the prefix of their files, so that every profile and platform is cleaned of them.
-fn doomed(target_dir: &Path, options: &CleanOptions, project: &Project) -> Result<Vec<PathBuf>> {
-    let mut roots = vec![target_dir.to_path_buf()];
+/// What has to go, each as a path below the target folder (empty: all of it). `-p` names units by the prefix of their files,
+/// so that every profile and platform is cleaned of them.
+fn doomed(folders: &TargetFolder, options: &CleanOptions, project: &Project) -> Result<Vec<PathBuf>> {
+    let mut roots = vec![PathBuf::new()];
     if !options.platforms.is_empty() {
-        roots = options.platforms.iter().map(|platform| target_dir.join(platform)).collect();
+        roots = options.platforms.iter().map(PathBuf::from).collect();
     }
     if options.doc {
         return Ok(roots.into_iter().map(|root| root.join("doc")).collect());
@@ -114,63 +110,9 @@ fn doomed(target_dir: &Path, options: &CleanOptions, project: &Project) -> Resul
         let name = parsed.name().ok_or_else(|| Error::failure(format!("`{spec}` names no package to clean")))?;
         names.push(name.to_string());
     }
-    Ok(roots.iter().flat_map(|root| files_of(root, &names)).collect())
-}
-
-/// Files of packages: `<name>-<hash>` folders and files, and `lib<name>-<hash>` with `_` for `-`.
-fn files_of(root: &Path, names: &[String]) -> Vec<PathBuf> {
-    let belongs = |file: &str| {
-        let stem = file.split('.').next().unwrap_or_default();
-        let stem = stem.rsplit_once('-').map_or(stem, |(stem, _)| stem);
-        names.iter().any(|name| {
-            let crate_name = name.replace('-', "_");
-            stem == name || stem == crate_name || stem.strip_prefix("lib") == Some(&crate_name)
-        })
-    };
     let mut found = Vec::new();
-    let mut pending = vec![(root.to_path_buf(), 0)];
-    while let Some((folder, depth)) = pending.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if belongs(&name) {
-                found.push(entry.path());
-            } else if depth < 3 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                pending.push((entry.path(), depth + 1));
-            }
-        }
+    for root in roots {
+        found.extend(folders.files_of(&root, &names)?);
     }
-    found
-}
-
-fn remove(path: &Path, dry_run: bool, events: &dyn Fn(Event)) -> Result<Removed> {
-    let failed =
-        |error: std::io::Error| Error::failure(format!("failed to remove `{}`", path.display())).because(error);
-    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(Removed::default()) };
-    let removed =
-        if metadata.is_dir() { count(path).map_err(failed)? } else { Removed { files: 1, bytes: metadata.len() } };
-    if dry_run {
-        events(Event::Note(path.display().to_string()));
-        return Ok(removed);
-    }
-    // `remove_dir_all` works relative to directory descriptors and follows no link.
-    let result = if metadata.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    result.map_err(failed)?;
-    Ok(removed)
-}
-
-fn count(folder: &Path) -> std::io::Result<Removed> {
-    let mut removed = Removed::default();
-    let mut pending = vec![PathBuf::from(folder)];
-    while let Some(folder) = pending.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if metadata.is_dir() {
-                pending.push(entry.path());
-            } else {
-                removed.add(Removed { files: 1, bytes: metadata.len() });
-            }
-        }
-    }
-    Ok(removed)
+    Ok(found)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bulkhead_config::Definition;
 use bulkhead_resolver::features::{self, FeatureOptions, FeaturePlatform, FeatureResolver};
 use bulkhead_resolver::{ActivatedFeatures, MemberFeatures};
+use bulkhead_schema::words::Grammar;
 use bulkhead_schema::{Dependency, Diagnostic, PackageId, Symbol};
 use bulkhead_source::Client;
 use bulkhead_unit_graph::request::{PlanInput, PlanRequest};
@@ -183,17 +184,13 @@ fn compile_kinds(project: &Project, requested: &[String], host: Symbol) -> Resul
     Ok(kinds)
 }
 
-/// Refuses what cannot be the name of a target platform: it also names a folder.
-///
 /// # Errors
-/// It cannot.
+/// The word is not the name of a platform.
 pub fn check_platform(name: &str) -> Result<()> {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    if !name.is_empty() && !name.starts_with(['-', '.']) && plain {
-        return Ok(());
-    }
-    Err(Error::failure(format!("`{name}` is not the name of a target platform"))
-        .help("`rustc --print target-list` names them; custom target specifications need a nightly toolchain"))
+    Grammar::Platform.check(name).map_err(|_| {
+        Error::failure(format!("`{name}` is not the name of a target platform"))
+            .help("`rustc --print target-list` names them; custom target specifications need a nightly toolchain")
+    })
 }
 
 /// Flags from environment and configuration apply to what was asked for; with `--target` not to build scripts.

@@ -16,7 +16,7 @@ use bulkhead_source::{Authorize, ErrorKind as SourceKind, Grant, SourceError};
 use crate::configuration::{Configuration, project_root};
 use crate::error::Result;
 use crate::options::{GlobalOptions, Place};
-use crate::toolchain::find_program;
+use crate::programs::find_program;
 use crate::{Error, ErrorKind};
 
 /// Seconds that a credential provider may take; people may have to unlock something first.

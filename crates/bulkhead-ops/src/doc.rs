@@ -10,7 +10,7 @@ use bulkhead_unit_graph::{CompileMode, Context, outputs};
 use crate::build::{self, Built};
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions};
-use crate::toolchain::find_program;
+use crate::programs::find_program;
 use crate::{Error, Event};
 
 /// Documents what `options` asks for. With `open`, returns the browser that shows the first page.

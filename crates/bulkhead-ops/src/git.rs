@@ -21,14 +21,13 @@ use bulkhead_workspace::{Repository, load_repository};
 
 use self::failure::{git_error, local_repository, told, unreachable};
 use crate::client::client;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, project_root};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
-use crate::registries;
 use crate::sources::Listing;
-use crate::{Error, Event, limits, permissions};
+use crate::{Error, Event, limits, permissions, programs, registries};
 
 /// What one command knows about git sources before it reads any.
 pub struct GitSources {
@@ -380,12 +379,12 @@ pub(crate) fn options(
     let place = &global.place;
     let http = client(global, configuration)?;
     let http = http.options();
-    let trusted = |folder: &std::path::Path| !folder.starts_with(&place.current_dir);
+    let project = project_root(&place.disk, &place.current_dir);
     let proxies = ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
     let proxies = proxies.into_iter().filter_map(|name| Some((name.to_owned(), place.variable(name)?.to_owned())));
     Ok(GitOptions {
         home: place.bulkhead_home.clone(),
-        program: find_program(place.variable("PATH").unwrap_or_default(), trusted),
+        program: find_program(programs::searched(place, &project)),
         offline: http.offline,
         allow_http_loopback: http.allow_http_loopback,
         ca_bundle: http.ca_bundle.clone(),

@@ -58,6 +58,7 @@ pub mod policy;
 pub mod preferences;
 pub mod probe;
 pub mod profiles;
+pub mod programs;
 pub mod project;
 pub mod provenance;
 pub mod registries;

@@ -12,9 +12,9 @@ use bulkhead_schema::policy::{BuildCodeLevel, Digest, NetworkRule, ProcessLimits
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::Unit;
 
-use crate::Event;
 use crate::options::Place;
 use crate::project::Project;
+use crate::{Event, programs};
 
 /// The policy in force, and what it needs to know of packages.
 pub struct Permissions {
@@ -23,6 +23,7 @@ pub struct Permissions {
     checksums: BTreeMap<PackageId, Arc<str>>,
     environment: BTreeMap<String, String>,
     workspace_root: PathBuf,
+    search_path: String,
     /// Folders that no grant can make writable.
     pub protected: Vec<PathBuf>,
 }
@@ -43,7 +44,10 @@ pub fn new(
         .iter()
         .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
         .collect();
+    let folders = programs::folders(place, &project.workspace.root);
+    let folders = folders.iter().filter_map(|folder| folder.to_str()).collect::<Vec<_>>();
     Permissions {
+        search_path: folders.join(":"),
         effective,
         checksums,
         environment,
@@ -182,18 +186,9 @@ impl Permissions {
         let allowed = self.environment.iter().filter(|(name, _)| bulkhead_policy::environment_allowed(name));
         let mut visible: Vec<_> = allowed.map(|(name, value)| (name.clone(), value.clone())).collect();
         visible.retain(|(name, _)| name != "PATH");
-        visible.push(("PATH".to_owned(), self.search_path()));
+        visible.push(("PATH".to_owned(), self.search_path.clone()));
         visible.sort();
         visible
-    }
-
-    fn search_path(&self) -> String {
-        let path = self.environment.get("PATH").map(String::as_str).unwrap_or_default();
-        let folders = path.split(':').filter(|folder| {
-            let folder = Path::new(folder);
-            folder.is_absolute() && !folder.starts_with(&self.workspace_root)
-        });
-        folders.collect::<Vec<_>>().join(":")
     }
 
     /// Whether the user has set a variable.

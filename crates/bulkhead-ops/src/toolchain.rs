@@ -4,28 +4,18 @@
 //! home; so the shim is recognised and resolved here, by rustup's own documented order: `RUSTUP_TOOLCHAIN`, a folder
 //! override, the nearest `rust-toolchain[.toml]`, the default toolchain.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use bulkhead_schema::Diagnostic;
 use bulkhead_workspace::Files as _;
 
 use crate::observed::Disk;
 use crate::options::Place;
+use crate::programs::find_program;
 use crate::{Error, ErrorKind};
 
 /// Largest file of rustup's settings that is read, in bytes.
 const MAX_SETTINGS: u64 = 1024 * 1024;
-
-/// Finds a program as a shell would, but only in absolute folders of `PATH` that lie outside `forbidden` (the
-/// workspace): a project must not be able to plant a `cc` or `rustc`.
-pub fn find_program(place: &Place, name: &str, forbidden: &Path) -> Option<PathBuf> {
-    let path = place.environment.get(std::ffi::OsStr::new("PATH"))?;
-    std::env::split_paths(path)
-        .filter(|folder| folder.is_absolute() && !folder.components().any(|part| part == Component::ParentDir))
-        .filter(|folder| !folder.starts_with(forbidden))
-        .map(|folder| folder.join(name))
-        .find(|candidate| place.disk.is_executable(candidate))
-}
 
 /// The real `rustc`: `configured` (from `RUSTC` or trusted configuration) or the one on `PATH`, seen through rustup.
 ///
@@ -39,7 +29,7 @@ pub fn find_rustc(place: &Place, configured: Option<&Path>, workspace_root: &Pat
     };
     let rustc = found.ok_or_else(|| {
         Error::failure("no Rust compiler was found")
-            .because("no absolute folder of PATH outside the workspace holds a program `rustc`")
+            .because("no absolute folder of PATH outside the workspace, of target folders and of the current folder holds a program `rustc`")
             .help("install a toolchain with rustup, or set RUSTC to the absolute path of rustc")
     })?;
     if !is_rustup_shim(&place.disk, &rustc) {

@@ -31,6 +31,7 @@ pub mod secrets;
 pub mod summary;
 pub mod symbol;
 pub mod time;
+pub mod words;
 
 pub use cargo_platform as platform;
 pub use dependency::{Dependency, DependencyKind};

@@ -1,6 +1,6 @@
 //! Many command lines on one workspace, each beside `cargo`: the same exit code, lines, lockfile and artifacts.
 
-use crate::stage::{Twins, WORKSPACE};
+use crate::stage::{APP, Stage, Twins, WORKSPACE};
 
 #[test]
 fn flags_that_choose_what_is_built_mean_what_they_mean_to_cargo() {
@@ -118,4 +118,72 @@ fn an_option_without_its_value_says_what_could_be_named() {
     // Asked once, and answered elsewhere: no question.
     twins.run(&["check", "--bin", "app", "--bin"]);
     twins.run(&["check", "-p", "nobody", "--bin"]);
+}
+
+/// Attack 1: what a flag takes passes a grammar before anything uses it, whatever the command.
+#[test]
+fn attack_1_values_of_flags_are_words_of_their_kind() {
+    let stage = Stage::new(APP);
+    let long = "x".repeat(20_000);
+    let flags: [(&str, &[&str]); 14] = [
+        ("--package", &["build", "check", "clean", "run", "test", "tree", "update", "remove", "pkgid"]),
+        ("--exclude", &["build", "test"]),
+        ("--bin", &["build", "run"]),
+        ("--example", &["build", "run"]),
+        ("--test", &["test"]),
+        ("--bench", &["bench"]),
+        ("--features", &["build", "run", "metadata"]),
+        ("--profile", &["build", "clean"]),
+        ("--target", &["build", "clean", "fetch", "doc"]),
+        ("--registry", &["search", "login", "info"]),
+        ("--index", &["search", "info"]),
+        ("--git", &["add"]),
+        ("--rev", &["add"]),
+        ("--manifest-path", &["build", "metadata"]),
+    ];
+    for (flag, commands) in flags {
+        for command in commands {
+            for value in ["-x", "--config=build.rustc='x'", "$(touch x)\u{7}", "\u{1b}]0;x\u{7}", &long] {
+                let line = [command.to_string(), format!("{flag}={value}"), "x".to_owned()];
+                // `build` and the like take no word of their own.
+                let words = if ["search", "info", "add", "remove"].contains(command) { 3 } else { 2 };
+                let line: Vec<&str> = line.iter().take(words).map(String::as_str).collect();
+                let outcome = stage.bulkhead(&line);
+                assert!(matches!(outcome.code(), Some(1 | 101)), "{line:?} {outcome}");
+                assert!(!outcome.output().contains(['\u{1b}', '\u{7}']) && outcome.output().len() < 4000, "{outcome}");
+            }
+        }
+    }
+    assert!(stage.registry.requests().is_empty(), "nothing was asked for");
+    assert!(!stage.project.path("target").exists() && !stage.project.path("Cargo.lock").exists());
+    // The benign twins.
+    for line in [
+        &["check", "--package", "a*", "--features", "plain/loud"][..],
+        &["check", "--bin", "app", "--profile", "dev", "--target", "x86_64-unknown-linux-gnu"],
+        &["tree", "--package", "app@0.1.0"],
+    ] {
+        stage.bulkhead(line).assert_success();
+    }
+}
+
+/// Attack 1: the same words from the environment and from files.
+#[test]
+fn attack_1_values_of_variables_and_files_are_words_of_their_kind() {
+    let stage = Stage::new(APP);
+    for (name, value) in [
+        ("CARGO_BUILD_TARGET", "-x"),
+        ("CARGO_BUILD_TARGET", "../../x"),
+        ("RUSTC", "-x"),
+        ("RUSTC", "../rustc"),
+        ("RUSTUP_TOOLCHAIN", "-x"),
+        ("CARGO_REGISTRIES_X_INDEX", "--upload-pack=x"),
+    ] {
+        let outcome = stage.command(&["build", "--config", "registries.x.token='t'"]).env(name, value).run();
+        let harmless = name.starts_with("CARGO_REG") || (name == "RUSTUP_TOOLCHAIN" && outcome.code() == Some(0));
+        assert!(harmless || outcome.code() == Some(101), "{name}={value}: {outcome}");
+    }
+    for text in ["[build]\ntarget = \"-x\"\n", "[build]\ntarget = [\"a b\"]\n"] {
+        stage.project.write(".cargo/config.toml", text);
+        stage.bulkhead(&["build"]).assert_code(101);
+    }
 }

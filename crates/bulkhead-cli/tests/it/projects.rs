@@ -158,3 +158,63 @@ fn make_writable(file: &std::path::Path) {
     permissions.set_readonly(false);
     std::fs::set_permissions(file, permissions).unwrap();
 }
+
+/// A repository that brings along a target folder with Cargo's tag, in which `link` leads to a folder of the user's.
+fn with_link(link: &str) -> (Twins, impl Fn(&Stage) -> std::path::PathBuf) {
+    let twins = Twins::new(WORKSPACE);
+    let important = |stage: &Stage| stage.project.outside().join("important");
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        for file in ["app-1/data.txt", "deps/libapp-0123456789abcdef.rlib", "doc/index.html", "app", "debug/app"] {
+            let path = important(stage).join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "years of work").unwrap();
+        }
+        let link = stage.project.path(link);
+        if !link.ends_with("target") {
+            let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag created by cargo.\n# For information about cache directory tags see https://bford.info/cachedir/\n";
+            stage.project.write("target/CACHEDIR.TAG", tag);
+        }
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(important(stage), link).unwrap();
+    }
+    (twins, important)
+}
+
+/// Attack 2: the target folder has Cargo's mark, and a link in it leads to what shall be deleted.
+#[test]
+fn clean_follows_no_link_out_of_the_target_folder() {
+    let platform = "x86_64-unknown-linux-gnu";
+    let cases: [(&str, &[&str]); 7] = [
+        ("target/debug", &["clean", "-p", "app"]),
+        ("target/debug", &["clean"]),
+        ("target/debug/deps", &["clean", "-p", "app"]),
+        ("target/x86_64-unknown-linux-gnu", &["clean", "--doc", "--target", platform]),
+        ("target/x86_64-unknown-linux-gnu", &["clean", "-p", "app", "--target", platform]),
+        ("target/x86_64-unknown-linux-gnu", &["clean", "--profile", "dev", "--target", platform]),
+        ("target", &["clean"]),
+    ];
+    let mut bites = 0;
+    for (link, arguments) in cases {
+        let (twins, important) = with_link(link);
+        let before = Snapshot::of(&important(&twins.cargo));
+        twins.cargo.cargo(arguments);
+        bites += usize::from(!Snapshot::of(&important(&twins.cargo)).changes_since(&before).is_empty());
+        let stage = &twins.bulkhead;
+        let before = Snapshot::of(&important(stage));
+        let outcome = stage.bulkhead(arguments);
+        let changes = Snapshot::of(&important(stage)).changes_since(&before);
+        assert_eq!(changes, Vec::<String>::new(), "{link} {outcome}");
+    }
+    assert!(bites > 0, "it bites under cargo");
+    // A platform is a name, and no path to what shall be deleted.
+    let stage = Stage::new(WORKSPACE);
+    stage.bulkhead(&["check", "-p", "library"]).assert_success();
+    let important = stage.project.outside().join("important");
+    std::fs::create_dir_all(important.join("debug")).unwrap();
+    let absolute = important.display().to_string();
+    for platform in ["../../important", &absolute, "..", ".", "", "-x", "a/../../../important"] {
+        let outcome = stage.bulkhead(&["clean", "--target", platform]);
+        assert_ne!(outcome.code(), Some(0), "{outcome}");
+        assert!(important.join("debug").is_dir() && stage.project.path("target").is_dir(), "{outcome}");
+    }
+}
