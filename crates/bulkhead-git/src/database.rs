@@ -166,8 +166,8 @@ impl<'a> Database<'a> {
             run.configuration.push(format!("credential.helper=store --file={}", file.display()));
         }
         let known_hosts = tempfile::NamedTempFile::new();
+        let mut file = known_hosts.map_err(|error| self.error(GitErrorKind::Program, &error.to_string()))?;
         if self.transport == Transport::Ssh {
-            let mut file = known_hosts.map_err(|error| self.error(GitErrorKind::Program, &error.to_string()))?;
             let lines: String = self.options.known_hosts.iter().map(|line| format!("{line}\n")).collect();
             file.write_all(lines.as_bytes()).map_err(|error| self.error(GitErrorKind::Program, &error.to_string()))?;
             run.read.push(file.path().to_path_buf());
