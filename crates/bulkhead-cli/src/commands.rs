@@ -6,6 +6,7 @@ mod fixing;
 mod installing;
 mod manifests;
 mod reports;
+mod sandbox;
 mod security;
 
 use clap::builder::PossibleValuesParser;
@@ -38,7 +39,7 @@ pub(crate) fn command_line(program: &'static str) -> Command {
         .arg(option("explain", "CODE", "Provide a detailed explanation of a rustc error message"));
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
     let compiling = compiling::all().into_iter().chain(installing::all()).chain(reports::all());
-    let compiling = compiling.chain(security::all()).chain(build_code::all());
+    let compiling = compiling.chain(security::all()).chain(build_code::all()).chain(sandbox::all());
     let commands = all().into_iter().chain(compiling).chain(manifests::all()).chain(registry_commands::commands());
     global(command)
         .arg(directory.help("Change to DIRECTORY before doing anything"))
@@ -112,6 +113,7 @@ fn summary(program: &str) -> String {
     trust       Trust a configuration or policy file that came with a project
     approve     Approve build-time code where policy wants it approved
     review      Show what a package can do, before anything of it is built
+    sandbox     Look at what build code may do, try it, and learn what it asks for
     ...         See all commands with --list
 
 See '{program} help <command>' for more information on a specific command."
@@ -171,6 +173,14 @@ fn check_arguments(command: Command) -> Command {
         .ignore_rust_version()
 }
 
+/// Help of `test --confined` and `bench --confined`.
+const CONFINED_TESTS: &str = "Run tests confined: no network but a loopback of their own, no files but the workspace's and \
+    what `[test]` grants";
+
+fn confined(help: &'static str) -> Arg {
+    flag("confined", help)
+}
+
 fn run() -> Command {
     let words = Words { verb: "Run", artifacts: "Build", package: "Package with the target to run", noun: "run" };
     let named = |name, help| optional_option(name, "NAME", help).help_heading(heading::TARGETS);
@@ -185,6 +195,7 @@ fn run() -> Command {
                 .num_args(0..)
                 .trailing_var_arg(true),
         )
+        .arg(confined("Run the program confined: no network, no files but the workspace's and what `[run]` grants"))
         .message_format()
         .package(words.package)
         .arg(named("bin", "Name of the bin target to run"))
@@ -215,6 +226,7 @@ fn test() -> Command {
                 .last(true),
         )
         .arg(flag("no-run", "Compile, but don't run tests"))
+        .arg(confined(CONFINED_TESTS))
         .arg(flag("no-fail-fast", "Run all tests regardless of failure"))
         .arg(flag("quiet", "Display one character per test instead of one line").short('q').display_order(COMMON))
         .future_incompat_report()

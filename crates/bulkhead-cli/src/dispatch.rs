@@ -5,6 +5,7 @@ mod external;
 mod installing;
 mod manifests;
 mod review;
+mod sandbox;
 mod security;
 mod tools;
 
@@ -313,21 +314,24 @@ fn project_command(
         }
         "info" | "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
         "clean" => clean(arguments, global, shell, &events),
+        "sandbox" => sandbox::command(arguments, global, shell, &events),
         "approve" => build_code::approve(arguments, global, shell, &events),
         "grants" => build_code::grants(arguments, global, shell),
         "review" => review::review(arguments, global, shell, &events),
-        "verify" => {
-            let verified = bulkhead_ops::verify::verify(global, &events)?;
-            let absent = if verified.absent > 0 { format!(", {} not fetched", verified.absent) } else { String::new() };
-            let whole = render::plural_u64(verified.whole as u64, "package");
-            shell.status("Verified", &format!("{whole} of the lock file{absent}"));
-            Ok(())
-        }
+        "verify" => verify(global, shell, &events),
         other => manifests::command(other, arguments, global, shell, &events)
             .or_else(|| security::command(other, arguments, global, shell, &events))
             .or_else(|| tools::command(other, arguments, global, shell, &events))
             .unwrap_or_else(|| Err(Error::failure(format!("`{other}` is not available in this version")))),
     }
+}
+
+fn verify(global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
+    let verified = bulkhead_ops::verify::verify(global, events)?;
+    let absent = if verified.absent > 0 { format!(", {} not fetched", verified.absent) } else { String::new() };
+    let whole = render::plural_u64(verified.whole as u64, "package");
+    shell.status("Verified", &format!("{whole} of the lock file{absent}"));
+    Ok(())
 }
 
 /// Text that is printed at once.
@@ -413,9 +417,16 @@ fn run_program(
     if options.unit_graph {
         return unit_graph(&options, global, shell, events);
     }
-    let mut launch = bulkhead_ops::run::run(global, &options, interrupt::watch()?.as_ref(), events)?;
+    let stop = interrupt::watch()?;
+    let run = bulkhead_ops::run::run(global, &options, stop.as_ref(), events)?;
     shell.progress(None);
-    shell.status("Running", &format!("`{}`", launch.shown));
+    shell.status("Running", &format!("`{}`", run.launch.shown));
+    match run.confined(&global.place, stop.as_ref(), events)? {
+        None => {}
+        Some(status) if status.success() => return Ok(()),
+        Some(status) => return Err(Error::new(ErrorKind::Child(exit_code(status)), "")),
+    }
+    let mut launch = run.launch;
     let failed = |error: std::io::Error| {
         Error::failure(format!("could not execute process `{}` (never executed)", launch.shown)).because(error)
     };
@@ -431,6 +442,19 @@ fn run_program(
             Some(0) => Ok(()),
             code => Err(Error::new(ErrorKind::Child(code.unwrap_or(101)), "")),
         }
+    }
+}
+
+/// The code by which shells know how a program ended.
+fn exit_code(status: std::process::ExitStatus) -> i32 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt as _;
+        status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(101)
+    }
+    #[cfg(not(unix))]
+    {
+        status.code().unwrap_or(101)
     }
 }
 

@@ -208,6 +208,7 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         future_incompat_report: flag(matches, "future-incompat-report"),
         timings: flag(matches, "timings"),
         no_run: flag(matches, "no-run"),
+        confined: flag(matches, "confined"),
         quiet_harness: shell.verbosity() == Verbosity::Quiet,
         color: shell.color(),
         color_choice: shell.color_choice(),

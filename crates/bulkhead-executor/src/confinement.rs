@@ -79,14 +79,21 @@ pub fn process(profile: &Profile, level: Level) -> Process {
     process.write = paths(&profile.write);
     let variables = profile.environment.iter();
     process.environment = variables.map(|(name, value)| (name.into(), value.value.clone().into())).collect();
-    (process.network, process.hosts) = network(&profile.network.value);
-    process.limits = limits(&profile.limits);
+    (process.network, process.hosts) = network(profile);
+    process.limits = limits(profile);
     process.level = level;
     process
 }
 
-fn network(rule: &NetworkRule) -> (Network, Vec<Endpoint>) {
-    match rule {
+/// Whether it is a program of the user's own rather than a part of a build.
+fn is_program(kind: ProcessKind) -> bool {
+    matches!(kind, ProcessKind::Run | ProcessKind::Test)
+}
+
+fn network(profile: &Profile) -> (Network, Vec<Endpoint>) {
+    match &profile.network.value {
+        // Tests start servers.
+        NetworkRule::None if is_program(profile.kind) => (Network::Loopback, Vec::new()),
         NetworkRule::None => (Network::None, Vec::new()),
         NetworkRule::All => (Network::Host, Vec::new()),
         NetworkRule::Hosts(hosts) => {
@@ -97,9 +104,13 @@ fn network(rule: &NetworkRule) -> (Network, Vec<Endpoint>) {
     }
 }
 
-/// The sandbox's limits: those of the profile, else its own.
-pub fn limits(limits: &ProcessLimits) -> Limits {
-    let defaults = Limits::default();
+/// The sandbox's limits: those of the profile, else its own; programs run as long as they like, and print where they like.
+pub fn limits(profile: &Profile) -> Limits {
+    let Profile { limits, kind, .. } = profile;
+    let mut defaults = Limits::default();
+    if is_program(*kind) {
+        (defaults.wall_time, defaults.output_bytes) = (None, None);
+    }
     let mebibytes = |value: Option<u64>| value.map(|mib| mib.saturating_mul(1 << 20));
     Limits {
         wall_time: limits.time_seconds.map(Duration::from_secs).or(defaults.wall_time),

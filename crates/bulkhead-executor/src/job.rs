@@ -34,7 +34,7 @@ pub(crate) fn compile(
     let command = Arc::new(build.planner.command(index, &build.scripts()));
     let mut record = build.begin(index).map_err(other)?;
     let outputs = build.planner.outputs(index);
-    make_folders(build, &outputs).map_err(other)?;
+    make_folders(build, &outputs, &command).map_err(other)?;
     match hold {
         None => {
             forget(build, index, &outputs).map_err(other)?;
@@ -176,8 +176,11 @@ fn missing_output(path: &Path) -> Diagnostic {
         .help("a proc macro may have ended the compiler early; its package, or one it depends on, is to blame")
 }
 
-fn make_folders(build: &Build<'_>, outputs: &[Output]) -> Result<(), Diagnostic> {
-    for folder in outputs.iter().filter_map(|output| output.path.parent()) {
+/// The folders of the outputs, and the one that integration tests find in `CARGO_TARGET_TMPDIR`.
+fn make_folders(build: &Build<'_>, outputs: &[Output], command: &Command) -> Result<(), Diagnostic> {
+    let temporary = command.environment.iter().find(|(name, _)| name == "CARGO_TARGET_TMPDIR");
+    let temporary = temporary.map(|(_, folder)| Path::new(folder));
+    for folder in outputs.iter().filter_map(|output| output.path.parent()).chain(temporary) {
         folders::make(build.options, folder).map_err(|error| failed("create", folder, &error))?;
     }
     Ok(())

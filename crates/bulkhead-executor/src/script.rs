@@ -154,10 +154,12 @@ fn parse(build: &Build<'_>, index: UnitIndex, stdout: &[u8]) -> Result<BuildScri
     };
     let (mut output, warnings) = build_script::parse(stdout, &speaker).map_err(|error| FailureKind::Other(*error))?;
     output.warnings.extend(warnings.into_iter().map(|warning| warning.message));
-    for directive in output.directives() {
-        (build.options.check_directive)(unit, &directive).map_err(FailureKind::Denied)?;
+    // All are judged, so that all are known to whoever proposes grants.
+    let judged: Vec<_> = output.directives().map(|it| (build.options.check_directive)(unit, &it)).collect();
+    match judged.into_iter().find_map(Result::err) {
+        Some(refused) => Err(FailureKind::Denied(refused)),
+        None => Ok(output),
     }
-    Ok(output)
 }
 
 fn names<'a>(package: &'a Package, kind: &TargetKind) -> Vec<&'a str> {

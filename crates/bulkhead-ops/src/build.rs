@@ -65,7 +65,11 @@ pub fn unit_graph(
     Ok(unit_graph_json(&compile::prepare(global, options, events)?.graph))
 }
 
-fn execute(
+/// Carries out what was planned.
+///
+/// # Errors
+/// Build code that is not approved; a unit failed (each was reported as it happened).
+pub fn execute(
     global: &GlobalOptions,
     options: &CompileOptions,
     prepared: &Prepared,

@@ -134,6 +134,8 @@ pub struct CompileOptions {
     pub timings: bool,
     /// `--no-run` for `test`.
     pub no_run: bool,
+    /// `--confined` for `run`, `test` and `bench`.
+    pub confined: bool,
     /// `-q`: the test harness says less.
     pub quiet_harness: bool,
     /// Whether rustc's rendered diagnostics are to be coloured.

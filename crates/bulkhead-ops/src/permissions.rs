@@ -1,8 +1,8 @@
 //! What build code may do: the policy, as the executor asks about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_executor::Grants;
 use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet, Granted, Origin, ProcessKind};
@@ -26,6 +26,8 @@ pub struct Permissions {
     search_path: String,
     /// Folders that no grant can make writable.
     pub protected: Vec<PathBuf>,
+    /// All that was asked for in vain.
+    asked: Mutex<BTreeSet<Denial>>,
 }
 
 /// What the policy of `project` means for its build code.
@@ -53,6 +55,7 @@ pub fn new(
         environment,
         workspace_root: project.workspace.root.clone(),
         protected: vec![place.bulkhead_home.clone()],
+        asked: Mutex::default(),
     }
 }
 
@@ -89,6 +92,11 @@ impl Permissions {
         }
         let Ok(set) = self.grant_set(unit) else { return Grants::default() };
         self.resolved(set)
+    }
+
+    /// Whether programs of this kind are confined, if the user has `wished` so or not.
+    pub fn confines(&self, kind: ProcessKind, wished: bool) -> bool {
+        wished || self.effective.demands_confinement(kind)
     }
 
     /// What a program may do under `run --confined` or `test --confined`, beyond the defaults.
@@ -178,7 +186,15 @@ impl Permissions {
             digest: digest.clone(),
             what,
         };
-        bulkhead_policy::propose(&denied.into_iter().map(denial).collect::<Vec<_>>())
+        let denials: Vec<_> = denied.into_iter().map(denial).collect();
+        let text = bulkhead_policy::propose(&denials);
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(denials);
+        text
+    }
+
+    /// All that was asked for in vain so far, sorted.
+    pub fn asked(&self) -> Vec<Denial> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// The part of the user's environment that every process may see; `PATH` without folders that a project could fill.

@@ -2,19 +2,20 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bulkhead_config::Runner;
 use bulkhead_executor::Executable;
+use bulkhead_policy::ProcessKind;
 use bulkhead_unit_graph::{CompileKind, CompileMode, Unit};
 use bulkhead_workspace::TargetKind;
 
 use crate::build::{self, Built};
 use crate::compile::Prepared;
 use crate::error::Result;
-use crate::options::{CompileOptions, GlobalOptions, Intent, MessageFormat, NameFilter, PackageOptions};
-use crate::{Error, ErrorKind, Event, doctest};
+use crate::options::{CompileOptions, GlobalOptions, Intent, MessageFormat, NameFilter, PackageOptions, Place};
+use crate::{Error, ErrorKind, Event, confined, doctest};
 
 /// A program that is ready to be started, described completely.
 #[derive(Debug)]
@@ -25,8 +26,29 @@ pub struct Launch {
     pub shown: String,
 }
 
-/// Compiles the one program that is meant and says how to start it. The caller replaces itself by it, so that signals
-/// and the terminal are the program's own.
+/// What is to be started, and how.
+pub struct Run {
+    /// The program.
+    pub launch: Launch,
+    /// What confines it; `None` where it may do all that its user may.
+    confined: Option<Box<Built>>,
+}
+
+impl Run {
+    /// Runs the program to its end, if it is to be confined; `None` if not.
+    ///
+    /// # Errors
+    /// It cannot be confined, was interrupted, or reached a limit.
+    pub fn confined(&self, place: &Place, stop: &AtomicBool, events: &dyn Fn(Event)) -> Result<Option<ExitStatus>> {
+        let Some(built) = &self.confined else { return Ok(None) };
+        let Built { prepared, permissions, .. } = &**built;
+        let command = &self.launch.command;
+        confined::run(place, prepared, permissions, ProcessKind::Run, command, stop, events).map(Some)
+    }
+}
+
+/// Compiles the one program that is meant and says how to start it. Unless it is to be confined, the caller replaces itself
+/// by it, so that signals and the terminal are the program's own.
 ///
 /// # Errors
 /// The compilation failed, or it is not clear which program is meant.
@@ -35,7 +57,7 @@ pub fn run(
     options: &CompileOptions,
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<Launch> {
+) -> Result<Run> {
     let mut options = options.clone();
     choose_binary(global, &mut options)?;
     let built = build::build(global, &options, stop, events)?;
@@ -47,7 +69,9 @@ pub fn run(
         many => return Err(ambiguous(&built, many)),
     };
     let shown = executable.path.strip_prefix(&global.place.current_dir).unwrap_or(&executable.path);
-    launch(global, &built, executable, shown, &options.arguments, &global.place.current_dir)
+    let launch = launch(global, &built, executable, shown, &options.arguments, &global.place.current_dir)?;
+    let confined = built.permissions.confines(ProcessKind::Run, options.confined);
+    Ok(Run { launch, confined: confined.then(|| Box::new(built)) })
 }
 
 /// Without `--bin` or `--example`: the package's `default-run`, if there is one.
@@ -145,6 +169,7 @@ pub fn test(
     }
     let built = build::build(global, options, stop, events)?;
     global.place.disk.never_repeat();
+    let tests = Tests { global, built: &built, confined: options.confined, stop, events };
     let mut failures = Failures { options, events, all: Vec::new() };
     for executable in &built.outcome.executables {
         let unit = built.prepared.graph.unit(executable.unit);
@@ -167,7 +192,7 @@ pub fn test(
         }
         let message = if global.verbose > 0 { format!("`{}`", launch.shown) } else { title("unittests", unit, &shown) };
         events(Event::Status { verb: "Running", message });
-        if let Err(reason) = start(launch)
+        if let Err(reason) = start(launch, &tests)?
             && !failures.add("test", rerun_flags(unit, &built, &options.packages), reason)
         {
             return failures.result();
@@ -231,16 +256,34 @@ fn is_test(unit: &Unit) -> bool {
     unit.mode.is_test()
 }
 
-fn start(launch: Launch) -> std::result::Result<(), String> {
-    let mut command = launch.command;
-    command.stdin(Stdio::inherit());
+/// What all tests of one run have in common.
+struct Tests<'a> {
+    global: &'a GlobalOptions,
+    built: &'a Built,
+    confined: bool,
+    stop: &'a AtomicBool,
+    events: &'a (dyn Fn(Event) + Sync),
+}
+
+/// Runs one test program; the inner error says how it failed.
+fn start(mut launch: Launch, tests: &Tests<'_>) -> Result<std::result::Result<(), String>> {
     let program = launch.shown;
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) if status.code() == Some(101) => Err(String::new()),
-        Ok(status) => Err(format!("process didn't exit successfully: `{program}` ({status})")),
-        Err(error) => Err(format!("could not execute process `{program}`: {error}")),
-    }
+    let Tests { global, built: Built { prepared, permissions, .. }, stop, events, .. } = tests;
+    let status = match permissions.confines(ProcessKind::Test, tests.confined) {
+        true => {
+            let (kind, command) = (ProcessKind::Test, &launch.command);
+            confined::run(&global.place, prepared, permissions, kind, command, stop, events)?
+        }
+        false => match launch.command.stdin(Stdio::inherit()).status() {
+            Ok(status) => status,
+            Err(error) => return Ok(Err(format!("could not execute process `{program}`: {error}"))),
+        },
+    };
+    Ok(match status.code() {
+        Some(0) => Ok(()),
+        Some(101) => Err(String::new()),
+        _ => Err(format!("process didn't exit successfully: `{program}` ({status})")),
+    })
 }
 
 fn rerun_flags(unit: &Unit, built: &Built, packages: &PackageOptions) -> String {

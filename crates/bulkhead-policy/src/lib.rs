@@ -26,5 +26,5 @@ pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySour
 pub use environment::environment_allowed;
 pub use lookalike::{Lookalike, lookalike};
 pub use profile::{Granted, Origin, ProcessKind, Profile};
-pub use propose::{Denial, Denied, propose};
+pub use propose::{Denial, Denied, propose, propose_program};
 pub use sources::Sources;

@@ -64,6 +64,8 @@ pub enum Origin {
     Configuration,
     /// The list of variables that native builds need.
     AllowList,
+    /// It names Bulkhead's proxy, which leads to the hosts that a grant names.
+    Proxy,
     /// A policy grants it; the text names whose, and the reason that it gives.
     Grant(Arc<str>),
 }
@@ -78,6 +80,7 @@ impl fmt::Display for Origin {
             Self::Dependency => "dependency",
             Self::Configuration => "configuration",
             Self::AllowList => "allow-list of variables",
+            Self::Proxy => "proxy for the granted hosts",
             Self::Grant(text) => text,
         })
     }
@@ -267,7 +270,7 @@ fn environment(
     }
     if matches!(network.value, NetworkRule::Hosts(_)) {
         for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-            all.insert(name.to_owned(), Granted::new(PROXY.to_owned(), network.origin.clone()));
+            all.insert(name.to_owned(), Granted::new(PROXY.to_owned(), Origin::Proxy));
         }
         for name in ["no_proxy", "NO_PROXY"] {
             all.remove(name);

@@ -1,7 +1,7 @@
 //! What was denied, and the lines for `bulkhead.toml` that would grant it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bulkhead_schema::policy::{Digest, toml_string};
 use semver::Version;
@@ -36,6 +36,16 @@ pub enum Denied {
     Directive(String),
 }
 
+impl Denied {
+    /// The path, if it was one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Read(path) | Self::Write(path) => Some(path),
+            Self::Environment(_) | Self::Network(_) | Self::Host(_) | Self::Directive(_) => None,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Lines {
     read: Vec<String>,
@@ -53,18 +63,55 @@ pub fn propose(denials: &[Denial]) -> String {
     for denial in denials {
         let key = (denial.package.as_str(), &denial.version, denial.digest.as_ref());
         let lines = packages.entry(key).or_default();
-        let (list, text) = match &denial.what {
-            Denied::Read(path) => (&mut lines.read, path.to_string_lossy().into_owned()),
-            Denied::Write(path) => (&mut lines.write, path.to_string_lossy().into_owned()),
-            Denied::Environment(name) => (&mut lines.env, name.clone()),
-            Denied::Network(address) => (&mut lines.network, address.clone()),
-            Denied::Host(host) => (&mut lines.hosts, host.clone()),
-            Denied::Directive(text) => (&mut lines.directives, text.clone()),
-        };
-        list.push(text);
+        lines.add(&denial.what);
     }
     let tables: Vec<String> = packages.into_iter().map(|(key, lines)| table(key, lines)).collect();
     tables.join("\n")
+}
+
+/// The table of `bulkhead.toml` (`run` or `test`) that would allow what a confined program asked for.
+pub fn propose_program(table: &str, denied: &[Denied]) -> String {
+    let mut lines = Lines::default();
+    denied.iter().for_each(|what| lines.add(what));
+    lines.directives.clear();
+    format!("[{table}]\n{}", lines.text())
+}
+
+impl Lines {
+    fn add(&mut self, what: &Denied) {
+        let (list, text) = match what {
+            Denied::Read(path) => (&mut self.read, path.to_string_lossy().into_owned()),
+            Denied::Write(path) => (&mut self.write, path.to_string_lossy().into_owned()),
+            Denied::Environment(name) => (&mut self.env, name.clone()),
+            Denied::Network(address) => (&mut self.network, address.clone()),
+            Denied::Host(host) => (&mut self.hosts, host.clone()),
+            Denied::Directive(text) => (&mut self.directives, text.clone()),
+        };
+        list.push(text);
+    }
+
+    fn text(&mut self) -> String {
+        let mut text = String::new();
+        let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
+        let lists = [
+            ("read", &mut self.read),
+            ("write", &mut self.write),
+            ("env", &mut self.env),
+            ("directives", &mut self.directives),
+        ];
+        for (key, list) in lists {
+            if !list.is_empty() {
+                line(key, array(list));
+            }
+        }
+        // An address that was asked for past the proxy is only to be had with the whole network.
+        if !self.network.is_empty() {
+            line("network", "true".to_owned());
+        } else if !self.hosts.is_empty() {
+            line("network", array(&mut self.hosts));
+        }
+        text
+    }
 }
 
 fn table((package, version, digest): (&str, &Version, Option<&Digest>), mut lines: Lines) -> String {
@@ -74,24 +121,8 @@ fn table((package, version, digest): (&str, &Version, Option<&Digest>), mut line
         line("version", format!("\"={version}\""));
         line("digest", format!("\"{digest}\""));
     }
-    let lists = [
-        ("read", &mut lines.read),
-        ("write", &mut lines.write),
-        ("env", &mut lines.env),
-        ("directives", &mut lines.directives),
-    ];
-    for (key, list) in lists {
-        if !list.is_empty() {
-            line(key, array(list));
-        }
-    }
-    // An address that was asked for past the proxy is only to be had with the whole network.
-    if !lines.network.is_empty() {
-        line("network", "true".to_owned());
-    } else if !lines.hosts.is_empty() {
-        line("network", array(&mut lines.hosts));
-    }
-    line("reason", "\"\" # say why".to_owned());
+    text.push_str(&lines.text());
+    text.push_str("reason = \"\" # say why\n");
     text
 }
 

@@ -31,6 +31,7 @@ fn bench() -> Command {
         )
         .arg(trailing("Arguments for the bench binary"))
         .arg(flag("no-run", "Compile, but don't run benchmarks"))
+        .arg(super::confined(super::CONFINED_TESTS))
         .arg(flag("no-fail-fast", "Run all benchmarks regardless of failure"))
         .message_format()
         .packages(words)

@@ -41,6 +41,7 @@ mod replacing;
 mod reports;
 mod resolving;
 mod reviewing;
+mod sandboxing;
 mod shapes;
 mod snapshots;
 mod stage;

@@ -1,0 +1,226 @@
+//! `sandbox show`, `shell` and `learn`, and programs under `--confined`.
+
+use crate::stage::{Stage, assert_error};
+use bulkhead_test_support::{Canaries, CrateBuilder};
+use std::path::{Path, PathBuf};
+
+const APP: &str = r#"
+//- /Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+needy = "1"
+//- /src/main.rs
+fn main() {
+    let mut words = std::env::args().skip(1);
+    let secret = std::fs::read_to_string(words.next().unwrap()).unwrap_or("hidden".into());
+    let port: u16 = words.next().unwrap().parse().unwrap();
+    let limit = std::time::Duration::from_millis(300);
+    let network = std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), limit).is_ok();
+    let planted = std::fs::write(words.next().unwrap(), "x").is_ok();
+    println!("{secret} {network} {planted} {}", needy::SEEN);
+}
+//- /tests/it.rs
+#[test]
+fn a_server_of_its_own() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    std::fs::write(env!("CARGO_TARGET_TMPDIR").to_owned() + "/mine", "x").unwrap();
+    let secret = std::env::var("SECRET_FILE").ok().and_then(|path| std::fs::read_to_string(path).ok());
+    println!("it saw {secret:?}");
+}
+"#;
+
+/// A secret outside `/tmp`, of which confined processes have their own.
+struct Scene {
+    stage: Stage,
+    secret: PathBuf,
+    folder: PathBuf,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Scene {
+    /// `needy` looks for the secret and for a variable, and goes on without them.
+    fn new() -> Scene {
+        let stage = Stage::new(APP);
+        let name = stage.registry.address().port().to_string();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sandboxing-{name}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let secret = folder.join("secret.txt");
+        std::fs::write(&secret, "planted").unwrap();
+        let script = format!(
+            "fn main() {{ println!(\"cargo::rerun-if-env-changed=NEEDY_HOST\");\n\
+             let seen = std::fs::read_to_string({:?}).unwrap_or(\"nothing\".into());\n\
+             println!(\"cargo::rustc-env=SEEN={{seen}}\"); }}",
+            secret.display().to_string()
+        );
+        let package = CrateBuilder::new("needy", "1.0.0").build_script(&script);
+        stage.registry.publish(package.file("src/lib.rs", "pub const SEEN: &str = env!(\"SEEN\");"));
+        Scene { stage, secret, folder }
+    }
+
+    fn user_policy(&self, text: &str) {
+        let folder = self.stage.home.path().join(".config/bulkhead");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("policy.toml"), text).unwrap();
+    }
+}
+
+#[test]
+fn profiles_are_shown_with_the_reason_of_each_line() {
+    let scene = Scene::new();
+    let shown = scene.stage.bulkhead(&["sandbox", "show", "needy"]);
+    for part in [
+        "build script of `needy v1.0.0` (build script execution)",
+        "rustc, macros in it, and the linker of `needy v1.0.0` (lib)",
+        "/out  [its own]",
+        "network    none  [every process]",
+        "variable   OUT_DIR=",
+        "limits     file-mib=32768",
+        "enforced   namespaces, landlock, seccomp",
+    ] {
+        assert!(shown.assert_success().stdout.contains(part), "{part}\n{shown}");
+    }
+    let line = scene.stage.registry.index_lines("needy");
+    let entry: serde_json::Value = serde_json::from_str(line.trim()).unwrap();
+    let digest = entry["cksum"].as_str().unwrap();
+    let grant = format!(
+        "[[grant]]\npackage = 'needy'\nversion = '=1.0.0'\ndigest = 'sha256:{digest}'\nread = ['/opt/needy']\n\
+         env = ['NEEDY_HOST']\nnetwork = ['example.com:443']\nreason = 'a mirror'\n"
+    );
+    scene.user_policy(&grant);
+    let command = scene.stage.command(&["sandbox", "show", "needy", "--process", "build-script", "--json"]);
+    let shown = command.env("NEEDY_HOST", "s3cr3t").run();
+    let json: serde_json::Value = serde_json::from_str(&shown.assert_success().stdout).unwrap();
+    let [profile] = json["profiles"].as_array().unwrap().as_slice() else { panic!("{shown}") };
+    assert_eq!(profile["process"], "build-script");
+    assert_eq!(profile["network"]["reach"][0], "example.com:443");
+    assert_eq!(profile["network"]["because"], "grant in the user's policy: a mirror");
+    assert_eq!(profile["environment"]["NEEDY_HOST"]["value"], "(not shown)");
+    assert!(profile["environment"]["https_proxy"]["value"].as_str().unwrap().starts_with("http://127.0.0.1"));
+    assert!(!shown.output().contains("s3cr3t"));
+    // Programs are shown for members, and nothing is for packages that there are not.
+    let shown = scene.stage.bulkhead(&["sandbox", "show"]);
+    assert!(shown.assert_success().stdout.contains("`run --confined` of `app v0.1.0"), "{shown}");
+    assert!(shown.stdout.contains("`test --confined` of `app v0.1.0"), "{shown}");
+    scene.stage.bulkhead(&["sandbox", "show", "app", "--process", "rustdoc"]).assert_success();
+    assert_error(&scene.stage.bulkhead(&["sandbox", "show", "absent"]), 101, &["did not match any packages"]);
+    assert_error(&scene.stage.bulkhead(&["sandbox", "show", "app", "--process", "build-script"]), 101, &["no process"]);
+}
+
+#[test]
+fn a_shell_has_what_the_build_script_has() {
+    let scene = Scene::new();
+    let secret = scene.secret.display().to_string();
+    let shell = |command: &[&str]| {
+        let arguments = ["sandbox", "shell", "needy", "--"].iter().chain(command).copied().collect::<Vec<_>>();
+        scene.stage.bulkhead(&arguments)
+    };
+    let denied = shell(&["cat", &secret]);
+    assert!(denied.code() != Some(0) && !denied.output().contains("planted"), "{denied}");
+    assert!(denied.stderr.contains(&format!("read {secret}")) && denied.stderr.contains("[[grant]]"), "{denied}");
+    let allowed = shell(&["cat", "Cargo.toml"]);
+    assert!(allowed.assert_success().stdout.contains("needy") && !allowed.stderr.contains("denied"), "{allowed}");
+    assert_eq!(shell(&["sh", "-c", "exit 7"]).code(), Some(7));
+    assert_error(&shell(&["../cat"]), 1, &["absolute path"]);
+}
+
+#[test]
+fn denials_that_a_script_swallows_are_learnt_and_the_proposal_works() {
+    let scene = Scene::new();
+    let stage = &scene.stage;
+    let learn = |more: &[&str]| {
+        let arguments = ["sandbox", "learn"].iter().chain(more).copied().collect::<Vec<_>>();
+        stage.command(&arguments).env("NEEDY_HOST", "here").run()
+    };
+    let learnt = learn(&[]);
+    let proposal = &learnt.assert_success().stdout;
+    for part in [
+        "package = \"needy\"",
+        "version = \"=1.0.0\"",
+        "digest = \"sha256:",
+        "secret.txt",
+        "NEEDY_HOST",
+        "reason = \"\"",
+    ] {
+        assert!(proposal.contains(part), "{part}\n{learnt}");
+    }
+    assert!(!learnt.output().contains("planted"), "{learnt}");
+    assert!(!stage.project.path("bulkhead.toml").exists());
+    let left = std::fs::read_dir(stage.project.path("target")).unwrap().flatten();
+    assert!(!left.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("learn-")));
+    // Into a file, and into the policy, which then is a stranger's until it is trusted.
+    learn(&["-o", "proposal.toml"]).assert_success();
+    assert_eq!(stage.project.read("proposal.toml").trim_end(), proposal.trim_end());
+    stage.project.write("bulkhead.toml", "# ours\n[limits]\nprocesses = 1000\n");
+    learn(&["--write", "--reason", "it is a test"]).assert_success();
+    let policy = stage.project.read("bulkhead.toml");
+    assert!(policy.starts_with("# ours\n") && policy.contains("reason = \"it is a test\""), "{policy}");
+    let secret = scene.secret.display().to_string();
+    let run = || stage.command(&["run", "-q", "--", &secret, "1", "/nowhere/x"]).env("NEEDY_HOST", "here").run();
+    assert!(run().assert_success().stdout.ends_with("nothing\n"));
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let granted = run();
+    assert!(granted.assert_success().stdout.ends_with("planted\n"), "{granted}");
+    let again = learn(&[]);
+    assert!(again.assert_success().stdout.is_empty() && again.stderr.contains("nothing was denied"), "{again}");
+}
+
+#[test]
+fn programs_run_confined_where_it_is_asked_for_or_demanded() {
+    let scene = Scene::new();
+    let stage = &scene.stage;
+    let canaries = Canaries::start();
+    let (secret, port) = (scene.secret.display().to_string(), canaries.tcp_port().to_string());
+    let planted = scene.folder.join("planted").display().to_string();
+    let run = |flags: &[&str]| {
+        let words = ["--", &secret, &port, &planted];
+        let arguments = ["run"].iter().chain(flags).chain(&words).copied();
+        stage.bulkhead(&arguments.collect::<Vec<_>>())
+    };
+    let free = run(&[]);
+    assert!(free.assert_success().stdout.starts_with("planted true true"), "it bites without: {free}");
+    std::fs::remove_file(&planted).unwrap();
+    let confined = run(&["--confined"]);
+    assert!(confined.assert_success().stdout.starts_with("hidden false false"), "{confined}");
+    assert_eq!(canaries.touched(), ["tcp"], "by the one that was free");
+    for part in ["was denied under `--confined`", &secret, &planted, "[run]", "read = ["] {
+        assert!(confined.stderr.contains(part), "{part}\n{confined}");
+    }
+    stage.project.write("bulkhead.toml", format!("[run]\nread = [{secret:?}]\n"));
+    assert!(run(&["--confined"]).stdout.starts_with("hidden"), "it came with the project");
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let granted = run(&["--confined"]);
+    assert!(granted.assert_success().stdout.starts_with("planted false false"), "{granted}");
+    scene.user_policy("[run]\nconfined = true\n");
+    let demanded = run(&[]);
+    assert!(demanded.assert_success().stdout.starts_with("planted false false"), "{demanded}");
+    assert!(!Path::new(&planted).exists());
+    let failing = stage.bulkhead(&["run", "--confined"]);
+    assert_eq!(failing.code(), Some(101), "the program's own code: {failing}");
+}
+
+#[test]
+fn tests_run_confined_and_start_servers() {
+    let scene = Scene::new();
+    let stage = &scene.stage;
+    let test = |flags: &[&str]| {
+        let arguments = ["test", "--test", "it"].iter().chain(flags).chain(&["--", "--nocapture"]).copied();
+        stage.command(&arguments.collect::<Vec<_>>()).env("SECRET_FILE", &scene.secret).run()
+    };
+    let free = test(&[]);
+    assert!(free.assert_success().stdout.contains("it saw Some(\"planted\")"), "it bites without: {free}");
+    let confined = test(&["--confined"]);
+    assert!(confined.assert_success().stdout.contains("it saw None"), "{confined}");
+    stage.project.write("bulkhead.toml", format!("[test]\nenv = ['SECRET_FILE']\nread = [{:?}]\n", scene.secret));
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let granted = test(&["--confined"]);
+    assert!(granted.assert_success().stdout.contains("it saw Some(\"planted\")"), "{granted}");
+}
