@@ -13,6 +13,7 @@ use bulkhead_schema::policy::{parse_policy, toml_string};
 
 use super::Selection;
 use crate::error::Result;
+use crate::future_incompat::FutureIncompatibilities;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::{Error, ErrorKind, Event, build, compile, disk, permissions, specs};
 
@@ -68,7 +69,8 @@ pub fn learn(
     prepared.build_options.target_dir = scratch.path().to_owned();
     let permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
     let options = CompileOptions { keep_going: true, ..options.clone() };
-    let failed = build::execute(global, &options, &prepared, &permissions, stop, events).err();
+    let ignored = FutureIncompatibilities::default();
+    let failed = build::execute(global, &options, &prepared, &permissions, &ignored, stop, events).err();
     if let Some(error) = failed.as_ref().filter(|error| error.kind == ErrorKind::Interrupted) {
         return Err(error.clone());
     }
