@@ -69,7 +69,7 @@ pub fn unit_graph(
 ///
 /// # Errors
 /// Build code that is not approved; a unit failed (each was reported as it happened).
-pub fn execute(
+pub(crate) fn execute(
     global: &GlobalOptions,
     options: &CompileOptions,
     prepared: &Prepared,
