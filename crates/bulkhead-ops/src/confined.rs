@@ -44,12 +44,12 @@ pub fn profile(
     };
     let mut facts = confinement.facts(kind, &command(place, start), permissions.program_grants(kind));
     let workspace = &prepared.project.workspace;
-    let target = &prepared.build_options.target_dir;
+    let (target, intermediate) = (&prepared.build_options.target_dir, &prepared.build_options.build_dir);
     let members = workspace.members.iter().map(|member| member.root.clone());
-    let read = members.chain([workspace.root.clone(), target.clone()]);
+    let read = members.chain([workspace.root.clone(), target.clone(), intermediate.clone()]);
     facts.read.extend(read.map(|path| Granted::new(path, Origin::Workspace)));
     facts.read.push(Granted::new(place.program.clone(), Origin::Configuration));
-    facts.write.push(Granted::new(target.join("tmp"), Origin::Workspace));
+    facts.write.push(Granted::new(intermediate.join("tmp"), Origin::Workspace));
     compile(facts).map_err(|error| could_not(&error))
 }
 

@@ -67,6 +67,7 @@ pub fn learn(
     let scratch = tempfile::Builder::new().prefix("learn-").tempdir_in(&target);
     let scratch = scratch.map_err(|error| cannot("make a folder to build in", &error))?;
     prepared.build_options.target_dir = scratch.path().to_owned();
+    prepared.build_options.build_dir = scratch.path().to_owned();
     let permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
     let options = CompileOptions { keep_going: true, ..options.clone() };
     let ignored = FutureIncompatibilities::default();
