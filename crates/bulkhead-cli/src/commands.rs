@@ -106,6 +106,7 @@ fn summary(program: &str) -> String {
     remove, rm  Remove dependencies from a manifest file
     install     Install a Rust binary
     uninstall   Uninstall a Rust binary
+    fix         Apply what rustc suggests
     report      Generate and display various kinds of reports
     update      Update dependencies listed in Cargo.lock
     tree        Display the tree of dependencies

@@ -217,6 +217,7 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         document_private_items: private,
         single,
         arguments,
+        lint_arguments: Vec::new(),
         foreign: None,
     })
 }

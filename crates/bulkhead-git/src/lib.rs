@@ -11,6 +11,7 @@
 //!
 //! Start with [`Database::open`], then [`Database::fetch`].
 
+mod changes;
 mod credentials;
 mod database;
 mod error;
@@ -21,6 +22,7 @@ mod local;
 mod objects;
 mod program;
 
+pub use changes::{Change, changes};
 pub use database::{Database, Wanted};
 pub use error::{GitError, GitErrorKind};
 pub use limits::Limits;

@@ -385,6 +385,7 @@ fn build_options(
     build.primary_packages = selected.iter().map(|package| package.id).collect();
     build.members = members;
     build.extra_arguments = options.single.as_ref().map(|single| single.arguments.clone()).unwrap_or_default();
+    build.extra_arguments.extend(options.lint_arguments.iter().cloned());
     if options.document_private_items {
         build.extra_arguments.push("--document-private-items".to_owned());
     }

@@ -32,6 +32,7 @@ pub mod error;
 pub mod event;
 pub mod explain;
 pub mod fetch;
+pub mod fix;
 pub mod flood;
 pub mod fmt;
 pub mod future_incompat;

@@ -150,6 +150,8 @@ pub struct CompileOptions {
     pub document_private_items: bool,
     /// `rustc` and `rustdoc`: one target is compiled with arguments of its own.
     pub single: Option<SingleTarget>,
+    /// `fix`: lints that are switched on for what is asked for.
+    pub lint_arguments: Vec<String>,
     /// What the user's program gets after `--`.
     pub arguments: Vec<OsString>,
     /// `install`: the project was fetched for this, so that its own packages are not the user's either.

@@ -5,8 +5,8 @@ use clap::{Arg, Command};
 use crate::arguments::{SharedArguments as _, Words, flag, option};
 
 /// The commands of this module.
-pub(super) fn all() -> [Command; 6] {
-    [bench(), clippy(), doc(), fmt(), rustc(), rustdoc()]
+pub(super) fn all() -> [Command; 7] {
+    [bench(), clippy(), doc(), super::fixing::fix(), fmt(), rustc(), rustdoc()]
 }
 
 /// What stands behind `--`, for a program.

@@ -1,6 +1,7 @@
 //! Commands that use what the toolchain brings besides rustc, install programs, and tell what builds have found.
 
-use bulkhead_ops::options::{GlobalOptions, Intent};
+use bulkhead_ops::fix::FixOptions;
+use bulkhead_ops::options::{CompileOptions, GlobalOptions, Intent};
 use bulkhead_ops::{Error, ErrorKind};
 use clap::ArgMatches;
 
@@ -22,6 +23,8 @@ pub(super) fn command(
         "uninstall" => installing::uninstall(arguments, global, events),
         "report" => report(arguments, global, shell, events),
         "clippy" => clippy(arguments, global, shell, events),
+        "fix" => options::compile(arguments, Intent::Check { test: false }, shell)
+            .and_then(|compile| fix(arguments, compile, global, shell, events)),
         "fmt" => fmt(arguments, global, events),
         _ => return None,
     })
@@ -64,11 +67,37 @@ fn clippy(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events:
         return run_to_end(bulkhead_ops::clippy::version(global, "clippy-driver", "clippy")?);
     }
     let mut options = options::compile(arguments, Intent::Check { test: false }, shell)?;
-    let no_deps = arguments.get_flag("no-deps").then(|| "--no-deps".to_owned());
+    let no_deps = (arguments.get_flag("no-deps") || arguments.get_flag("fix")).then(|| "--no-deps".to_owned());
     let given = arguments.get_many::<String>("clippy-args").into_iter().flatten().cloned();
     options.clippy = Some(no_deps.into_iter().chain(given).collect());
+    if arguments.get_flag("fix") {
+        return fix(arguments, options, global, shell, events);
+    }
     if options.unit_graph {
         return unit_graph(&options, global, shell, events);
     }
     bulkhead_ops::build::build(global, &options, interrupt::watch()?.as_ref(), events).map(|_| ())
+}
+
+fn fix(
+    arguments: &ArgMatches,
+    compile: CompileOptions,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    if compile.unit_graph {
+        return unit_graph(&compile, global, shell, events);
+    }
+    let given = |name: &str| arguments.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false);
+    let options = FixOptions {
+        edition: given("edition"),
+        idioms: given("edition-idioms"),
+        broken_code: given("broken-code"),
+        allow_no_vcs: given("allow-no-vcs"),
+        allow_dirty: given("allow-dirty"),
+        allow_staged: given("allow-staged"),
+        compile,
+    };
+    bulkhead_ops::fix::fix(global, &options, interrupt::watch()?.as_ref(), events)
 }

@@ -6,7 +6,6 @@ use std::process::Command;
 
 /// Commands that cargo has, and Bulkhead lacks.
 const ABSENT_COMMANDS: &[(&str, &str)] = &[
-    ("fix", "not there yet"),
     ("git-checkout", "cargo has removed it"),
     ("owner", "publishing has no part of Bulkhead yet"),
     ("package", "publishing has no part of Bulkhead yet"),

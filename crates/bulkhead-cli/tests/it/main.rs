@@ -19,6 +19,7 @@ mod confinement;
 mod doctests;
 mod documenting;
 mod explaining;
+mod fixing;
 mod flags;
 mod fresh;
 mod git;
