@@ -134,7 +134,8 @@ pub fn resolve<'a>(
     let told = |error| explain::located(error, global, project);
     let limit = limits::solving_time(&project.policy);
     let mut resolve = solve(&question, &mut sources, request.current, limit, &told, events)
-        .map_err(|error| project.blame_untrusted_sources(error))?;
+        .map_err(|error| project.blame_untrusted_sources(error))
+        .map_err(|error| withdrawn::failed(project, &sources, previous.as_ref(), error))?;
     let original = overrides::recorded(workspace, &mut resolve, sources.stand_ins(), events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     patches::warn_of_unused(&resolve, &patches, events);

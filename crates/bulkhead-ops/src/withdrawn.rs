@@ -123,7 +123,7 @@ pub fn check(
         }
     }
     for id in locked().filter(|id| withdrawals.reaction != Reaction::Allow && is_gone(**id, sources)) {
-        let what = format!("Cargo.lock has `{id}`, which the registry no longer lists");
+        let what = gone(*id);
         match withdrawals.reaction {
             Reaction::Deny => {
                 return Err(vanished(&what).help("if the operator confirms it, remove its entry from Cargo.lock"));
@@ -142,6 +142,21 @@ pub fn check(
             Err(Error::refusal(ErrorKind::Policy, "version-yanked", yanked_message(*id)).help(yanked_advice(*id)))
         }
     }
+}
+
+/// The failure of a resolution: a refusal if policy forbids that a locked version is gone.
+pub fn failed(project: &Project, sources: &Sources<'_>, previous: Option<&Previous>, error: Error) -> Error {
+    if error.kind != ErrorKind::Failure || project.policy.withdrawn.vanished != Some(Reaction::Deny) {
+        return error;
+    }
+    match previous.into_iter().flat_map(|previous| previous.packages.keys()).find(|id| is_gone(**id, sources)) {
+        Some(id) => vanished(&gone(*id)).help("if the operator confirms it, remove its entry from Cargo.lock"),
+        None => error,
+    }
+}
+
+fn gone(id: PackageId) -> String {
+    format!("Cargo.lock has `{id}`, which the registry no longer lists")
 }
 
 /// Whether a package of a registry was withdrawn by its author, as far as its index entry was looked at.

@@ -223,6 +223,43 @@ fn attack_47_a_locked_version_that_is_gone_is_noticed_on_a_fresh_machine() {
     }
 }
 
+/// Attack 47: commands that keep what is locked say what is gone, and what that may mean.
+#[test]
+fn attack_47_a_locked_version_that_is_gone_is_named_by_plain_commands() {
+    let stage = Stage::new(APP);
+    stage.bulkhead(&["generate-lockfile"]).assert_success();
+    let lockfile = stage.project.read("Cargo.lock");
+    let commands =
+        [&["build"][..], &["metadata", "--format-version", "1"], &["tree"], &["fetch"], &["build", "--locked"]];
+    // The twin: an older version that is gone is nobody's.
+    stage.registry.remove("plain", "1.0.0");
+    stage.bulkhead(&["build"]).assert_success();
+    for (gone, told, more) in [
+        (&["1.1.0"][..], "failed to select a version for the requirement `plain = \"^1\"`", "Run `update -p plain`"),
+        (&["2.0.0"], "no matching package named `plain` found", ""),
+    ] {
+        gone.iter().for_each(|version| stage.registry.remove("plain", version));
+        for (policy, code) in [("", 101), ("[withdrawn]\nvanished = \"deny\"\n", 102)] {
+            stage.project.write("bulkhead.toml", policy);
+            for command in commands {
+                for folder in ["index", "trust"] {
+                    let _ = std::fs::remove_dir_all(stage.home.bulkhead_home().join(folder));
+                }
+                let outcome = stage.bulkhead(command);
+                outcome.assert_code(code);
+                let expected = match code {
+                    101 => [told, "Cargo.lock locks it to 1.1.0, which the registry no longer lists", more],
+                    _ => ["error[version-vanished]", "`plain v1.1.0", "which the registry no longer lists"],
+                };
+                for words in expected.into_iter().chain(["registry's operator"]) {
+                    assert!(outcome.stderr.contains(words), "{words:?} after {command:?}: {outcome}");
+                }
+                assert_eq!(stage.project.read("Cargo.lock"), lockfile);
+            }
+        }
+    }
+}
+
 /// Attack 53: where a download may lead.
 #[test]
 fn attack_53_downloads_stay_with_https() {

@@ -198,10 +198,32 @@ impl Failed<'_> {
         let name = self.dependency.package;
         let similar = self.search.universe.similar(self.dependency.source, name);
         let help = similar.first().map(|near| format!("A package with a similar name exists: `{near}`."));
-        ResolveError {
-            because: vec![self.searched()],
+        let mut error = ResolveError {
             help: help.into_iter().collect(),
             ..error(ResolveErrorKind::UnknownPackage, format!("no matching package named `{name}` found"))
+        };
+        self.tell_lock(&[], &mut error);
+        error.because.push(self.searched());
+        error
+    }
+
+    /// What the lockfile says of the package, if it says anything.
+    fn tell_lock(&self, existing: &[(Version, bool)], error: &mut ResolveError) {
+        let (name, source) = (self.dependency.package, self.dependency.source);
+        let Some(locked) = self.search.universe.lock_of(self.parent, self.dependency) else { return };
+        let version = locked.version();
+        let listed = existing.iter().any(|(it, _)| it == version);
+        if source.is_registry() && !listed {
+            error.because.push(format!("Cargo.lock locks it to {version}, which the registry no longer lists"));
+            error.help.push(format!(
+                "Registries do not take versions back: an older index may hide what was published since. Find out from \
+                 the registry's operator what happened to `{name}` {version}."
+            ));
+        } else {
+            error.because.push(format!("Cargo.lock locks it to {version}, which cannot be used"));
+        }
+        if !existing.is_empty() {
+            error.help.push(format!("Run `update -p {name}` to choose another version."));
         }
     }
 
@@ -212,10 +234,7 @@ impl Failed<'_> {
         );
         let fits =
             |version: &Version| !self.dependency.specified_requirement || self.dependency.requirement.matches(version);
-        if let Some(locked) = self.search.universe.lock_of(self.parent, self.dependency) {
-            error.because.push(format!("Cargo.lock locks it to {}, which cannot be used", locked.version()));
-            error.help.push(format!("Run `update -p {}` to choose another version.", self.dependency.package));
-        }
+        self.tell_lock(existing, &mut error);
         let yanked: Vec<&Version> =
             existing.iter().filter(|(it, yanked)| *yanked && fits(it)).map(|(it, _)| it).collect();
         if !yanked.is_empty() {
