@@ -97,6 +97,16 @@ pub fn is_settled(state: &State, now: SystemTime) -> bool {
 }
 
 impl State {
+    pub(crate) fn seen(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size.cast_unsigned(),
+            modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
+            changed: (stat.st_ctime, stat.st_ctime_nsec as u32),
+        }
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -199,6 +209,11 @@ impl Disk {
         }
     }
 
+    /// Notes what somebody else has seen of a file or folder since the command started.
+    pub fn note_seen(&self, path: &Path, stat: &rustix::fs::Stat) {
+        self.record(path, true, Look::Content(State::seen(stat), None));
+    }
+
     /// Notes a file or folder that somebody else has looked at since the command started, and of which only the content
     /// matters, not its times.
     pub fn note_content(&self, path: &Path) {
@@ -213,6 +228,9 @@ impl Disk {
 
     fn record(&self, path: &Path, follow: bool, look: Look) {
         let mut notes = self.notes();
+        if notes.repeatable == Some(false) {
+            return;
+        }
         if let Look::Content(state, _) = &look
             && !is_settled(state, notes.started)
         {

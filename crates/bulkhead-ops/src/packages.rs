@@ -330,7 +330,9 @@ fn find<T>(
     let recalled = || {
         let (root, noted) = shelf.store.notes(shelf.notebook, id, digest)?;
         let answer = recall(&Notes::read(&noted, summary)?, id, &root)?;
-        witness(shelf.disk, &root);
+        for (path, seen) in PackageTree::witnesses(&root).iter().zip(&noted.witnesses) {
+            shelf.disk.note_seen(path, seen);
+        }
         if !noted.is_bound() {
             shelf.to_bind(id, digest);
         }

@@ -204,10 +204,10 @@ fn hold(inputs: &[u8], renewed: &mut Renewed) -> Option<Vec<File>> {
                 let (device, inode) = (u64::from_le_bytes(rest.array()?), u64::from_le_bytes(rest.array()?));
                 (stat.st_dev, stat.st_ino) == (device, inode)
             }
-            (CONTENT, Ok(stat)) => rest.state()? == state(&stat),
+            (CONTENT, Ok(stat)) => rest.state()? == State::seen(&stat),
             (COMPARED, Ok(stat)) => {
                 let position = inputs.len() - rest.0.len();
-                let (then, now, digest) = (rest.state()?, state(&stat), Digest::from_bytes(rest.array()?));
+                let (then, now, digest) = (rest.state()?, State::seen(&stat), Digest::from_bytes(rest.array()?));
                 then == now || compare(Path::new(std::ffi::OsStr::from_bytes(&path)), &now, digest, position, renewed)
             }
             _ => false,
@@ -217,16 +217,6 @@ fn hold(inputs: &[u8], renewed: &mut Renewed) -> Option<Vec<File>> {
         }
     }
     rest.0.is_empty().then_some(locks)
-}
-
-fn state(stat: &rustix::fs::Stat) -> State {
-    State {
-        device: stat.st_dev,
-        inode: stat.st_ino,
-        size: stat.st_size.cast_unsigned(),
-        modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
-        changed: (stat.st_ctime, stat.st_ctime_nsec as u32),
-    }
 }
 
 /// Whether a file or folder in another state holds what it held.

@@ -15,7 +15,7 @@ use std::path::Path;
 use bulkhead_schema::PackageId;
 use bulkhead_trust::Digest;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, Mode};
+use rustix::fs::{AtFlags, Mode, Stat};
 
 use crate::archive;
 use crate::folder::open_folder;
@@ -45,6 +45,9 @@ const HEAD: usize = 8 + 8 + 32 + 3 * 44 + 4;
 /// What record, manifest and folder of a tree look like.
 pub(crate) type States = [State; 3];
 
+/// What the system tells of them.
+pub(crate) type Stats = [Stat; 3];
+
 /// What is kept of one package.
 #[derive(Debug)]
 pub(crate) struct Notes {
@@ -55,26 +58,30 @@ pub(crate) struct Notes {
 }
 
 /// What the three files and folders look like by which the tree of a package is known again.
-pub(crate) fn states(store: &OwnedFd, id: PackageId, archive: Digest) -> Option<States> {
+pub(crate) fn look(store: &OwnedFd, id: PackageId, archive: Digest) -> Option<Stats> {
     let mut path = format!("{archive}/{}", archive::top_folder(id));
-    let state =
-        |path: &str| rustix::fs::statat(store, path, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| State::of(&stat));
-    let folder = state(&path)?;
+    let stat = |path: &str| rustix::fs::statat(store, path, AtFlags::SYMLINK_NOFOLLOW).ok();
+    let folder = stat(&path)?;
     path.push_str("/Cargo.toml");
-    Some([state(&format!("{archive}/{RECORD}"))?, state(&path)?, folder])
+    Some([stat(&format!("{archive}/{RECORD}"))?, stat(&path)?, folder])
 }
 
-/// The notes beside the tree of a package, and the states with which they are believed.
-pub(crate) fn read(store: &OwnedFd, id: PackageId, archive: Digest, writer: u64) -> Option<(States, Notes)> {
+/// What of that can be compared later.
+pub(crate) fn states(stats: &Stats) -> States {
+    stats.each_ref().map(State::of)
+}
+
+/// The notes beside the tree of a package, and what the tree looks like, for which they are believed.
+pub(crate) fn read(store: &OwnedFd, id: PackageId, archive: Digest, writer: u64) -> Option<(Stats, Notes)> {
     let folder = package_folder(store, archive)?;
     let mut bytes = read_notes(&folder)?;
     let end = bytes.len().checked_sub(32)?;
     let mut head = Reader(bytes.get(..HEAD)?);
-    let now = states(store, id, archive)?;
+    let now = look(store, id, archive)?;
     let is_known = head.array()? == *MAGIC
         && u64::from_le_bytes(head.array()?) == writer
         && Digest::from_bytes(head.array()?) == archive
-        && now == [head.state()?, head.state()?, head.state()?];
+        && states(&now) == [head.state()?, head.state()?, head.state()?];
     let brief = HEAD.checked_add(u32::from_le_bytes(head.array()?) as usize)?;
     let (content, digest) = bytes.split_at_checked(end)?;
     if !is_known || end < brief || Digest::of(content).as_bytes() != digest {
@@ -105,7 +112,7 @@ pub(crate) fn write(
     writer: u64,
     (brief, text): (&[u8], &[u8]),
 ) -> std::io::Result<()> {
-    let (Some(folder), Some(states)) = (package_folder(store, archive), states(store, id, archive)) else {
+    let (Some(folder), Some(stats)) = (package_folder(store, archive), look(store, id, archive)) else {
         return Ok(());
     };
     let Ok(length) = u32::try_from(brief.len()) else { return Ok(()) };
@@ -113,7 +120,7 @@ pub(crate) fn write(
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&writer.to_le_bytes());
     bytes.extend_from_slice(archive.as_bytes());
-    states.iter().for_each(|state| put_state(&mut bytes, state));
+    states(&stats).iter().for_each(|state| put_state(&mut bytes, state));
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(brief);
     bytes.extend_from_slice(text);

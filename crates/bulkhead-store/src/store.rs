@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, verify_archive};
-use rustix::fs::{Mode, RenameFlags};
+use rustix::fs::{Mode, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use crate::archive::{self, Failure, Limits};
@@ -70,7 +70,11 @@ impl PackageTree {
 }
 
 /// What is noted of a package.
-pub struct Noted<'a>(Where<'a>);
+pub struct Noted<'a> {
+    /// What the three look like that [`PackageTree::witnesses`] names.
+    pub witnesses: [Stat; 3],
+    place: Where<'a>,
+}
 
 enum Where<'a> {
     Notebook(notebook::Entry<'a>),
@@ -80,7 +84,7 @@ enum Where<'a> {
 impl Noted<'_> {
     /// The short part.
     pub fn brief(&self) -> &[u8] {
-        match &self.0 {
+        match &self.place {
             Where::Notebook(entry) => entry.brief,
             Where::Beside(notes) => &notes.brief,
         }
@@ -88,7 +92,7 @@ impl Noted<'_> {
 
     /// The long part. `None` if it was damaged.
     pub fn text(&self) -> Option<&[u8]> {
-        match &self.0 {
+        match &self.place {
             Where::Notebook(entry) => entry.text(),
             Where::Beside(notes) => Some(&notes.text),
         }
@@ -96,7 +100,7 @@ impl Noted<'_> {
 
     /// Whether it stands in the project's notebook.
     pub fn is_bound(&self) -> bool {
-        matches!(self.0, Where::Notebook(_))
+        matches!(self.place, Where::Notebook(_))
     }
 }
 
@@ -199,12 +203,13 @@ impl Store {
     pub fn notes<'a>(&self, notebook: &'a Notebook, id: PackageId, archive: Digest) -> Option<(PathBuf, Noted<'a>)> {
         let root = || self.path.join(archive.to_string()).join(archive::top_folder(id));
         if let Some(entry) = notebook.get(archive)
-            && notes::states(&self.folder, id, archive)? == entry.states
+            && let witnesses = notes::look(&self.folder, id, archive)?
+            && notes::states(&witnesses) == entry.states
         {
-            return Some((root(), Noted(Where::Notebook(entry))));
+            return Some((root(), Noted { witnesses, place: Where::Notebook(entry) }));
         }
-        let (_, notes) = notes::read(&self.folder, id, archive, notebook.writer)?;
-        Some((root(), Noted(Where::Beside(notes))))
+        let (witnesses, notes) = notes::read(&self.folder, id, archive, notebook.writer)?;
+        Some((root(), Noted { witnesses, place: Where::Beside(notes) }))
     }
 
     /// Keeps what was worked out from a package that was verified just now, the longest part as `text`. Notes that cannot be
@@ -216,8 +221,8 @@ impl Store {
     /// Writes the notes on `packages` into the project's notebook, where others find them at once.
     pub fn bind(&self, notebook: &Notebook, packages: &[(PackageId, Digest)]) {
         let noted = packages.iter().filter_map(|&(id, archive)| {
-            let (states, notes) = notes::read(&self.folder, id, archive, notebook.writer)?;
-            Some((archive, states, notes))
+            let (stats, notes) = notes::read(&self.folder, id, archive, notebook.writer)?;
+            Some((archive, notes::states(&stats), notes))
         });
         let added: BTreeMap<_, _> = noted.map(|(archive, states, notes)| (archive, (states, notes))).collect();
         // As with notes: what cannot be written costs time.

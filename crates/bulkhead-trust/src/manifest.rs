@@ -85,7 +85,9 @@ pub fn index_fingerprint(index: &Summary) -> Digest {
         put(&mut out, dependency.name_in_manifest().as_str());
         put_shown(&mut out, Some(&dependency.requirement));
         put_shown(&mut out, dependency.platform.as_ref());
-        put(&mut out, dependency.source.url());
+        // Most come from where the package comes from, and no address is empty.
+        let elsewhere = dependency.source != index.id.source();
+        put(&mut out, if elsewhere { dependency.source.url() } else { "" });
         let kind = match (dependency.optional, dependency.default_features) {
             (true, true) => "optional",
             (true, false) => "optional bare",
@@ -106,22 +108,27 @@ pub fn index_fingerprint(index: &Summary) -> Digest {
 
 /// A text after its length.
 fn put(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    out.extend_from_slice(&length(text.len()));
     out.extend_from_slice(text.as_bytes());
 }
 
 /// What is shown of `value`, after its length; nothing stands for none.
 fn put_shown(out: &mut Vec<u8>, value: Option<impl fmt::Display>) {
     let start = out.len();
-    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&length(0));
     if let Some(value) = value {
         // Writing to memory does not fail.
         let _ = write!(out, "{value}");
     }
-    let length = (out.len() - start - 8) as u64;
-    if let Some(place) = out.get_mut(start..start + 8) {
-        place.copy_from_slice(&length.to_le_bytes());
+    let shown = length(out.len() - start - length(0).len());
+    if let Some(place) = out.get_mut(start..start + shown.len()) {
+        place.copy_from_slice(&shown);
     }
+}
+
+/// Index entries are far shorter than what would not fit.
+fn length(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
 }
 
 fn shown<T: fmt::Display>(value: Option<T>) -> String {
