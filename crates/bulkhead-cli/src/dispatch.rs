@@ -221,7 +221,7 @@ fn shell(matches: &ArgMatches, term: &TermConfig) -> Result<Shell, Error> {
 /// Global flags are accepted before and after the command's name; the parser hands them to the command.
 fn innermost(matches: &ArgMatches) -> &ArgMatches {
     match matches.subcommand() {
-        Some((_, inner)) if inner.try_contains_id("verbose").is_ok() => inner,
+        Some((_, inner)) if matches!(inner.try_get_one::<u8>("verbose"), Ok(Some(_))) => inner,
         _ => matches,
     }
 }
@@ -298,11 +298,10 @@ fn project_command(
             print_json(shell, &metadata)
         }
         "tree" => tree(arguments, global, shell, &events),
-        "build" => build(Intent::Build, arguments, global, shell, &events),
-        "check" => build(Intent::Check { test: false }, arguments, global, shell, &events),
-        "rustc" => build(Intent::Build, arguments, global, shell, &events),
-        "doc" => document(!arguments.get_flag("no-deps"), arguments, global, shell, &events),
-        "rustdoc" => document(false, arguments, global, shell, &events),
+        "build" => build(&options::compile(arguments, Intent::Build, shell)?, global, shell, &events),
+        "check" => build(&options::compile(arguments, Intent::Check { test: false }, shell)?, global, shell, &events),
+        "rustc" => build(&options::compile_one(arguments, Intent::Build, shell)?, global, shell, &events),
+        "doc" | "rustdoc" => document(name == "rustdoc", arguments, global, shell, &events),
         "run" => run_program(arguments, global, shell, &events),
         "test" | "bench" => {
             let intent = if name == "test" { Intent::Test } else { Intent::Bench };
@@ -360,28 +359,27 @@ fn tree(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &
 
 type Events<'a> = dyn Fn(Event) + Sync + 'a;
 
-fn build(
-    intent: Intent,
-    arguments: &ArgMatches,
-    global: &GlobalOptions,
-    shell: &Shell,
-    events: &Events<'_>,
-) -> Result<(), Error> {
-    let options = options::compile(arguments, intent, shell)?;
+fn build(options: &CompileOptions, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
     if options.unit_graph {
-        return unit_graph(&options, global, shell, events);
+        return unit_graph(options, global, shell, events);
     }
-    bulkhead_ops::build::build(global, &options, interrupt::watch()?.as_ref(), events).map(|_| ())
+    bulkhead_ops::build::build(global, options, interrupt::watch()?.as_ref(), events).map(|_| ())
 }
 
 fn document(
-    dependencies: bool,
+    one: bool,
     arguments: &ArgMatches,
     global: &GlobalOptions,
     shell: &Shell,
     events: &Events<'_>,
 ) -> Result<(), Error> {
-    let options = options::compile(arguments, Intent::Doc { dependencies }, shell)?;
+    let options = match one {
+        true => options::compile_one(arguments, Intent::Doc { dependencies: false }, shell)?,
+        false => {
+            let dependencies = !arguments.get_flag("no-deps");
+            options::compile(arguments, Intent::Doc { dependencies }, shell)?
+        }
+    };
     if options.unit_graph {
         return unit_graph(&options, global, shell, events);
     }

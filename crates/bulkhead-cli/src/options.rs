@@ -42,10 +42,8 @@ pub(crate) fn global(place: Place, matches: &ArgMatches) -> Result<GlobalOptions
 }
 
 fn manifest_path(place: &Place, matches: &ArgMatches) -> Result<Option<PathBuf>> {
-    let Some(path) = known(matches, "manifest-path").and_then(|()| matches.get_one::<String>("manifest-path")) else {
-        return Ok(None);
-    };
-    let (given, path) = (path, place.current_dir.join(path));
+    let Some(path) = string(matches, "manifest-path") else { return Ok(None) };
+    let (path, given) = (place.current_dir.join(&path), path);
     if path.is_dir() {
         let error = Error::failure(format!("manifest path `{given}` is a directory but expected a file"));
         let inner = path.join("Cargo.toml");
@@ -58,11 +56,6 @@ fn manifest_path(place: &Place, matches: &ArgMatches) -> Result<Option<PathBuf>>
         return Err(Error::failure(format!("manifest path `{given}` does not exist")));
     }
     Ok(Some(path))
-}
-
-/// `Some` if the command has an argument of this name.
-fn known(matches: &ArgMatches, name: &str) -> Option<()> {
-    matches.try_contains_id(name).ok().map(|_| ())
 }
 
 fn strings(matches: &ArgMatches, name: &str) -> Vec<String> {
@@ -179,6 +172,21 @@ fn message_format(matches: &ArgMatches) -> Result<(MessageFormat, bool)> {
 
 /// `build`, `check`, `run` and `test`.
 pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Result<CompileOptions> {
+    compile_with(matches, intent, None, shell)
+}
+
+/// `rustc` and `rustdoc`
+pub(crate) fn compile_one(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Result<CompileOptions> {
+    let single = single(matches, &intent)?;
+    compile_with(matches, intent, Some(single), shell)
+}
+
+fn compile_with(
+    matches: &ArgMatches,
+    intent: Intent,
+    single: Option<SingleTarget>,
+    shell: &Shell,
+) -> Result<CompileOptions> {
     if string(matches, "artifact-dir").is_some() {
         return Err(Error::failure("the `--artifact-dir` flag is unstable, and Bulkhead follows stable Cargo"));
     }
@@ -188,7 +196,6 @@ pub(crate) fn compile(matches: &ArgMatches, intent: Intent, shell: &Shell) -> Re
         arguments.extend(values.cloned());
     }
     let (message_format, render_diagnostics) = message_format(matches)?;
-    let single = single(matches, &intent)?;
     let (intent, profile) = intent_and_profile(intent, single.as_ref(), profile(matches));
     Ok(CompileOptions {
         intent,
@@ -238,22 +245,19 @@ fn intent_and_profile(
     }
 }
 
-/// What `rustc`, `rustdoc` and `doc --document-private-items` say to the compiler.
-fn single(matches: &ArgMatches, intent: &Intent) -> Result<Option<SingleTarget>> {
-    if known(matches, "compiler-args").is_none() {
-        return Ok(None);
-    }
+/// What `rustc` and `rustdoc` say to the compiler.
+fn single(matches: &ArgMatches, intent: &Intent) -> Result<SingleTarget> {
     for unstable in ["print", "output-format"] {
         if string(matches, unstable).is_some() {
             let message = format!("the `{unstable}` flag is unstable, and Bulkhead follows stable Cargo");
             return Err(Error::failure(message));
         }
     }
-    Ok(Some(SingleTarget {
+    Ok(SingleTarget {
         command: if matches!(intent, Intent::Doc { .. }) { "rustdoc" } else { "rustc" },
         arguments: strings(matches, "compiler-args"),
         crate_types: strings(matches, "crate-type"),
-    }))
+    })
 }
 
 fn target_dir(matches: &ArgMatches) -> Result<Option<PathBuf>> {
