@@ -112,6 +112,18 @@ impl Side {
         self.program.file_name().is_some_and(|name| name == "cargo")
     }
 
+    /// Forgets compiled units of earlier builds, and keeps what was downloaded. Cargo has none.
+    pub(crate) fn forget_units(&self) -> Result<(), String> {
+        let cache = self.homes.join("bulkhead/cache");
+        for entry in std::fs::read_dir(&cache).into_iter().flatten().flatten() {
+            if entry.file_name().len() == 64 {
+                let failed = |error: std::io::Error| format!("{}: {error}", entry.path().display());
+                std::fs::remove_dir_all(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// `CARGO_HOME` of both sides.
     pub(crate) fn cargo_home(&self) -> PathBuf {
         self.homes.join("cargo")

@@ -1,6 +1,7 @@
 //! The commands, each with the flags that Cargo gives it.
 
 mod build_code;
+mod cache;
 mod compiling;
 mod fixing;
 mod installing;
@@ -40,6 +41,7 @@ pub(crate) fn command_line(program: &'static str) -> Command {
     let directory = Arg::new("directory").short('C').value_name("DIRECTORY");
     let compiling = compiling::all().into_iter().chain(installing::all()).chain(reports::all());
     let compiling = compiling.chain(security::all()).chain(build_code::all()).chain(sandbox::all());
+    let compiling = compiling.chain(cache::all());
     let commands = all().into_iter().chain(compiling).chain(manifests::all()).chain(registry_commands::commands());
     global(command)
         .arg(directory.help("Change to DIRECTORY before doing anything"))

@@ -1,6 +1,7 @@
 //! From the command line to a command, and from its result to an exit code.
 
 mod build_code;
+mod cache;
 mod external;
 mod installing;
 mod manifests;
@@ -312,6 +313,7 @@ fn project_command(
             bulkhead_ops::run::test(global, &options, interrupt::watch()?.as_ref(), &events)
         }
         "info" | "login" | "logout" | "search" => registry_commands::run(name, arguments, global, shell, &events),
+        "cache" => cache::command(arguments, global, shell),
         "clean" => clean(arguments, global, shell, &events),
         "sandbox" => sandbox::command(arguments, global, shell, &events),
         "approve" => build_code::approve(arguments, global, shell, &events),

@@ -233,6 +233,7 @@ pub const BUILT_IN_COMMANDS: &[&str] = &[
     "bench",
     "build",
     "c",
+    "cache",
     "check",
     "clean",
     "clippy",

@@ -118,6 +118,25 @@ pub enum Event {
         /// Their names.
         variables: Vec<String>,
     },
+    /// The unit is not shared with other workspaces, for a reason of its own (`-v` shows it).
+    NotShared {
+        /// The unit.
+        unit: UnitIndex,
+        /// Such as `it was granted the network`.
+        reason: String,
+    },
+    /// The unit was not built but taken out of the cache of compiled units. Its messages are replayed after this.
+    Reused {
+        /// The unit.
+        unit: UnitIndex,
+    },
+    /// What the cache held of the unit was not what was put there. It was removed, and the unit is built.
+    CacheDamaged {
+        /// The unit.
+        unit: UnitIndex,
+        /// Where, and what is wrong.
+        finding: bulkhead_store::Finding,
+    },
     /// The unit's files are in place.
     Artifact {
         /// The unit.

@@ -16,7 +16,7 @@ use crate::process::{self, Reach};
 use crate::record::{OutputStamp, Record};
 use crate::run::{Build, is_planned_variable, planned_variable};
 use crate::staging::Staging;
-use crate::{Event, Failure, FailureKind, Stream, dep_info, folders, uplift};
+use crate::{Event, Failure, FailureKind, Stream, dep_info, folders, reuse, uplift};
 
 /// Largest file of stored messages that is replayed, and largest dep-info file.
 const MAX_TEXT: u64 = 256 << 20;
@@ -38,11 +38,16 @@ pub(crate) fn compile(
     match hold {
         None => {
             forget(build, index, &outputs).map_err(other)?;
+            if let Some(messages) = reuse(build, index, &command, &outputs) {
+                return finish_reused(build, index, record, &command, &messages).map_err(other);
+            }
+            build.set_compiling(index);
             build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
         }
         Some(hold) => hold.announce(build, index, &command),
     }
     let mut staged_command = Command::clone(&command);
+    staged_command.arguments.extend(reuse::remap(build, index, &command));
     let staging = Staging::begin(build, index, &mut staged_command);
     let staging = staging.map_err(|error| other(failed("make a folder beside", &build.files(index).folder, &error)))?;
     let reach = reach(build, index, staging.as_ref());
@@ -60,10 +65,11 @@ pub(crate) fn compile(
         return Err(exited(index, command, &ended, counts));
     }
     report_counts(build, index, counts);
+    let mut is_whole = !ended.denied;
     if let Some(staging) = staging {
         let dep_info = build.planner.dep_info(index);
         let moved = staging.finish(&outputs, &dep_info);
-        moved.map_err(|error| other(failed("move the outputs to", &dep_info, &error)))?;
+        is_whole &= moved.map_err(|error| other(failed("move the outputs to", &dep_info, &error)))?;
     }
     let settled = settle(build, index, &mut record, &command, &stored);
     settled.map_err(|diagnostic| Failure { denied: ended.denied, ..other(diagnostic) })?;
@@ -71,7 +77,47 @@ pub(crate) fn compile(
     uplift_outputs(build, index).map_err(other)?;
     seal(build, index, &mut record).map_err(other)?;
     build.set_record(index, record);
+    if is_whole {
+        keep(build, index, &command, &stored);
+    }
     publish(build, index, false).map_err(other)
+}
+
+/// Takes the unit's outputs out of the cache, if they are there. Returns what rustc said.
+fn reuse(build: &Build<'_>, index: UnitIndex, command: &Command, outputs: &[Output]) -> Option<String> {
+    let keys = reuse::keys(build, index, command).ok()?;
+    let messages = reuse::take_compiled(build, index, keys, outputs)?;
+    build.emit(Event::Reused { unit: index });
+    Some(messages)
+}
+
+/// A unit whose outputs were put in place is remembered as if its compiler had run just now, and told as if it were fresh.
+fn finish_reused(
+    build: &Build<'_>,
+    index: UnitIndex,
+    mut record: Record,
+    command: &Command,
+    messages: &str,
+) -> Result<(), Diagnostic> {
+    settle(build, index, &mut record, command, messages)?;
+    uplift_outputs(build, index)?;
+    seal(build, index, &mut record)?;
+    build.set_record(index, record);
+    replay(build, index);
+    publish(build, index, true)
+}
+
+/// Hands the unit in for other workspaces, where nothing speaks against it.
+fn keep(build: &Build<'_>, index: UnitIndex, command: &Command, messages: &str) {
+    let note = |error: std::io::Error| Some(format!("it could not be kept: {error}"));
+    let kept = reuse::keys(build, index, command).and_then(|keys| {
+        let note = reuse::compiled(messages, &build.planner.dep_info(index)).map_err(note)?;
+        build.keeper.keep(reuse::Job { index, keys, note });
+        Ok(())
+    });
+    if let Err(Some(reason)) = kept {
+        build.emit(Event::NotShared { unit: index, reason });
+    }
 }
 
 /// Whether the unit can be made ready before what it waits for is there: its compiler must write into a folder of its own.

@@ -78,6 +78,11 @@ impl OutputStamp {
         Ok(Self { digest: Some(content::digest_of_file(path)?), ..Self::take(path)? })
     }
 
+    /// SHA-256 of its content, where that was taken.
+    pub(crate) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
     /// Whether the file is what it was.
     ///
     /// # Errors

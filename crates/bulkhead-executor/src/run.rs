@@ -16,7 +16,7 @@ use crate::freshness::{self, Dependency, DependencyState, Freshness, Now, Reason
 use crate::process::Jobserver;
 use crate::record::{Record, RecordFiles};
 use crate::{
-    BuildError, Event, Options, Outcome, Planner, folders, inputs, job, lock, outcome, schedule, script, staging,
+    BuildError, Event, Options, Outcome, Planner, folders, inputs, job, lock, outcome, reuse, schedule, script, staging,
 };
 
 /// Builds every unit of the plan that is not fresh.
@@ -47,7 +47,7 @@ pub fn run(
     if !dirty.is_empty() {
         make_folders(planner, options).map_err(BuildError::Fatal)?;
     }
-    let result = schedule::run(&build, &dirty);
+    let result = reuse::beside(&build, || schedule::run(&build, &dirty));
     if !dirty.is_empty() {
         folders.iter().for_each(|folder| staging::clear(folder));
     }
@@ -73,6 +73,12 @@ pub(crate) struct Build<'a> {
     pub(crate) builds: Vec<u64>,
     /// By [`UnitIndex`]: whether the process runs code of a package, so that what it is refused is worth observing.
     pub(crate) runs_package_code: Vec<bool>,
+    /// Units to be kept for other workspaces.
+    pub(crate) keeper: reuse::Keeper,
+    /// What units left.
+    pub(crate) contents: reuse::Known,
+    /// Units whose compilers were started, because nothing was known of them.
+    compiling: Mutex<BTreeSet<UnitIndex>>,
     records: Mutex<BTreeMap<UnitIndex, Arc<Record>>>,
     scripts: Mutex<Arc<ScriptOutputs>>,
     /// Messages that were already shown.
@@ -120,6 +126,9 @@ impl<'a> Build<'a> {
             files: graph.iter().map(|(index, _)| record_files(index)).collect(),
             builds: (0..graph.units.len() as u64).map(|number| base.wrapping_add(number)).collect(),
             runs_package_code: runs_package_code(graph),
+            keeper: reuse::Keeper::default(),
+            contents: reuse::Known::default(),
+            compiling: Mutex::default(),
             records: Mutex::default(),
             scripts: Mutex::default(),
             seen: Mutex::default(),
@@ -154,6 +163,16 @@ impl<'a> Build<'a> {
 
     pub(crate) fn add_script(&self, index: UnitIndex, output: Arc<bulkhead_schema::build_script::BuildScriptOutput>) {
         Arc::make_mut(&mut locked(&self.scripts)).insert(index, output);
+    }
+
+    /// The compiler of `index` is started.
+    pub(crate) fn set_compiling(&self, index: UnitIndex) {
+        locked(&self.compiling).insert(index);
+    }
+
+    /// Whether the unit was not to be had without its compiler, so that what depends on it will hardly be either.
+    pub(crate) fn is_compiling(&self, index: UnitIndex) -> bool {
+        self.options.cache.is_none() || locked(&self.compiling).contains(&index)
     }
 
     /// Whether a message is new to this build.

@@ -206,7 +206,8 @@ impl<'a, 'b> Scheduler<'a, 'b> {
         while self.held.len() < most {
             let runs = |need: &Need| match need {
                 Need::Metadata(unit) | Need::Whole(unit) => {
-                    self.running.contains(unit) && !is_script(self.build, *unit)
+                    let compiles = !is_script(self.build, *unit) && self.build.is_compiling(*unit);
+                    self.running.contains(unit) && compiles
                 }
             };
             let waiting = self.running.iter().flat_map(|&unit| [Need::Metadata(unit), Need::Whole(unit)]);
@@ -327,14 +328,14 @@ fn linked(graph: &UnitGraph, index: UnitIndex) -> BTreeSet<UnitIndex> {
 }
 
 /// Whether dependents that do not link can start with the unit's metadata.
-fn gives_metadata(unit: &Unit) -> bool {
+pub(crate) fn gives_metadata(unit: &Unit) -> bool {
     let is_library = |types: &[CrateType]| types.iter().all(|kind| matches!(kind, CrateType::Lib | CrateType::Rlib));
     let mode = matches!(unit.mode, CompileMode::Build | CompileMode::Check);
     mode && matches!(&unit.target.kind, TargetKind::Lib(types) if unit.mode.is_check() || is_library(types))
 }
 
 /// Whether the unit needs the code of its dependencies, and not only their metadata.
-fn links(unit: &Unit) -> bool {
+pub(crate) fn links(unit: &Unit) -> bool {
     match unit.mode {
         CompileMode::Check | CompileMode::CheckTest | CompileMode::Doc => false,
         CompileMode::Build => !gives_metadata(unit),

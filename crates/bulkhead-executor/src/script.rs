@@ -17,7 +17,7 @@ use crate::freshness::{Freshness, Reason};
 use crate::process::{self, Ended, Reach};
 use crate::record::OutputStamp;
 use crate::run::Build;
-use crate::{Event, Failure, FailureKind, Options, folders};
+use crate::{Event, Failure, FailureKind, Options, folders, reuse};
 
 /// Largest stored output that is read again.
 const MAX_OUTPUT: u64 = 1 << 30;
@@ -31,23 +31,24 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     build.invalidate(index).map_err(other)?;
     make_out_dir(build.options, &out_dir).map_err(other)?;
     let command = Arc::new(build.planner.command(index, &build.scripts()));
-    build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
-
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let reach = Reach { read: vec![command.program.clone()], write: vec![out_dir.clone()] };
-    let running = process::start(build, index, &command, reach, None);
-    let ended = running.and_then(|running| {
-        running.wait(build, |pipe, bytes| match pipe {
-            Pipe::Stdout => stdout.extend_from_slice(bytes),
-            Pipe::Stderr => stderr.extend_from_slice(bytes),
-        })
-    });
-    let ended =
-        ended.map_err(|error| Failure { unit: index, kind: FailureKind::Sandbox(Arc::new(error)), denied: false })?;
+    // What an earlier run left is something that this one could read.
+    let keys = if is_empty(&out_dir) { reuse::keys(build, index, &command) } else { Err(None) };
+    let taken = keys.as_ref().ok().and_then(|keys| reuse::take_run(build, index, *keys, &out_dir));
+    let Ran { stdout, stderr, ended } = match taken {
+        Some((stdout, stderr)) => {
+            build.emit(Event::Reused { unit: index });
+            Ran { stdout, stderr, ended: None }
+        }
+        None => start(build, index, &command, &out_dir)?,
+    };
+    let denied = ended.as_ref().is_some_and(|ended| ended.denied);
     keep(&folder, &stdout, &stderr, &out_dir).map_err(other)?;
-    let output = judge(build, index, &ended, &command, &stdout, &stderr)
+    let output = judge(build, index, ended.as_ref(), &command, &stdout, &stderr)
         .and_then(|output| scan(&out_dir, &build.unit(index).package).map(|()| output).map_err(FailureKind::Other));
-    let output = output.map_err(|kind| Failure { unit: index, kind, denied: ended.denied })?;
+    let output = output.map_err(|kind| Failure { unit: index, kind, denied })?;
+    if ended.is_some() && !denied {
+        share(build, index, keys, &stdout, &stderr, &output);
+    }
 
     let unit = build.unit(index);
     let stamp = OutputStamp::take_with_digest(&folder.join("output"))
@@ -68,6 +69,55 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     build.add_script(index, Arc::new(output));
     report(build, index);
     Ok(())
+}
+
+/// What a run came to.
+struct Ran {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    /// `None` where it was known without a process.
+    ended: Option<Ended>,
+}
+
+/// Runs the script's process.
+fn start(build: &Build<'_>, index: UnitIndex, command: &Arc<Command>, out_dir: &Path) -> Result<Ran, Failure> {
+    build.emit(Event::Started { unit: index, command: Arc::clone(command) });
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let reach = Reach { read: vec![command.program.clone()], write: vec![out_dir.to_owned()] };
+    let running = process::start(build, index, command, reach, None);
+    let ended = running.and_then(|running| {
+        running.wait(build, |pipe, bytes| match pipe {
+            Pipe::Stdout => stdout.extend_from_slice(bytes),
+            Pipe::Stderr => stderr.extend_from_slice(bytes),
+        })
+    });
+    match ended {
+        Ok(ended) => Ok(Ran { stdout, stderr, ended: Some(ended) }),
+        Err(error) => Err(Failure { unit: index, kind: FailureKind::Sandbox(Arc::new(error)), denied: false }),
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    folder.read_dir().is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Hands the run in for other workspaces, where nothing speaks against it.
+fn share(
+    build: &Build<'_>,
+    index: UnitIndex,
+    keys: Result<reuse::Keys, Option<String>>,
+    stdout: &[u8],
+    stderr: &[u8],
+    output: &BuildScriptOutput,
+) {
+    let out_dir = build.planner.script_folder(index).join("out");
+    let package = &build.unit(index).package.root;
+    let note = keys.and_then(|keys| Ok((keys, reuse::ran(stdout, stderr, output, package, &out_dir).map_err(Some)?)));
+    match note {
+        Ok((keys, note)) => build.keeper.keep(reuse::Job { index, keys, note }),
+        Err(Some(reason)) => build.emit(Event::NotShared { unit: index, reason }),
+        Err(None) => {}
+    }
 }
 
 /// The digest of a package's files, if the script must have seen them so.
@@ -103,20 +153,20 @@ pub(crate) fn report(build: &Build<'_>, index: UnitIndex) {
 fn judge(
     build: &Build<'_>,
     index: UnitIndex,
-    ended: &Ended,
+    ended: Option<&Ended>,
     command: &Arc<Command>,
     stdout: &[u8],
     stderr: &[u8],
 ) -> Result<BuildScriptOutput, FailureKind> {
     let parsed = parse(build, index, stdout);
-    if ended.exit.status.success() {
+    let Some(ended) = ended.filter(|ended| !ended.exit.status.success()) else {
         let output = parsed?;
         if output.errors.is_empty() {
             return Ok(output);
         }
         report_warnings(build, index, &output);
         return Err(FailureKind::ScriptErrors(output.errors));
-    }
+    };
     if let Ok(output) = parsed {
         report_warnings(build, index, &output);
     }

@@ -97,20 +97,24 @@ impl Staging {
         }
     }
 
-    /// Moves everything to its place that the unit is known to leave, or that bears its own hash (`--emit=asm`).
-    pub(crate) fn finish(self, outputs: &[Output], dep_info: &Path) -> io::Result<()> {
+    /// Moves everything to its place that the unit is known to leave, or that bears its own hash (`--emit=asm`). Says whether
+    /// there was nothing of the latter kind.
+    pub(crate) fn finish(self, outputs: &[Output], dep_info: &Path) -> io::Result<bool> {
         for path in outputs.iter().map(|output| output.path.as_path()).chain([dep_info]) {
             self.publish(path)?;
         }
+        let mut is_whole = true;
         for entry in self.folder.read_dir()? {
             let name = entry?.file_name();
             if self.own.len() == 17 && name.to_string_lossy().contains(&self.own) {
                 let place = self.destination.join(&name);
                 files::remove(&place)?;
                 self.publish(&place)?;
+                // Metadata that was shown early is in both places, which are one file.
+                is_whole &= outputs.iter().any(|output| output.path == place);
             }
         }
-        Ok(())
+        Ok(is_whole)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bulkhead_executor::{BuildError, FailureKind, Outcome};
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{CompileMode, Context, Unit, UnitGraph, script_folder, unit_graph_json};
+use bulkhead_workspace::Package;
 
 use crate::compile::{self, Prepared};
 use crate::error::Result;
@@ -17,7 +18,7 @@ use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
 use crate::reporter::Reporter;
 use crate::timings::Timings;
-use crate::{Error, ErrorKind, Event, approvals, audit};
+use crate::{Error, ErrorKind, Event, approvals, audit, unit_cache};
 
 /// What a compilation left.
 pub struct Built {
@@ -92,7 +93,12 @@ pub(crate) fn execute(
             reporter.report(event);
         })
     };
-    let result = with_executor(global, options, prepared, permissions, stop, carry_out)?;
+    let opened = unit_cache::open(global, prepared.project.policy.unit_cache, &prepared.toolchain, events)?;
+    let result = with_executor(global, options, prepared, permissions, opened.as_ref(), stop, carry_out)?;
+    reporter.sum_up();
+    if let Some(opened) = &opened {
+        unit_cache::collect_now_and_then(global, opened);
+    }
     if let Some(timings) = timings {
         let path = timings.write(prepared, global.place.now)?;
         events(Event::Status { verb: "Timing", message: format!("report saved to {}", path.display()) });
@@ -113,12 +119,27 @@ pub fn with_executor<T>(
     options: &CompileOptions,
     prepared: &Prepared,
     permissions: &Permissions,
+    opened: Option<&unit_cache::Opened>,
     stop: &AtomicBool,
     use_it: impl FnOnce(&Context<'_>, &bulkhead_executor::Options<'_>) -> T,
 ) -> Result<T> {
     let Prepared { project, toolchain, graph, build_options, .. } = prepared;
     let context = Context::new(graph, toolchain, build_options);
     let owner = owner(global, &build_options.target_dir)?;
+    let sources = global.place.bulkhead_home.join("store");
+    let source = |package: &Package| {
+        let checksum = prepared.checksums.get(&package.id).filter(|_| package.root.starts_with(&sources));
+        checksum.map(|checksum| checksum.to_string())
+    };
+    let cache = opened.map(|opened| bulkhead_executor::Cache {
+        units: &opened.units,
+        places: vec![build_options.target_dir.clone(), build_options.build_dir.clone()],
+        toolchain: &opened.toolchain,
+        system: &opened.system,
+        rustc: &toolchain.rustc,
+        sources: &sources,
+        source: &source,
+    });
     // `[env]` of configuration counts as the environment, so that a change of it is noticed.
     let mut environment: BTreeMap<_, _> = permissions.environment().into_iter().collect();
     environment.extend(build_options.environment.clone());
@@ -134,6 +155,7 @@ pub fn with_executor<T>(
         level: permissions.level(),
         limits: &|kind| permissions.limits(kind),
         protected: &permissions.protected,
+        cache,
         environment: &environment,
         has_variable: &|name| permissions.has_variable(name),
         stop,
@@ -204,7 +226,11 @@ fn owner(global: &GlobalOptions, target_dir: &std::path::Path) -> Result<String>
     Ok(Digest::of(format!("{secret}\n{}", target_dir.display()).as_bytes()).to_string())
 }
 
-fn installation_secret(disk: &Disk, home: &std::path::Path) -> Result<String> {
+/// What only this installation knows.
+///
+/// # Errors
+/// It cannot be kept, or others could have written it.
+pub fn installation_secret(disk: &Disk, home: &std::path::Path) -> Result<String> {
     let path: PathBuf = home.join("trust/installation");
     if let Ok(secret) = disk.read_text(&path, 4096) {
         disk.check_ownership(&path).map_err(|reason| {

@@ -83,6 +83,7 @@ pub mod toolchain;
 pub mod tree;
 pub mod trust;
 pub mod trusted_files;
+pub mod unit_cache;
 pub mod unusable;
 pub mod update;
 pub mod vendor;

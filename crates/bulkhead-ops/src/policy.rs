@@ -35,18 +35,31 @@ pub struct PolicyFile {
 /// # Errors
 /// A policy file that cannot be read or understood: doubt never widens what is allowed.
 pub fn layers(place: &Place, workspace_root: &Path) -> Result<Vec<PolicyFile>> {
-    let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
     let disk = &place.disk;
-    let mut layers = Vec::new();
-    layers.extend(organisation(disk)?);
-    if let Some(path) = user {
-        layers.extend(layer(disk, &path, |_| Ok(PolicySource::User))?);
-    }
+    let mut layers = above_projects(place)?;
     let workspace = workspace_root.join("bulkhead.toml");
     layers.extend(layer(disk, &workspace, |text| {
         let trusted = TrustedFiles::load(disk, &place.bulkhead_home)?.contains(&workspace, text.as_bytes());
         Ok(PolicySource::Workspace { trusted })
     })?);
+    Ok(layers)
+}
+
+/// What holds where there is no project.
+///
+/// # Errors
+/// As with [`layers`].
+pub fn of_user(place: &Place) -> Result<Effective> {
+    Ok(together(&above_projects(place)?))
+}
+
+fn above_projects(place: &Place) -> Result<Vec<PolicyFile>> {
+    let user = place.home.as_ref().map(|home| home.join(".config/bulkhead/policy.toml"));
+    let mut layers = Vec::new();
+    layers.extend(organisation(&place.disk)?);
+    if let Some(path) = user {
+        layers.extend(layer(&place.disk, &path, |_| Ok(PolicySource::User))?);
+    }
     Ok(layers)
 }
 

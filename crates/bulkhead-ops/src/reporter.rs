@@ -38,6 +38,8 @@ struct State {
     total: usize,
     done: usize,
     running: BTreeSet<UnitIndex>,
+    /// Units that were taken out of the cache.
+    reused: usize,
     /// Whether a unit has failed.
     failed: bool,
     flood: Flood,
@@ -92,6 +94,13 @@ impl<'a> Reporter<'a> {
                 self.emit(Event::Json(script_json(self.graph.unit(unit), &output, &out_dir)));
             }
             BuildEvent::ScriptOutput { .. } => {}
+            BuildEvent::Reused { unit } => self.reused(unit),
+            BuildEvent::NotShared { unit, reason } if self.verbose > 0 => {
+                let unit = self.graph.unit(unit);
+                self.status("Unshared", format!("{} ({}): {reason}", unit.package.id, describe(unit)));
+            }
+            BuildEvent::NotShared { .. } => {}
+            BuildEvent::CacheDamaged { unit, finding } => self.cache_damaged(unit, &finding),
             BuildEvent::Denied { unit, denials } => self.denials(unit, &denials),
             BuildEvent::Withheld { unit, variables } => self.withheld(unit, variables),
             BuildEvent::Artifact { unit, filenames, executable, fresh } if self.json() => {
@@ -116,6 +125,39 @@ impl<'a> Reporter<'a> {
         if first && self.verbose > 0 {
             self.status("Fresh", id.to_string());
         }
+    }
+
+    /// Nothing is run for it: it counts as fresh.
+    fn reused(&self, index: UnitIndex) {
+        let id = self.graph.unit(index).package.id;
+        let first = {
+            let mut state = self.state();
+            state.reused += 1;
+            state.named.insert((id, false))
+        };
+        if first && self.verbose > 0 {
+            self.status("Fresh", id.to_string());
+        }
+    }
+
+    /// Says how much did not have to be built, once all is done.
+    pub fn sum_up(&self) {
+        let reused = self.state().reused;
+        if reused > 0 {
+            let units = if reused == 1 { "unit" } else { "units" };
+            self.status("Reused", format!("{reused} compiled {units} from the cache"));
+        }
+    }
+
+    fn cache_damaged(&self, index: UnitIndex, finding: &bulkhead_store::Finding) {
+        let message = format!(
+            "the cache of compiled units held something else under the key of `{}`: {}: {}",
+            self.graph.unit(index).package.id,
+            finding.path.display(),
+            finding.problem
+        );
+        let help = "it was removed, and the unit is built; `bulkhead cache verify` looks at everything else";
+        self.emit(Event::Diagnostic(Diagnostic::warning("cache-damaged", message).help(help)));
     }
 
     /// As with Cargo, the reason is told of the unit of a package that starts first.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bulkhead_schema::PackageName;
 use bulkhead_schema::policy::{
     AgeExemption, Bounds, Digest, GitLimits, Grant, Limits, Lock, Lookalikes, NetworkRule, Policy, Prefetch,
-    ProcessLimits, ProgramRules, Reaction, ResolveLimits, SandboxLevel, SourceRules, Weight, Withdrawn,
+    ProcessLimits, ProgramRules, Reaction, ResolveLimits, SandboxLevel, SourceRules, UnitCacheRules, Weight, Withdrawn,
 };
 use semver::Version;
 
@@ -79,6 +79,8 @@ pub struct Effective {
     pub withdrawn: Withdrawn,
     /// From which weight on a finding makes a review fail, and who says so. Each has to be content.
     pub review_denies: Vec<(PolicySource, Weight)>,
+    /// Whether workspaces share compiled units, and how many stay.
+    pub unit_cache: UnitCacheRules,
     /// What a layer said in vain, one sentence each.
     pub notes: Vec<String>,
 }
@@ -168,6 +170,7 @@ pub fn effective(layers: &[PolicyLayer]) -> Effective {
         result.take_lookalikes(&layer.policy.lookalikes, locked(Lock::Lookalikes));
         result.take_withdrawn(layer.policy.withdrawn, locked(Lock::Withdrawn));
         result.review_denies.extend(layer.policy.review.deny.map(|weight| (layer.source, weight)));
+        result.take_unit_cache(layer);
         locks.extend(&layer.policy.locked);
     }
     result
@@ -290,6 +293,25 @@ impl Effective {
                 Some(new) => *old = Some(new),
                 None => {}
             }
+        }
+    }
+
+    /// Whoever wants no cache has none. What stays in it is not a project's business, since others use it as well.
+    fn take_unit_cache(&mut self, layer: &PolicyLayer) {
+        let (old, new) = (&mut self.unit_cache, &layer.policy.unit_cache);
+        if new.enabled == Some(false) || old.enabled.is_none() {
+            old.enabled = new.enabled;
+        }
+        let sizes = [(&mut old.max_mib, new.max_mib), (&mut old.max_days, new.max_days)];
+        if matches!(layer.source, PolicySource::Workspace { .. }) {
+            if sizes.iter().any(|(_, new)| new.is_some()) {
+                let note = "the size of the cache of compiled units was ignored in a project's policy";
+                self.notes.push(note.to_owned());
+            }
+            return;
+        }
+        for (old, new) in sizes {
+            *old = old.iter().chain(&new).min().copied();
         }
     }
 
@@ -616,6 +638,12 @@ mod tests {
         assert_eq!(of(&[(TRUSTED, text)]).withdrawn.yanked, Some(Reaction::Allow));
         let firm = "locked=['withdrawn']\nwithdrawn.yanked='deny'";
         assert_eq!(of(&[(ORGANISATION, firm), (TRUSTED, text)]).withdrawn.yanked, Some(Reaction::Deny));
+        let size = "unit-cache = { max-mib = 5 }";
+        let off = of(&[(ORGANISATION, size), (UNTRUSTED, "unit-cache = { enabled = false, max-mib = 1 }")]);
+        assert_eq!((off.unit_cache.enabled, off.unit_cache.max_mib), (Some(false), Some(5)));
+        assert!(off.notes.iter().any(|note| note.contains("the cache of compiled units")));
+        let on = of(&[(ORGANISATION, "unit-cache.enabled = false"), (TRUSTED, "unit-cache.enabled = true")]);
+        assert_eq!(on.unit_cache.enabled, Some(false));
         let text = "[lookalikes]\nlevel='allow'\nallow=['rnad']";
         let deny = "locked=['lookalikes']\nlookalikes.level='deny'";
         assert_eq!(of(&[(ORGANISATION, deny), (TRUSTED, text)]).lookalike_level(), Reaction::Deny);

@@ -9,6 +9,7 @@ mod network;
 mod packages;
 mod processes;
 mod review;
+mod unit_cache;
 
 use std::fmt;
 use std::ops::Range;
@@ -29,6 +30,7 @@ pub use packages::{
     canonical_name,
 };
 pub use processes::{Limits, Prefetch, ProcessLimits, ProgramRules};
+pub use unit_cache::UnitCacheRules;
 
 pub use review::{ReviewRules, Weight};
 
@@ -57,6 +59,8 @@ pub struct Policy {
     pub run: ProgramRules,
     /// `[test]`: what `test --confined` may do.
     pub test: ProgramRules,
+    /// `[unit-cache]`
+    pub unit_cache: UnitCacheRules,
     /// `[[prefetch]]`, in the order of the file.
     pub prefetch: Vec<Prefetch>,
     /// `[review]`
@@ -227,6 +231,7 @@ fn read_shown(root: &Node, path: &Path, text: &Arc<str>) -> Result<Policy, Diagn
             "withdrawn" => policy.withdrawn = reader.withdrawn(entry)?,
             "run" => policy.run = reader.program(entry, key)?,
             "test" => policy.test = reader.program(entry, key)?,
+            "unit-cache" => policy.unit_cache = reader.unit_cache(entry)?,
             "prefetch" => policy.prefetch = reader.prefetches(entry, key)?,
             "review" => policy.review = reader.review(entry)?,
             "locked" => policy.locked = reader.locked(entry)?,

@@ -40,8 +40,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         "| work | cargo wall | bulkhead wall | × | cargo CPU | bulkhead CPU | × | cargo peak | bulkhead peak \
          | cargo calls | bulkhead calls | runs |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    for row in Row::ALL {
-        if options.rows.is_empty() || options.rows.iter().any(|name| row.is_called(name)) {
+    for row in Row::ALL.iter().chain(Row::ON_REQUEST) {
+        let is_usual = options.rows.is_empty() && Row::ALL.contains(row);
+        if is_usual || options.rows.iter().any(|name| row.is_called(name)) {
             let line = measure_row(*row, &options, &sides, &stage)?;
             println!("{line}");
             table.push_str(&line);
@@ -70,7 +71,9 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             "--dir" => options.folder = PathBuf::from(value()?),
             "--runs" => options.runs = value()?.parse().map_err(|_| "--runs needs a number")?,
             "--syscalls" => options.syscalls = true,
-            row if Row::ALL.iter().any(|known| known.is_called(row)) => options.rows.push(row.to_owned()),
+            row if Row::ALL.iter().chain(Row::ON_REQUEST).any(|known| known.is_called(row)) => {
+                options.rows.push(row.to_owned())
+            }
             _ => return Err(format!("bench: unknown argument `{argument}`")),
         }
     }

@@ -49,5 +49,6 @@ mod stage;
 mod subcommands;
 mod toolchain_programs;
 mod trees;
+mod unit_cache;
 mod updating;
 mod vendoring;

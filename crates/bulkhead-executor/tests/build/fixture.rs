@@ -156,6 +156,7 @@ impl Project {
             stop: &self.stop,
             jobserver: None,
             grants: &|_| self.grants.clone(),
+            cache: None,
             package_files: &|_| None,
             check_directive: &|_, directive| match directive {
                 bulkhead_schema::build_script::Directive::LinkArg(..) => {

@@ -66,6 +66,8 @@ const LIST: &str = "the lower layer's; if locked or untrusted, both have to agre
 
 const STRICTEST: &str = "the strictest of all layers; laxer than the default only if not locked, and trusted";
 
+const SMALLEST: &str = "the smallest of the organisation's and the user's; a project's does not count";
+
 const REACTIONS: &[&str] = &["allow", "warn", "deny"];
 const WEIGHTS: &[&str] = &["note", "low", "medium", "high"];
 const BUILD_CODE: &[&str] = &["allow", "confined", "approve"];
@@ -282,6 +284,9 @@ const OTHERS: &[PolicyKey] = &[
     key("build-code.override[].level", Choice(BUILD_CODE), "required", STRICTEST, "Its level."),
     key("build-code.override[].reason", Text, "none", STRICTEST, "Why. For people."),
     key("review.deny", Choice(WEIGHTS), "none", STRICTEST, "From which weight on a finding makes `review` fail."),
+    key("unit-cache.enabled", Flag, "`true`", "`false` of any layer holds", "Whether workspaces share compiled units."),
+    key("unit-cache.max-mib", Count, "20480", SMALLEST, "How much stays in the cache of compiled units, in MiB."),
+    key("unit-cache.max-days", Count, "30", SMALLEST, "How long what is not used stays there, in days."),
 ];
 
 /// The row for a dotted key; `[]` may be left out.
