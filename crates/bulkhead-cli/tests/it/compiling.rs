@@ -76,6 +76,8 @@ fn target_folder_and_configuration_may_be_chosen_on_the_command_line() {
         assert!(stage.project.path("elsewhere/debug/liblibrary.rlib").is_file());
         assert!(!stage.project.path("target").exists());
     }
+    // What was compiled for the first folder would not be compiled again.
+    twins.bulkhead.bulkhead(&["cache", "gc", "--max-size", "0"]).assert_success();
     twins.same_output(&["build", "-p", "library", "--config", "build.target-dir='third'"]);
     assert!(twins.bulkhead.project.path("third/debug/liblibrary.rlib").is_file());
     // `-C` is unstable in Cargo and spares a `cd` here.
