@@ -230,7 +230,7 @@ fn every_kind_of_change_is_built() {
         ("a policy", |s| s.project.write("bulkhead.toml", "[[grant]]\n"), "error"),
         ("the policy's end", |s| std::fs::remove_file(s.project.path("bulkhead.toml")).unwrap(), "Finished"),
         ("an uplifted program", |s| std::fs::remove_file(s.project.path("target/debug/app")).unwrap(), "Finished"),
-        ("all that was built", |s| std::fs::remove_dir_all(s.project.path("target")).unwrap(), "Compiling plain"),
+        ("all that was built", |s| std::fs::remove_dir_all(s.project.path("target")).unwrap(), "Compiling library"),
     ];
     for (what, change, expected) in changes {
         if stage.afresh(BUILD, &[]).code() == Some(0) {
