@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::stage::{BULKHEAD, Stage};
-use bulkhead_test_support::{CrateBuilder, Invocation, Outcome, TempProject, project};
+use bulkhead_test_support::{CrateBuilder, Invocation, Outcome, TempProject, project, sysroot};
 
 const APP: &str = r#"
 //- /Cargo.toml
@@ -149,7 +149,7 @@ fn whatever_goes_into_a_unit_makes_another_one() {
             "another search path",
             "top = \"1\"",
             &[],
-            &[("PATH", &format!("{}:/nowhere", std::env::var("PATH").unwrap()))],
+            &[("PATH", &format!("{}/bin:/usr/bin:/bin:/nowhere", sysroot().display()))],
         ),
     ];
     for (what, dependency, arguments, variables) in changes {
