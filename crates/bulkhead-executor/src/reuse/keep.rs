@@ -77,19 +77,35 @@ pub(crate) fn beside<T>(build: &Build<'_>, work: impl FnOnce() -> T) -> T {
         return work();
     }
     let (sender, jobs) = channel();
+    let jobs = Mutex::new(jobs);
     build.keeper.set(Some(sender));
     std::thread::scope(|scope| {
-        scope.spawn(move || keep_all(build, &jobs));
+        scope.spawn(|| {
+            // As the system calls it, this thread is a process. One that may not step back works on as it is.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
+            keep_all(build, &jobs);
+        });
+        let closing = Closing(&build.keeper);
         let result = work();
-        build.keeper.set(None);
+        drop(closing);
+        // Now somebody waits for it: on a busy machine the other thread might be a long time about it.
+        keep_all(build, &jobs);
         result
     })
 }
 
-fn keep_all(build: &Build<'_>, jobs: &Receiver<Job>) {
-    // As the system calls it, this thread is a process. One that may not step back works on as it is.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
-    while let Ok(job) = jobs.recv() {
+/// Says that nothing more comes, whatever happens: otherwise the thread would wait for ever.
+struct Closing<'a>(&'a Keeper);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.set(None);
+    }
+}
+
+fn keep_all(build: &Build<'_>, jobs: &Mutex<Receiver<Job>>) {
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    while let Ok(job) = next() {
         if build.options.stop.load(Ordering::Relaxed) {
             return;
         }
