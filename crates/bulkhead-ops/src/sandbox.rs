@@ -111,7 +111,7 @@ fn profiles(
         let wanted = all.filter(|(_, unit)| unit.package.id == wanted && is_meant(unit, selection.kind));
         wanted.map(|(index, unit)| of_unit(context, executor, index, unit)).collect::<Result<Vec<_>>>()
     };
-    let mut shown = build::with_executor(global, options, prepared, permissions, &stop, of_units)??;
+    let mut shown = build::with_executor(global, options, prepared, permissions, None, &stop, of_units)??;
     let is_member = prepared.project.workspace.members.iter().any(|member| member.id == wanted);
     for kind in [ProcessKind::Run, ProcessKind::Test] {
         if is_member && selection.kind.is_none_or(|meant| meant == kind) {
