@@ -159,6 +159,24 @@ fn a_redirect_does_not_carry_the_token_away() {
     assert!(!shops.other.requests().is_empty() && shops.other.tokens().is_empty());
 }
 
+/// Attack 150, with every status that leads elsewhere, for everything that is asked for.
+#[test]
+fn no_redirect_carries_the_token_away() {
+    let mut followed = 0;
+    for status in [301, 302, 303, 307, 308] {
+        for path in ["/index/config.json", "/index/se/cr/secret", "/dl/secret/1.0.0/download"] {
+            let shops = shops();
+            let target = format!("http://{}{path}", shops.other.address());
+            shops.mine.fault(Fault::on(path, Misbehaviour::StatusWithHeader(status, "location", target)));
+            let ours = shops.bulkhead.run_with(&["fetch"], &[("CARGO_REGISTRIES_MINE_TOKEN", TOKEN)]);
+            assert!(shops.other.tokens().is_empty(), "{status} {path}: {ours}");
+            assert!(!ours.output().contains(TOKEN), "{status} {path}: {ours}");
+            followed += usize::from(!shops.other.requests().is_empty());
+        }
+    }
+    assert!(followed >= 10, "only {followed} were followed");
+}
+
 /// Attack 152: on 1.95 cargo takes `…/index.git/` for `…/index/`, and sends the token there.
 #[test]
 fn a_token_is_for_one_exact_address() {
