@@ -196,13 +196,13 @@ fn clean_follows_no_link_out_of_the_target_folder() {
     let mut bites = 0;
     for (link, arguments) in cases {
         let (twins, important) = with_link(link);
-        let before = Snapshot::of(&important(&twins.cargo));
+        let before = Snapshot::of(important(&twins.cargo));
         twins.cargo.cargo(arguments);
-        bites += usize::from(!Snapshot::of(&important(&twins.cargo)).changes_since(&before).is_empty());
+        bites += usize::from(!Snapshot::of(important(&twins.cargo)).changes_since(&before).is_empty());
         let stage = &twins.bulkhead;
-        let before = Snapshot::of(&important(stage));
+        let before = Snapshot::of(important(stage));
         let outcome = stage.bulkhead(arguments);
-        let changes = Snapshot::of(&important(stage)).changes_since(&before);
+        let changes = Snapshot::of(important(stage)).changes_since(&before);
         assert_eq!(changes, Vec::<String>::new(), "{link} {outcome}");
     }
     assert!(bites > 0, "it bites under cargo");
