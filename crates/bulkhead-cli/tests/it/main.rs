@@ -27,6 +27,7 @@ mod git_limits;
 mod git_servers;
 mod hostile_index;
 mod hostile_lockfiles;
+mod hostile_places;
 mod installing;
 mod interruption;
 mod lockfiles;
