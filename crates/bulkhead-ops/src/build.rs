@@ -18,7 +18,7 @@ use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
 use crate::reporter::Reporter;
 use crate::timings::Timings;
-use crate::{Error, ErrorKind, Event, approvals, audit, unit_cache};
+use crate::{Error, ErrorKind, Event, approvals, audit, prefetch, unit_cache};
 
 /// What a compilation left.
 pub struct Built {
@@ -45,7 +45,8 @@ pub fn build(
     let start = Instant::now();
     let mut prepared = compile::prepare(global, options, events)?;
     prepared.graph.set_doctests_aside();
-    let permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
+    let mut permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
+    prefetch::provide(global, &prepared, &mut permissions, events)?;
     let incompatibilities = FutureIncompatibilities::default();
     let outcome = execute(global, options, &prepared, &permissions, &incompatibilities, stop, events)?;
     note_inputs(&global.place.disk, outcome.inputs.as_ref().filter(|_| !options.timings));

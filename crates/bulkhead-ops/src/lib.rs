@@ -58,6 +58,7 @@ pub mod permissions;
 pub mod pins;
 pub mod policy;
 pub mod preferences;
+pub mod prefetch;
 pub mod probe;
 pub mod profiles;
 pub mod programs;

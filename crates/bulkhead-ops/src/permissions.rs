@@ -10,9 +10,10 @@ use bulkhead_sandbox::{DenialKind, Level, Target};
 use bulkhead_schema::build_script::Directive;
 use bulkhead_schema::policy::{BuildCodeLevel, Digest, NetworkRule, ProcessLimits, SandboxLevel};
 use bulkhead_schema::{Diagnostic, PackageId};
-use bulkhead_unit_graph::Unit;
+use bulkhead_unit_graph::{CompileMode, Unit};
 
 use crate::options::Place;
+use crate::prefetch::Files;
 use crate::project::Project;
 use crate::{Event, programs};
 
@@ -26,6 +27,8 @@ pub struct Permissions {
     search_path: String,
     /// Folders that no grant can make writable.
     pub protected: Vec<PathBuf>,
+    /// Files that were fetched for build scripts.
+    pub prefetched: Files,
     /// All that was asked for in vain.
     asked: Mutex<BTreeSet<Denial>>,
 }
@@ -55,6 +58,7 @@ pub fn new(
         environment,
         workspace_root: project.workspace.root.clone(),
         protected: vec![place.bulkhead_home.clone()],
+        prefetched: Files::new(),
         asked: Mutex::default(),
     }
 }
@@ -90,8 +94,14 @@ impl Permissions {
         if self.allows_everything(unit.package.id) {
             return self.everything();
         }
-        let Ok(set) = self.grant_set(unit) else { return Grants::default() };
-        self.resolved(set)
+        let mut grants = self.grant_set(unit).map(|set| self.resolved(set)).unwrap_or_default();
+        let files = self.prefetched.get(&unit.package.id).filter(|_| unit.mode == CompileMode::RunBuildScript);
+        for (variable, file) in files.into_iter().flatten() {
+            let value = Some(file.value.display().to_string());
+            grants.environment.push(Granted::new((variable.clone(), value), file.origin.clone()));
+            grants.read.push(file.clone());
+        }
+        grants
     }
 
     /// Whether programs of this kind are confined, if the user has `wished` so or not.

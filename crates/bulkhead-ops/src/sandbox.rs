@@ -24,7 +24,7 @@ use crate::confined::{self, could_not};
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
-use crate::{Error, ErrorKind, Event, build, reporter, specs};
+use crate::{Error, ErrorKind, Event, build, prefetch, reporter, specs};
 
 /// What one process may do.
 pub struct Shown {
@@ -87,7 +87,8 @@ fn stage(
     };
     let mut prepared = compile::prepare(global, &CompileOptions { intent, ..options.clone() }, events)?;
     prepared.graph.set_doctests_aside();
-    let permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
+    let mut permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
+    prefetch::provide(global, &prepared, &mut permissions, events)?;
     Ok(Stage { prepared, permissions })
 }
 

@@ -84,6 +84,34 @@ impl Client {
     }
 }
 
+impl Client {
+    /// A file of at most `limit` bytes that policy names, without any token. The bytes are untrusted.
+    ///
+    /// # Errors
+    /// The address is refused, the server cannot be reached or does not have it, or it is too large.
+    pub fn file(&self, url: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
+        let parsed = url_rules::check(url, self.options().allow_http_loopback)?;
+        let connected = self.connected(url)?;
+        let request = Get {
+            url: &parsed,
+            validators: Validators::default(),
+            authorization: None,
+            compressed: false,
+            limit,
+            deadline: DEADLINE,
+            progress: None,
+            begun: None,
+        };
+        match connected.handle.block_on(get(&connected.http, self.options(), request))? {
+            Answer::Body { bytes, .. } => Ok(bytes),
+            Answer::NotFound | Answer::NotModified => {
+                let message = "the server does not have this file";
+                Err(SourceError::new(ErrorKind::NotFound, url_rules::printable(&parsed), message))
+            }
+        }
+    }
+}
+
 impl Iterator for Downloads {
     type Item = (PackageId, Result<Vec<u8>, SourceError>);
 

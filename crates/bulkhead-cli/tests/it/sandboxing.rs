@@ -224,3 +224,39 @@ fn tests_run_confined_and_start_servers() {
     let granted = test(&["--confined"]);
     assert!(granted.assert_success().stdout.contains("it saw Some(\"planted\")"), "{granted}");
 }
+
+/// A file behind HTTP on this machine, which is what a registry has for a test: `dl` of a package.
+#[test]
+fn files_that_policy_pins_are_fetched_and_shown_to_the_script() {
+    let stage = Stage::new(APP);
+    let script = "fn main() { let file = std::env::var(\"NEEDY_FILE\").unwrap();\n\
+        assert!(std::fs::write(&file, \"x\").is_err());\n\
+        println!(\"cargo::rustc-env=SEEN={}\", std::fs::read(file).unwrap().len()); }";
+    let package = CrateBuilder::new("needy", "1.0.0").build_script(script);
+    stage.registry.publish(package.file("src/lib.rs", "pub const SEEN: &str = env!(\"SEEN\");"));
+    let line = stage.registry.index_lines("plain");
+    let entry: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    let (digest, version) = (entry["cksum"].as_str().unwrap(), entry["vers"].as_str().unwrap());
+    let url = format!("http://{}/dl/plain/{version}/download", stage.registry.address());
+    let policy = |digest: &str| {
+        format!(
+            "[[prefetch]]\npackage = 'needy'\nurl = '{url}'\nsha256 = '{digest}'\nfile = 'data.bin'\nenv = 'NEEDY_FILE'\n"
+        )
+    };
+    stage.project.write("bulkhead.toml", policy(digest));
+    let build = || stage.bulkhead(&["build"]);
+    assert_ne!(build().code(), Some(0), "the file came with the project");
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let built = build();
+    assert!(built.assert_success().stderr.contains("Fetching `data.bin` for `needy v1.0.0`"), "{built}");
+    // It is kept, and looked at again; a damaged one is fetched anew.
+    assert!(!build().assert_success().stderr.contains("Fetching"));
+    let kept = stage.home.bulkhead_home().join("prefetch").join(digest).join("data.bin");
+    std::fs::write(&kept, "damaged").unwrap();
+    stage.bulkhead(&["clean"]).assert_success();
+    assert!(build().assert_success().stderr.contains("Fetching"));
+    // Another file than the promised one is not shown to anybody.
+    stage.project.write("bulkhead.toml", policy(&"0a".repeat(32)));
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    assert_error(&build(), 104, &["prefetch-mismatch", "data.bin"]);
+}
