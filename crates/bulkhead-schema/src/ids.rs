@@ -292,6 +292,14 @@ impl SourceId {
         )))
     }
 
+    /// The form that [`parse`](Self::parse) reads back whatever a git reference is called: a branch may have `#` or `&` in its
+    /// name, which Cargo shows as they are.
+    pub fn encoded(self) -> String {
+        let SourceData { kind: SourceKind::Git(reference), url, precise, .. } = self.0 else { return self.to_string() };
+        let commit = precise.as_ref().map(|commit| format!("#{commit}"));
+        format!("git+{url}{}{}", ReferenceQuery(*reference), commit.unwrap_or_default())
+    }
+
     /// The same git source, locked to `commit`.
     #[must_use]
     pub fn with_commit(self, commit: git::ObjectId) -> Self {
@@ -436,7 +444,7 @@ fn sparse_address_problem(text: &str, url: &url::Url) -> Option<String> {
     Some(problem.to_owned())
 }
 
-/// The form of [`SourceId::parse`].
+/// The form in which Cargo shows it. What is read again is written with [`SourceId::encoded`].
 impl fmt::Display for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SourceData { kind, url, precise, .. } = self.0;
@@ -598,6 +606,15 @@ mod tests {
             "path+file:///a/b",
         ] {
             assert_eq!(SourceId::parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            // One branch whose name looks like one with a commit behind it, one like two parameters.
+            "git+https://example.org/x?branch=main%230123456789012345678901234567890123456789",
+            "git+https://example.org/x?branch=feat%2Fx%2By%26rev%3D1#0123456789012345678901234567890123456789",
+            "registry+https://github.com/rust-lang/crates.io-index",
+        ] {
+            let source = SourceId::parse(text).unwrap();
+            assert_eq!((source.encoded().as_str(), SourceId::parse(&source.encoded())), (text, Ok(source)));
         }
         assert!(SourceId::parse("git+ssh://-oProxyCommand=x/y").is_err());
         assert!(SourceId::parse("git+https://example.org/x#0123456").is_err(), "a shortened commit is no lock");

@@ -179,7 +179,7 @@ fn put_dependency(out: &mut Writer, dependency: &Dependency) {
     out.optional(platform.as_ref().map(ToString::to_string).as_deref());
     [optional, default_features, specified_requirement].into_iter().for_each(|flag| out.flag(*flag));
     out.symbols(features);
-    out.text(&source.to_string());
+    out.text(&source.encoded());
 }
 
 fn put_details(out: &mut Writer, details: &PackageDetails) -> Option<()> {

@@ -123,7 +123,7 @@ impl Reader<'_> {
 pub(super) fn print(f: &mut fmt::Formatter<'_>, id: &PackageId, approval: &Approval) -> fmt::Result {
     writeln!(f, "\n[[build-code]]\npackage = {}", toml_string(id.name().as_str()))?;
     writeln!(f, "version = {}", toml_string(&id.version().to_string()))?;
-    writeln!(f, "source = {}", toml_string(&id.source().to_string()))?;
+    writeln!(f, "source = {}", toml_string(&id.source().encoded()))?;
     let kinds: Vec<String> = approval.kinds.iter().map(|kind| toml_string(kind.word())).collect();
     writeln!(f, "kinds = [{}]", kinds.join(", "))?;
     if let Some(archive) = &approval.archive {
