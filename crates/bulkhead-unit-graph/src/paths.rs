@@ -52,7 +52,9 @@ fn linked(
         let path = folder.join(name);
         let uplifted = uplifted(context, index, crate_type).filter(|uplifted| *uplifted != path);
         if outputs.iter().all(|output| output.path != path) {
+            let debuginfo = packed_debuginfo(unit, platform, crate_type, &path, uplifted.as_deref());
             outputs.push(Output { path, uplifted, kind });
+            outputs.extend(debuginfo);
         }
         if crate_type == CrateType::Bin && platform.triple.ends_with("-msvc") {
             let path = folder.join(format!("{}.pdb", file_stem.replace('-', "_")));
@@ -60,6 +62,26 @@ fn linked(
         }
     }
     outputs
+}
+
+/// `NAME.dwp` beside what is linked, where debug information is split off and packed in a file of its own.
+fn packed_debuginfo(
+    unit: &Unit,
+    platform: &crate::toolchain::PlatformInfo,
+    crate_type: CrateType,
+    path: &std::path::Path,
+    uplifted: Option<&std::path::Path>,
+) -> Option<Output> {
+    let is_linked = matches!(crate_type, CrateType::Bin | CrateType::Dylib | CrateType::Cdylib | CrateType::ProcMacro);
+    let is_packed = unit.profile.split_debuginfo.is_some_and(|split| split.as_str() == "packed");
+    let is_elf = !platform.triple.contains("-apple-") && !platform.triple.contains("-windows-");
+    let beside = |path: &std::path::Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".dwp");
+        PathBuf::from(name)
+    };
+    let output = || Output { path: beside(path), uplifted: uplifted.map(beside), kind: OutputKind::DebugInfo };
+    (is_linked && is_packed && is_elf).then(output)
 }
 
 /// Where users find the file: programs and dylibs always, other libraries if they were asked for.

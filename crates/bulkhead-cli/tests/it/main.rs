@@ -33,6 +33,7 @@ mod interruption;
 mod lockfiles;
 mod locking;
 mod manifests;
+mod messages;
 mod organisation;
 mod patching;
 mod projects;
