@@ -5,9 +5,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bulkhead_policy::ProcessKind;
 use bulkhead_sandbox::Stream as Pipe;
 use bulkhead_schema::Diagnostic;
 use bulkhead_schema::build_script::{self, BuildScriptOutput, Speaker};
+use bulkhead_schema::policy::ProcessLimits;
 use bulkhead_unit_graph::{Command, UnitIndex};
 use bulkhead_workspace::{CrateType, Package, TargetKind};
 
@@ -44,7 +46,7 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     let denied = ended.as_ref().is_some_and(|ended| ended.denied);
     keep(&folder, &stdout, &stderr, &out_dir).map_err(other)?;
     let output = judge(build, index, ended.as_ref(), &command, &stdout, &stderr)
-        .and_then(|output| scan(&out_dir, &build.unit(index).package).map(|()| output).map_err(FailureKind::Other));
+        .and_then(|output| scan(build, index, &out_dir).map(|()| output).map_err(FailureKind::Other));
     let output = output.map_err(|kind| Failure { unit: index, kind, denied })?;
     if ended.is_some() && !denied {
         share(build, index, keys, &stdout, &stderr, &output);
@@ -267,9 +269,14 @@ fn keep(folder: &Path, stdout: &[u8], stderr: &[u8], out_dir: &Path) -> Result<(
 
 /// Refuses what is neither a file nor a folder, and links that lead out of OUT_DIR to other places than the package and
 /// the system: the compiler, or whoever packs the artifacts, would follow them.
-fn scan(out_dir: &Path, package: &Package) -> Result<(), Diagnostic> {
+fn scan(build: &Build<'_>, index: UnitIndex, out_dir: &Path) -> Result<(), Diagnostic> {
+    let package = &build.unit(index).package;
+    let limits = (build.options.limits)(ProcessKind::BuildScript);
+    let (mut files, mut bytes) = (0_u64, 0_u64);
     let mut refused = None;
     let walked = files::walk(out_dir, &|_| true, &mut |path, metadata| {
+        files += 1;
+        bytes = bytes.saturating_add(metadata.len());
         if refused.is_none() {
             let reason = if metadata.is_symlink() {
                 let target = std::fs::read_link(path)?;
@@ -283,10 +290,28 @@ fn scan(out_dir: &Path, package: &Package) -> Result<(), Diagnostic> {
         Ok(())
     });
     walked.map_err(|error| failed("scan", out_dir, &error))?;
+    check_size(files, bytes, &limits, package)?;
     let Some((path, reason)) = refused else { return Ok(()) };
     let message =
         format!("the build script of `{}` left `{}` in OUT_DIR, which is {reason}", package.id, path.display());
     Err(Diagnostic::error("out-dir-link", message))
+}
+
+/// What all may hold together that a script leaves, in MiB, if policy says nothing.
+const MOST_DISK: u64 = 64 << 10;
+
+fn check_size(files: u64, bytes: u64, limits: &ProcessLimits, package: &Package) -> Result<(), Diagnostic> {
+    let disk = limits.disk_mib.unwrap_or(MOST_DISK);
+    let excess = if limits.files.is_some_and(|most| files > most) {
+        format!("{files} files and folders")
+    } else if bytes > disk.saturating_mul(1 << 20) {
+        format!("more than {disk} MiB")
+    } else {
+        return Ok(());
+    };
+    let message = format!("the build script of `{}` left {excess} in OUT_DIR", package.id);
+    let help = "`[limits.build-script]` in a policy sets how much it may be (`files`, `disk-mib`)";
+    Err(Diagnostic::error("out-dir-size", message).help(help))
 }
 
 fn is_inside(link: &Path, target: &Path, out_dir: &Path, package: &Path) -> io::Result<bool> {

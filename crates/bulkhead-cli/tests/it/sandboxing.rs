@@ -260,3 +260,20 @@ fn files_that_policy_pins_are_fetched_and_shown_to_the_script() {
     stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     assert_error(&build(), 104, &["prefetch-mismatch", "data.bin"]);
 }
+
+#[test]
+fn what_a_script_leaves_is_limited() {
+    let stage = Stage::new(APP);
+    let script = "fn main() { let out = std::env::var(\"OUT_DIR\").unwrap(); println!(\"cargo::rustc-env=SEEN=x\");\n\
+        for number in 0..20 { std::fs::write(format!(\"{out}/{number}\"), vec![0; 1 << 18]).unwrap(); } }";
+    let package = CrateBuilder::new("needy", "1.0.0").build_script(script);
+    stage.registry.publish(package.file("src/lib.rs", "pub const SEEN: &str = env!(\"SEEN\");"));
+    stage.cargo(&["build"]).assert_success();
+    stage.cargo(&["clean"]).assert_success();
+    for (limit, excess) in [("files = 10", "left 20 files and folders"), ("disk-mib = 3", "left more than 3 MiB")] {
+        stage.project.write("bulkhead.toml", format!("[limits.build-script]\n{limit}\n"));
+        assert_error(&stage.bulkhead(&["build"]), 101, &["needy v1.0.0", excess, "limits.build-script"]);
+    }
+    stage.project.write("bulkhead.toml", "[limits.build-script]\nfiles = 20\ndisk-mib = 5\n");
+    stage.bulkhead(&["build"]).assert_success();
+}
