@@ -39,6 +39,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
         Shell::replay(&answer, start.elapsed());
         return 0;
     }
+    if let Err(error) = bulkhead_ops::own_limits::restrict(|name| std::env::var(name).ok()) {
+        return fail(&Shell::new(Verbosity::Normal, early_color(&arguments)), &error);
+    }
     bulkhead_ops::prefer_large_pages();
     let program = program_name(arguments.first());
     let fallback = Shell::new(Verbosity::Normal, early_color(&arguments));

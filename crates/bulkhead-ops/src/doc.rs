@@ -11,7 +11,7 @@ use crate::build::{self, Built};
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::programs::find_program;
-use crate::{Error, Event};
+use crate::{Error, Event, own_limits};
 
 /// Documents what `options` asks for. With `open`, returns the browser that shows the first page.
 ///
@@ -73,6 +73,7 @@ fn browser(global: &GlobalOptions, built: &Built, page: &std::path::Path) -> Res
         Error::failure(format!("could not open the documentation: there is no `{}`", program.display()))
             .help("set BROWSER, or `doc.browser` in your configuration, to the program that shows web pages")
     })?;
+    own_limits::lift();
     let mut command = Command::new(found);
     command.args(arguments).arg(page);
     Ok(command)

@@ -52,6 +52,7 @@ pub mod newcomers;
 pub mod observed;
 pub mod options;
 pub mod overrides;
+pub mod own_limits;
 pub mod packages;
 pub mod patches;
 pub mod permissions;

@@ -15,7 +15,7 @@ use crate::build::{self, Built};
 use crate::compile::Prepared;
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions, Intent, MessageFormat, NameFilter, PackageOptions, Place};
-use crate::{Error, ErrorKind, Event, confined, doctest};
+use crate::{Error, ErrorKind, Event, confined, doctest, own_limits};
 
 /// A program that is ready to be started, described completely.
 #[derive(Debug)]
@@ -116,6 +116,8 @@ fn launch(
     arguments: &[OsString],
     current_dir: &Path,
 ) -> Result<Launch> {
+    // What the user wants to run has the user's limits.
+    own_limits::lift();
     let mut words = vec![shown.as_os_str().to_owned()];
     let mut command = Command::new(&executable.path);
     if let Some(Runner { program, arguments }) = runner(built, built.prepared.graph.unit(executable.unit).platform)? {

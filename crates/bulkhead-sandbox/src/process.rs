@@ -141,7 +141,7 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// Limits. `None` leaves the parent's own limit. Those that the kernel keeps per process are named as such.
+/// Limits. `None` leaves the parent's own limit (of memory and processor time, its hard one). Those that the kernel keeps per process are named as such.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Time on the clock until everything is killed.

@@ -41,6 +41,7 @@ pub(super) fn with_toolchain(toolchain: &OsString, arguments: &[OsString]) -> Er
 /// Becomes `command`, so that the terminal, signals and the exit code are its own; returns if it cannot be started.
 fn replace_by(mut command: Command, what: &str) -> Error {
     let failed = |error: std::io::Error| Error::failure(format!("could not start `{what}`")).because(error);
+    bulkhead_ops::own_limits::lift();
     #[cfg(unix)]
     {
         use std::os::unix::process::CommandExt as _;

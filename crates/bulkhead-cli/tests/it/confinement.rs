@@ -315,3 +315,26 @@ fn main() { println!("{}", include!(concat!(env!("OUT_DIR"), "/value.rs"))); }
     stage.project.write("data/input.txt", "forty-three\n");
     assert_eq!(stage.bulkhead(&["run", "-q"]).assert_success().stdout, "forty-three\n");
 }
+
+/// Bulkhead's own limits are about itself: what it builds with, and what it runs, has those of the user.
+#[test]
+fn limits_of_bulkhead_itself_hold_for_nothing_else() {
+    const SHOW: &str = "fn main() { let text = std::fs::read_to_string(\"/proc/self/limits\").unwrap(); \
+        for line in text.lines().filter(|line| line.starts_with(\"Max data size\") || line.starts_with(\"Max cpu time\")) \
+        { println!(\"cargo::warning={line}\") } }";
+    let stage = Stage::new(crate::stage::APP);
+    stage.project.write("build.rs", SHOW);
+    stage.project.write("src/main.rs", SHOW);
+    let outcome = stage.command(&["run"]).env("BULKHEAD_LIMIT_MEMORY_MIB", "1000").run();
+    let lines: Vec<_> = outcome.assert_success().stderr.lines().chain(outcome.stdout.lines()).collect();
+    let shown: Vec<_> = lines.iter().filter(|line| line.contains("Max ")).collect();
+    assert_eq!(shown.len(), 4, "{outcome}");
+    assert!(!outcome.output().contains("1048576000") && !outcome.output().contains(" 3600 "), "{outcome}");
+    // They do hold for Bulkhead.
+    let outcome = stage.command(&["metadata"]).env("BULKHEAD_LIMIT_MEMORY_MIB", "1").run();
+    assert_ne!(outcome.code(), Some(0), "{outcome}");
+    for value in ["0", "-1", "much"] {
+        let outcome = stage.command(&["metadata"]).env("BULKHEAD_LIMIT_MEMORY_MIB", value).run();
+        assert!(outcome.assert_code(1).stderr.contains("BULKHEAD_LIMIT_MEMORY_MIB"), "{outcome}");
+    }
+}

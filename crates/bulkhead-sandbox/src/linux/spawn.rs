@@ -311,7 +311,13 @@ fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, Sandb
     ];
     let mut result = Vec::with_capacity(wanted.len());
     for (resource, value, grace) in wanted {
-        let Some(value) = value else { continue };
+        let is_own = resource == libc::RLIMIT_DATA || resource == libc::RLIMIT_CPU;
+        let value = match value {
+            Some(value) => value,
+            // The parent's soft limits of these are about the parent.
+            None if is_own => u64::MAX,
+            None => continue,
+        };
         let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: the struct is valid for writing.
         check(unsafe { libc::getrlimit(resource, &raw mut current) }.into()).map_err(|errno| SandboxError::Setup {
