@@ -270,6 +270,7 @@ pub const BUILT_IN_COMMANDS: &[&str] = &[
     "run",
     "rustc",
     "rustdoc",
+    "sandbox",
     "search",
     "t",
     "test",

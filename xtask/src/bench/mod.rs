@@ -72,7 +72,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             "--runs" => options.runs = value()?.parse().map_err(|_| "--runs needs a number")?,
             "--syscalls" => options.syscalls = true,
             row if Row::ALL.iter().chain(Row::ON_REQUEST).any(|known| known.is_called(row)) => {
-                options.rows.push(row.to_owned())
+                options.rows.push(row.to_owned());
             }
             _ => return Err(format!("bench: unknown argument `{argument}`")),
         }
