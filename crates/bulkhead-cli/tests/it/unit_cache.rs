@@ -136,10 +136,13 @@ fn messages_and_artifacts_are_those_of_a_build() {
     assert_eq!(first, second);
 }
 
+/// What is changed, the dependency, more arguments, and variables.
+type Change<'a> = (&'a str, &'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
 #[test]
 fn whatever_goes_into_a_unit_makes_another_one() {
     let stage = filled();
-    let changes: &[(&str, &str, &[&str], &[(&str, &str)])] = &[
+    let changes: &[Change<'_>] = &[
         ("a feature", "top = { version = \"1\", features = [\"more\"] }", &[], &[]),
         ("a profile", "top = \"1\"", &["--release"], &[]),
         ("a setting of the profile", "top = \"1\"", &["--config", "profile.dev.opt-level=1"], &[]),
