@@ -106,12 +106,14 @@ impl Staging {
         let mut is_whole = true;
         for entry in self.folder.read_dir()? {
             let name = entry?.file_name();
-            if self.own.len() == 17 && name.to_string_lossy().contains(&self.own) {
-                let place = self.destination.join(&name);
+            let place = self.destination.join(&name);
+            // Metadata that was shown early is in both places, which are one file. Others are reading it: it must not be away
+            // even for a moment.
+            let is_there = outputs.iter().any(|output| output.path == place);
+            if !is_there && self.own.len() == 17 && name.to_string_lossy().contains(&self.own) {
                 files::remove(&place)?;
                 self.publish(&place)?;
-                // Metadata that was shown early is in both places, which are one file.
-                is_whole &= outputs.iter().any(|output| output.path == place);
+                is_whole = false;
             }
         }
         Ok(is_whole)

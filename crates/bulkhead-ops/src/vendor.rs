@@ -98,8 +98,8 @@ pub fn vendor(
     }
     let sources: BTreeSet<SourceId> = wanted.keys().map(|id| id.source().without_commit()).collect();
     if !global.quiet {
-        let message = "To use vendored sources, add this to your .cargo/config.toml for this project:\n";
-        events(Event::Text(message.to_owned()));
+        let message = "To use vendored sources, add this to your .cargo/config.toml for this project:";
+        [message, ""].iter().for_each(|&line| events(Event::Text(line.to_owned())));
     }
     Ok((!global.quiet).then(|| configuration(&sources, &options.path)))
 }
