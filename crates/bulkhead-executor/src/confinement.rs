@@ -104,22 +104,36 @@ fn network(profile: &Profile) -> (Network, Vec<Endpoint>) {
     }
 }
 
-/// The sandbox's limits: those of the profile, else its own; programs run as long as they like, and print where they like.
-pub fn limits(profile: &Profile) -> Limits {
-    let Profile { limits, kind, .. } = profile;
-    let mut defaults = Limits::default();
-    if is_program(*kind) {
-        (defaults.wall_time, defaults.output_bytes) = (None, None);
+/// What processes of a kind may use where policy does not say it: as much as the sandbox lets everybody; programs run as long
+/// as they like, and print as much as they like.
+pub fn usual_limits(kind: ProcessKind) -> ProcessLimits {
+    let usual = Limits::default();
+    let bounded = !is_program(kind);
+    let mebibytes = |bytes: u64| bytes >> 20;
+    ProcessLimits {
+        time_seconds: usual.wall_time.filter(|_| bounded).map(|time| time.as_secs()),
+        cpu_seconds: usual.cpu_time.map(|time| time.as_secs()),
+        memory_mib: usual.memory_bytes.map(mebibytes),
+        processes: usual.processes,
+        open_files: usual.open_files,
+        file_mib: usual.file_size.map(mebibytes),
+        output_mib: usual.output_bytes.filter(|_| bounded).map(mebibytes),
+        ..ProcessLimits::default()
     }
-    let mebibytes = |value: Option<u64>| value.map(|mib| mib.saturating_mul(1 << 20));
+}
+
+/// The sandbox's limits: those of the profile, else the usual ones.
+pub fn limits(profile: &Profile) -> Limits {
+    let limits = profile.limits.or(usual_limits(profile.kind));
+    let bytes = |value: Option<u64>| value.map(|mebibytes| mebibytes.saturating_mul(1 << 20));
     Limits {
-        wall_time: limits.time_seconds.map(Duration::from_secs).or(defaults.wall_time),
-        cpu_time: limits.cpu_seconds.map(Duration::from_secs).or(defaults.cpu_time),
-        memory_bytes: mebibytes(limits.memory_mib).or(defaults.memory_bytes),
-        processes: limits.processes.or(defaults.processes),
-        open_files: limits.open_files.or(defaults.open_files),
-        file_size: mebibytes(limits.file_mib).or(defaults.file_size),
-        output_bytes: mebibytes(limits.output_mib).or(defaults.output_bytes),
+        wall_time: limits.time_seconds.map(Duration::from_secs),
+        cpu_time: limits.cpu_seconds.map(Duration::from_secs),
+        memory_bytes: bytes(limits.memory_mib),
+        processes: limits.processes,
+        open_files: limits.open_files,
+        file_size: bytes(limits.file_mib),
+        output_bytes: bytes(limits.output_mib),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bulkhead_executor::Grants;
+use bulkhead_executor::{Grants, confinement};
 use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet, Granted, Origin, ProcessKind};
 use bulkhead_sandbox::{DenialKind, Level, Target};
 use bulkhead_schema::build_script::Directive;
@@ -227,9 +227,9 @@ impl Permissions {
         level(&self.effective)
     }
 
-    /// The limits of processes of one kind, as far as policy names them.
+    /// The limits of processes of one kind.
     pub fn limits(&self, kind: ProcessKind) -> ProcessLimits {
-        self.effective.process_limits(kind)
+        self.effective.process_limits(kind, confinement::usual_limits(kind))
     }
 }
 

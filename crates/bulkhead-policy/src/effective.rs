@@ -63,8 +63,10 @@ pub struct Effective {
     resolve_limits: Vec<(bool, ResolveLimits)>,
     /// The same for git repositories.
     git_limits: Vec<(bool, GitLimits)>,
-    /// Limits of processes.
-    pub limits: Limits,
+    /// Limits of processes that the layers which may choose them have named.
+    limits: Limits,
+    /// Limits of processes by layers that may only tighten.
+    ceilings: Vec<Limits>,
     /// The weakest confinement that is accepted. `None` if no layer says: full.
     pub sandbox_level: Option<SandboxLevel>,
     /// What it takes for build code to run.
@@ -221,26 +223,20 @@ impl Effective {
         self.grants.iter().map(|(_, grant)| grant)
     }
 
+    /// Bounds of layers that may only tighten are kept apart: they hold against whatever is in force in the end, be it the
+    /// default or the limit of one kind of process.
     fn take_limits(&mut self, new: &Limits, only_tighter: bool) {
-        let take = |old: &mut Option<u64>, new: Option<u64>| {
-            *old = match (*old, new) {
-                (Some(old), Some(new)) if only_tighter => Some(old.min(new)),
-                (old, new) => new.or(old),
-            };
-        };
-        // A limit that no higher layer names has the executor's default, which a stranger may only tighten: the
-        // executor takes the smaller one where it is told so.
         let mut new = *new;
-        let take_all = |old: &mut ProcessLimits, new: &mut ProcessLimits| {
-            let pairs = old.fields().into_iter().zip(new.fields());
-            pairs.for_each(|((_, old), (_, new))| take(old, *new));
-        };
-        take_all(&mut self.limits.every, &mut new.every);
-        for ((_, old), (_, new)) in self.limits.kinds().into_iter().zip(new.kinds()) {
-            take_all(old, new);
-        }
         self.resolve_limits.push((only_tighter, new.resolve));
         self.git_limits.push((only_tighter, new.git));
+        if only_tighter {
+            self.ceilings.push(new);
+            return;
+        }
+        self.limits.every = new.every.or(self.limits.every);
+        for ((_, old), (_, new)) in self.limits.kinds().into_iter().zip(new.kinds()) {
+            *old = new.or(*old);
+        }
     }
 
     /// The limits of resolution that hold, where `defaults` is what holds if no layer speaks.
@@ -465,18 +461,43 @@ impl Effective {
         })
     }
 
-    /// The limits of processes of one kind.
-    pub fn process_limits(&self, kind: ProcessKind) -> ProcessLimits {
-        let Limits { every, build_script, rustc, run, test, .. } = self.limits;
-        let own = match kind {
-            ProcessKind::BuildScript => build_script,
-            ProcessKind::Rustc | ProcessKind::Rustdoc | ProcessKind::Rustfmt => rustc,
-            ProcessKind::Run => run,
-            ProcessKind::Test => test,
-            ProcessKind::Git => ProcessLimits::default(),
-        };
-        own.or(every)
+    /// The limits of processes of one kind, where `defaults` is what holds if no layer speaks.
+    pub fn process_limits(&self, kind: ProcessKind, defaults: ProcessLimits) -> ProcessLimits {
+        let mut limits = limits_of(&self.limits, kind).or(defaults);
+        for ceiling in &self.ceilings {
+            let mut ceiling = limits_of(ceiling, kind);
+            for ((_, limit), (_, ceiling)) in limits.fields().into_iter().zip(ceiling.fields()) {
+                *limit = limit.map_or(*ceiling, |limit| Some(ceiling.map_or(limit, |ceiling| limit.min(ceiling))));
+            }
+        }
+        limits
     }
+
+    /// Forgets which layer said what about processes, so that policies can be compared by what holds.
+    pub(crate) fn settle_limits(&mut self) {
+        let of = |kind| self.process_limits(kind, ProcessLimits::default());
+        self.limits = Limits {
+            every: of(ProcessKind::Git),
+            build_script: of(ProcessKind::BuildScript),
+            rustc: of(ProcessKind::Rustc),
+            run: of(ProcessKind::Run),
+            test: of(ProcessKind::Test),
+            ..Limits::default()
+        };
+        self.ceilings.clear();
+    }
+}
+
+/// What one layer, or several together, say about processes of one kind.
+fn limits_of(limits: &Limits, kind: ProcessKind) -> ProcessLimits {
+    let own = match kind {
+        ProcessKind::BuildScript => limits.build_script,
+        ProcessKind::Rustc | ProcessKind::Rustdoc | ProcessKind::Rustfmt => limits.rustc,
+        ProcessKind::Run => limits.run,
+        ProcessKind::Test => limits.test,
+        ProcessKind::Git => ProcessLimits::default(),
+    };
+    own.or(limits.every)
 }
 
 fn clear<T>(list: &mut Vec<T>, locked: bool) {
@@ -541,7 +562,8 @@ fn in_force<T: Bounds>(mut limits: T, layers: &[(bool, T)]) -> T {
 #[cfg(test)]
 mod tests {
     use super::{Effective, PolicyLayer, PolicySource, effective};
-    use bulkhead_schema::policy::{Digest, Reaction, ResolveLimits, SandboxLevel, parse_policy};
+    use crate::ProcessKind;
+    use bulkhead_schema::policy::{Digest, ProcessLimits, Reaction, ResolveLimits, SandboxLevel, parse_policy};
     use semver::Version;
     use std::path::Path;
     use std::sync::Arc;
@@ -658,7 +680,8 @@ mod tests {
         let set = policy.grants_for("x", &version("1.0.0"), None, true).unwrap();
         assert!(set.network.is_none() && set.env[0].value == "A");
         assert!(policy.grants_for("o", &version("1.0.0"), None, true).unwrap().network.is_some());
-        assert_eq!((policy.limits.every.memory_mib, policy.limits.every.processes), (Some(100), Some(5)));
+        let limits = policy.process_limits(ProcessKind::Rustc, ProcessLimits::default());
+        assert_eq!((limits.memory_mib, limits.processes), (Some(100), Some(5)));
         assert_ne!(policy.sandbox_level, Some(SandboxLevel::Landlock));
         let resolve = |layers: &[(PolicySource, &str)]| {
             let defaults = ResolveLimits { packages: Some(50), ..ResolveLimits::default() };
@@ -671,5 +694,26 @@ mod tests {
         assert_eq!(resolve(&[(TRUSTED, low)]), (Some(60), Some(9)));
         let policy = of(&[(TRUSTED, "limits.memory-mib=200\nsandbox.level='landlock'")]);
         assert_eq!((policy.limits.every.memory_mib, policy.sandbox_level), (Some(200), Some(SandboxLevel::Landlock)));
+    }
+
+    #[test]
+    fn nobody_who_may_only_tighten_raises_a_limit_of_processes() {
+        let rustc = |layers: &[(PolicySource, &str)]| {
+            let defaults = ProcessLimits { processes: Some(50), ..ProcessLimits::default() };
+            let limits = of(layers).process_limits(ProcessKind::Rustc, defaults);
+            (limits.processes, limits.memory_mib)
+        };
+        let loose = "limits={processes=60,memory-mib=900,rustc={memory-mib=800}}";
+        let firm = "locked=['limits']\nlimits.memory-mib=100";
+        // Neither the default is raised, nor a limit for all processes by one for some; a limit where there is none is kept.
+        assert_eq!(rustc(&[(UNTRUSTED, loose)]), (Some(50), Some(800)));
+        assert_eq!(rustc(&[(ORGANISATION, firm), (TRUSTED, loose)]), (Some(50), Some(100)));
+        assert_eq!(
+            rustc(&[(ORGANISATION, firm), (UNTRUSTED, "limits.rustc={memory-mib=7,processes=8}")]),
+            (Some(8), Some(7))
+        );
+        // Who may loosen does, and the more specific limit goes before the general one.
+        assert_eq!(rustc(&[(TRUSTED, loose)]), (Some(60), Some(800)));
+        assert_eq!(rustc(&[(TRUSTED, loose), (UNTRUSTED, "limits.memory-mib=10")]), (Some(60), Some(10)));
     }
 }
