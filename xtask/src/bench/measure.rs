@@ -40,25 +40,47 @@ pub(super) fn measure_here(arguments: &[String]) -> Result<bool, String> {
     let (program, arguments) = arguments.split_first().ok_or("nothing to measure")?;
     let mut command = Command::new(Path::new(program));
     command.args(arguments).stdout(std::process::Stdio::null());
+    adopt_orphans()?;
     let begin = Instant::now();
     let child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
-    let (status, usage) = wait(child.id())?;
+    let status = wait(child.id())?;
     let wall = begin.elapsed().as_micros();
+    let usage = usage_of_all()?;
     let microseconds = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
     let processor = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
     println!("{status} {wall} {processor} {}", usage.ru_maxrss);
     Ok(true)
 }
 
+/// What the program leaves behind becomes ours, so that it counts as well: Bulkhead does not wait for the end of its last
+/// compiler's sandbox.
 #[allow(unsafe_code)]
-fn wait(process: u32) -> Result<(i32, libc::rusage), String> {
+fn adopt_orphans() -> Result<(), String> {
+    // SAFETY: numbers only; it changes who waits for processes whose parent has ended. No safe wrapper is among our dependencies.
+    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error().to_string()),
+    }
+}
+
+#[allow(unsafe_code)]
+fn wait(process: u32) -> Result<i32, String> {
     let process = i32::try_from(process).map_err(|error| error.to_string())?;
     let mut status = 0;
-    // SAFETY: `rusage` is plain numbers, for which zero is a value; both pointers live through the call; the process is
-    // our child and nobody else waits for it. No safe wrapper among our dependencies returns a child's usage.
-    let (waited, usage) = unsafe {
+    // SAFETY: the pointer lives through the call; the process is our child and nobody else waits for it.
+    let waited = unsafe { libc::waitpid(process, &raw mut status, 0) };
+    if waited == process { Ok(status) } else { Err(std::io::Error::last_os_error().to_string()) }
+}
+
+/// Waits for all that is left, and says what everything together has used.
+#[allow(unsafe_code)]
+fn usage_of_all() -> Result<libc::rusage, String> {
+    // SAFETY: no status is asked for; everything that is waited for is ours. It ends when there is nothing left.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } > 0 {}
+    // SAFETY: `rusage` is plain numbers, for which zero is a value; the pointer lives through the call.
+    let (answer, usage) = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        (libc::wait4(process, &raw mut status, 0, &raw mut usage), usage)
+        (libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage), usage)
     };
-    if waited == process { Ok((status, usage)) } else { Err(std::io::Error::last_os_error().to_string()) }
+    if answer == 0 { Ok(usage) } else { Err(std::io::Error::last_os_error().to_string()) }
 }
