@@ -14,6 +14,8 @@ pub(crate) struct Side {
     pub(crate) name: &'static str,
     program: PathBuf,
     homes: PathBuf,
+    /// Whether compiled units of other workspaces are used and kept.
+    shares_units: bool,
 }
 
 /// The oracle and the program under test.
@@ -37,8 +39,14 @@ impl Sides {
         std::fs::create_dir_all(&cargo_home).map_err(|error| format!("{}: {error}", cargo_home.display()))?;
         std::fs::create_dir_all(homes.join("home")).map_err(|error| format!("{}: {error}", homes.display()))?;
         adopt_user_configuration(&cargo_home)?;
-        let side = |name, program| Side { name, program, homes: homes.clone() };
+        let side = |name, program| Side { name, program, homes: homes.clone(), shares_units: true };
         Ok(Sides { cargo: side("cargo", toolchain_program("cargo")), bulkhead: side("bulkhead", bin), _lock: lock })
+    }
+
+    /// The same, where each build starts from nothing: what is reused runs no compiler whose command could be compared.
+    pub(crate) fn without_shared_units(mut self) -> Sides {
+        self.bulkhead.shares_units = false;
+        self
     }
 
     pub(crate) fn both(&self) -> [&Side; 2] {
@@ -77,6 +85,9 @@ impl Side {
             ("CARGO_TERM_COLOR".to_owned(), "never".into()),
             ("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".into()),
         ]);
+        if !self.shares_units {
+            environment.push(("BULKHEAD_UNIT_CACHE".to_owned(), "0".into()));
+        }
         environment
     }
 
@@ -87,7 +98,8 @@ impl Side {
 
     /// The same program with homes of its own, which hold nothing but what is done with them.
     pub(crate) fn at_home_in(&self, name: &str) -> Result<Side, String> {
-        let side = Side { name: self.name, program: self.program.clone(), homes: self.homes.join("apart").join(name) };
+        let homes = self.homes.join("apart").join(name);
+        let side = Side { program: self.program.clone(), homes, ..*self };
         for home in [side.cargo_home(), side.homes.join("home")] {
             std::fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
         }

@@ -42,11 +42,23 @@ impl SshServer {
         server.run(Command::new(sshd).args(["-D", "-f", &server.path("config"), "-E", &server.path("log")]));
         server.run(Command::new("/usr/bin/ssh-agent").args(["-D", "-a", &server.path("agent")]));
         server.wait_for("agent", "");
-        let mut add = Command::new("/usr/bin/ssh-add");
-        let added = add.args(["-q", &server.path("user")]).env("SSH_AUTH_SOCK", server.agent()).status();
-        assert!(added.expect("ssh-add runs").success());
+        server.add_key();
         server.wait_for("log", "Server listening");
         Some(server)
+    }
+
+    /// Gives the agent the user's key. The agent's socket is there a moment before anybody listens to it.
+    fn add_key(&self) {
+        let added = (0..1000).any(|_| {
+            let mut add = Command::new("/usr/bin/ssh-add");
+            add.args(["-q", &self.path("user")]).env("SSH_AUTH_SOCK", self.agent()).stderr(Stdio::null());
+            let added = add.status().expect("ssh-add runs").success();
+            if !added {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            added
+        });
+        assert!(added, "the agent takes no key");
     }
 
     /// `ssh://…` of the repository in the folder `path`.

@@ -46,7 +46,7 @@ const PARTS: &[&str] = &["lock", "generated", "applications", "workspaces", "sou
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let options = parse(arguments)?;
-    let sides = Sides::prepare(options.bin.as_deref(), &options.folder)?;
+    let sides = Sides::prepare(options.bin.as_deref(), &options.folder)?.without_shared_units();
     let mut report = Report::default();
     for part in PARTS.iter().filter(|part| options.parts.is_empty() || options.parts.iter().any(|name| name == *part)) {
         let begin = Instant::now();
