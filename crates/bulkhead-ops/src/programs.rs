@@ -36,19 +36,30 @@ pub fn searched(place: &Place, forbidden: &Path) -> Vec<PathBuf> {
 
 /// The absolute folders of `PATH` that lie, links followed, outside of `forbidden` and of every target folder.
 pub fn folders(place: &Place, forbidden: &Path) -> Vec<PathBuf> {
-    let disk = &place.disk;
-    let path = place.environment.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
-    let real = |path: &Path| disk.canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let forbidden = [forbidden.to_path_buf(), real(forbidden)];
-    let allowed = |folder: &PathBuf| {
-        let plain = folder.is_absolute() && !folder.components().any(|part| part == Component::ParentDir);
-        plain && {
-            let real = real(folder);
-            let lies_in = |project: &PathBuf| folder.starts_with(project) || real.starts_with(project);
-            !forbidden.iter().any(lies_in) && !is_target(disk, &real)
-        }
-    };
-    std::env::split_paths(&path).filter(allowed).collect()
+    let outside = outside_and_real(place, &[forbidden.to_path_buf()]).into_iter();
+    outside.filter(|(_, real)| !is_target(&place.disk, real)).map(|(folder, _)| folder).collect()
+}
+
+/// The absolute folders of `PATH`, spelled without `..`, that lie, links followed, in none of `projects`.
+pub fn outside(place: &Place, projects: &[PathBuf]) -> Vec<PathBuf> {
+    outside_and_real(place, projects).into_iter().map(|(folder, _)| folder).collect()
+}
+
+/// The same, each with where it really is.
+fn outside_and_real(place: &Place, projects: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
+    let real = |path: &Path| place.disk.canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let projects: Vec<PathBuf> = projects.iter().flat_map(|project| [project.clone(), real(project)]).collect();
+    let is_plain =
+        |folder: &PathBuf| folder.is_absolute() && !folder.components().any(|part| part == Component::ParentDir);
+    let plain = on_path(place).into_iter().filter(is_plain).map(|folder| (real(&folder), folder));
+    let lies_in = |folder: &Path| projects.iter().any(|project| folder.starts_with(project));
+    plain.filter(|(real, folder)| !lies_in(folder) && !lies_in(real)).map(|(real, folder)| (folder, real)).collect()
+}
+
+/// What `PATH` names, in its order.
+pub fn on_path(place: &Place) -> Vec<PathBuf> {
+    let path = place.environment.get(std::ffi::OsStr::new("PATH"));
+    path.map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
 }
 
 /// Whether a folder belongs to a target folder, by the mark of Bulkhead or Cargo.

@@ -6,15 +6,15 @@
 
 #![expect(clippy::disallowed_methods, reason = "these commands are never answered from a snapshot")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Result;
 use crate::options::{GlobalOptions, Place};
-use crate::{Error, ErrorKind, disk, project};
+use crate::{Error, ErrorKind, disk, programs, project};
 
 /// Longest name of a command.
 const MAX_NAME: usize = 64;
@@ -83,13 +83,7 @@ fn is_name(name: &str) -> bool {
 fn folders(global: &GlobalOptions) -> Vec<PathBuf> {
     let place = &global.place;
     let own = place.cargo_home.join("bin");
-    let projects = project_folders(global);
-    let path = place.environment.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
-    let named = std::env::split_paths(&path).filter(|folder| {
-        let plain = folder.is_absolute() && !folder.components().any(|part| part == Component::ParentDir);
-        let real = place.disk.canonicalize(folder).unwrap_or_else(|_| folder.clone());
-        plain && !projects.iter().any(|project| folder.starts_with(project) || real.starts_with(project))
-    });
+    let named = programs::outside(place, &project_folders(global));
     let mut folders = vec![own];
     for folder in named {
         if !folders.contains(&folder) {
@@ -99,17 +93,15 @@ fn folders(global: &GlobalOptions) -> Vec<PathBuf> {
     folders
 }
 
-fn project_folders(global: &GlobalOptions) -> BTreeSet<PathBuf> {
+fn project_folders(global: &GlobalOptions) -> Vec<PathBuf> {
     let place: &Place = &global.place;
-    let Ok(manifest) = project::manifest_path(global) else { return BTreeSet::new() };
-    let mut folders: BTreeSet<PathBuf> = manifest.parent().map(Path::to_path_buf).into_iter().collect();
+    let Ok(manifest) = project::manifest_path(global) else { return Vec::new() };
+    let mut folders: Vec<PathBuf> = manifest.parent().map(Path::to_path_buf).into_iter().collect();
     if let Ok(project) = project::open(global, &|_| {}) {
-        folders.insert(project.workspace.root);
+        folders.push(project.workspace.root);
     }
     let repository = manifest.ancestors().skip(1).find(|folder| place.disk.exists(&folder.join(".git")));
     folders.extend(repository.map(Path::to_path_buf));
-    let real: Vec<_> = folders.iter().filter_map(|folder| place.disk.canonicalize(folder).ok()).collect();
-    folders.extend(real);
     folders
 }
 

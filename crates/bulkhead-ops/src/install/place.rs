@@ -11,7 +11,7 @@ use super::InstallOptions;
 use super::record::{Installed, Records};
 use crate::error::Result;
 use crate::options::{GlobalOptions, Place};
-use crate::{Error, disk};
+use crate::{Error, disk, programs};
 
 /// Longest name of a program.
 const MAX_NAME: usize = 64;
@@ -64,15 +64,13 @@ pub(super) fn check_free(
 }
 
 fn programs_on_path<'a>(place: &'a Place, name: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
-    let path = place.environment.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
-    folders.into_iter().map(move |folder| folder.join(name)).filter(|program| place.disk.is_executable(program))
+    let folders = programs::on_path(place).into_iter().filter(|folder| folder.is_absolute());
+    folders.map(move |folder| folder.join(name)).filter(|program| place.disk.is_executable(program))
 }
 
 /// Whether a shell finds programs in `folder`.
 pub(super) fn is_on_path(place: &Place, folder: &Path) -> bool {
-    let path = place.environment.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
-    std::env::split_paths(&path).any(|known| known == folder)
+    programs::on_path(place).iter().any(|known| known == folder)
 }
 
 /// Puts a copy of `program` in place of whatever is at `destination`, in one step; returns its digest.
