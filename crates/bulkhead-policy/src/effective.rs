@@ -463,14 +463,8 @@ impl Effective {
 
     /// The limits of processes of one kind, where `defaults` is what holds if no layer speaks.
     pub fn process_limits(&self, kind: ProcessKind, defaults: ProcessLimits) -> ProcessLimits {
-        let mut limits = limits_of(&self.limits, kind).or(defaults);
-        for ceiling in &self.ceilings {
-            let mut ceiling = limits_of(ceiling, kind);
-            for ((_, limit), (_, ceiling)) in limits.fields().into_iter().zip(ceiling.fields()) {
-                *limit = limit.map_or(*ceiling, |limit| Some(ceiling.map_or(limit, |ceiling| limit.min(ceiling))));
-            }
-        }
-        limits
+        let ceilings: Vec<_> = self.ceilings.iter().map(|ceiling| (true, limits_of(ceiling, kind))).collect();
+        in_force(limits_of(&self.limits, kind).or(defaults), &ceilings)
     }
 
     /// Forgets which layer said what about processes, so that policies can be compared by what holds.

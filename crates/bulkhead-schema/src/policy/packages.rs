@@ -291,14 +291,19 @@ impl Reader<'_> {
     pub(super) fn bounds<T: Bounds>(&self, entry: &Entry, table: &str) -> Result<T, Diagnostic> {
         let mut limits = T::default();
         for (key, entry) in self.table(entry, table)? {
-            let mut fields = limits.fields();
-            let limit = fields.iter_mut().find(|(name, _)| name == key).ok_or_else(|| self.unknown(key, entry))?;
-            match entry.node.data {
-                Data::Integer(value) if value > 0 => *limit.1 = u64::try_from(value).ok(),
-                _ => return Err(self.wrong(entry, key, "a positive integer")),
-            }
+            self.bound(&mut limits, key, entry)?;
         }
         Ok(limits)
+    }
+
+    pub(super) fn bound<T: Bounds>(&self, limits: &mut T, key: &str, entry: &Entry) -> Result<(), Diagnostic> {
+        let field = limits.fields().into_iter().find(|(name, _)| *name == key);
+        let (_, limit) = field.ok_or_else(|| self.unknown(key, entry))?;
+        match entry.node.data {
+            Data::Integer(value) if value > 0 => *limit = u64::try_from(value).ok(),
+            _ => return Err(self.wrong(entry, key, "a positive integer")),
+        }
+        Ok(())
     }
 
     fn bounded(&self, entry: &Entry, count: usize) -> Result<(), Diagnostic> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use semver::VersionReq;
 
-use super::{Digest, GitLimits, NetworkRule, Reader, ResolveLimits};
+use super::{Bounds, Digest, GitLimits, NetworkRule, Reader, ResolveLimits};
 use crate::config::{Data, Entry, Node};
 use crate::{Diagnostic, PackageName};
 
@@ -59,10 +59,9 @@ pub struct ProcessLimits {
     pub disk_mib: Option<u64>,
 }
 
-impl ProcessLimits {
-    /// Every key, its name in the file, and its place.
-    pub fn fields(&mut self) -> [(&'static str, &mut Option<u64>); 9] {
-        [
+impl Bounds for ProcessLimits {
+    fn fields(&mut self) -> Vec<(&'static str, &mut Option<u64>)> {
+        vec![
             ("memory-mib", &mut self.memory_mib),
             ("time-seconds", &mut self.time_seconds),
             ("cpu-seconds", &mut self.cpu_seconds),
@@ -74,7 +73,9 @@ impl ProcessLimits {
             ("disk-mib", &mut self.disk_mib),
         ]
     }
+}
 
+impl ProcessLimits {
     /// These where they say something, else `general`.
     pub fn or(mut self, mut general: Self) -> Self {
         for ((_, own), (_, general)) in self.fields().into_iter().zip(general.fields()) {
@@ -138,24 +139,12 @@ impl Reader<'_> {
             } else if key == "git" {
                 limits.git = self.bounds(entry, "limits.git")?;
             } else if let Some((_, kind)) = limits.kinds().into_iter().find(|(name, _)| name == key) {
-                for (key, entry) in self.table(entry, key)? {
-                    self.process_limit(kind, key, entry)?;
-                }
+                *kind = self.bounds(entry, key)?;
             } else {
-                self.process_limit(&mut limits.every, key, entry)?;
+                self.bound(&mut limits.every, key, entry)?;
             }
         }
         Ok(limits)
-    }
-
-    fn process_limit(&self, limits: &mut ProcessLimits, key: &str, entry: &Entry) -> Result<(), Diagnostic> {
-        let field = limits.fields().into_iter().find(|(name, _)| *name == key);
-        let (_, limit) = field.ok_or_else(|| self.unknown(key, entry))?;
-        match entry.node.data {
-            Data::Integer(value) if value > 0 => *limit = u64::try_from(value).ok(),
-            _ => return Err(self.wrong(entry, key, "a positive integer")),
-        }
-        Ok(())
     }
 
     pub(super) fn program(&self, entry: &Entry, key: &str) -> Result<ProgramRules, Diagnostic> {
