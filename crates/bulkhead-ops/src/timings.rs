@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bulkhead_executor::Event as BuildEvent;
+use bulkhead_schema::policy::hides_text;
 use bulkhead_schema::time::rfc3339;
 use bulkhead_unit_graph::{CompileMode, UnitGraph, UnitIndex};
 
@@ -127,8 +128,7 @@ fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() => {}
+            c if c.is_control() || hides_text(c) => {}
             c => out.push(c),
         }
     }
