@@ -116,6 +116,19 @@ pub(crate) trait SharedArguments: Sized {
         .add(flag("no-default-features", "Do not activate the `default` feature").help_heading(heading::FEATURES))
     }
 
+    /// How to compile, and where: what follows the choice of targets in most commands. `platform` is the help of `--target`.
+    fn compilation(self, words: Words, platform: &'static str) -> Self {
+        self.features()
+            .jobs()
+            .keep_going()
+            .release(words)
+            .platform(platform)
+            .target_dir()
+            .reports()
+            .manifest_path()
+            .ignore_rust_version()
+    }
+
     /// `-j`
     fn jobs(self) -> Self {
         let help = "Number of parallel jobs, defaults to # of CPUs.";

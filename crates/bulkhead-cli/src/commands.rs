@@ -165,15 +165,7 @@ fn check_arguments(command: Command) -> Command {
         .message_format()
         .packages(words)
         .targets(words, "Check all targets")
-        .features()
-        .jobs()
-        .keep_going()
-        .release(words)
-        .platform("Check for the target triple")
-        .target_dir()
-        .reports()
-        .manifest_path()
-        .ignore_rust_version()
+        .compilation(words, "Check for the target triple")
 }
 
 /// Help of `test --confined` and `bench --confined`.
@@ -203,15 +195,7 @@ fn run() -> Command {
         .package(words.package)
         .arg(named("bin", "Name of the bin target to run"))
         .arg(named("example", "Name of the example target to run"))
-        .features()
-        .jobs()
-        .keep_going()
-        .release(words)
-        .platform("Build for the target triple")
-        .target_dir()
-        .reports()
-        .manifest_path()
-        .ignore_rust_version()
+        .compilation(words, "Build for the target triple")
 }
 
 fn test() -> Command {

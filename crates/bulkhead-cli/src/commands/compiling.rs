@@ -98,15 +98,7 @@ fn doc() -> Command {
         .message_format()
         .packages(words)
         .products(words)
-        .features()
-        .jobs()
-        .keep_going()
-        .release(words)
-        .platform("Build for the target triple")
-        .target_dir()
-        .reports()
-        .manifest_path()
-        .ignore_rust_version()
+        .compilation(words, "Build for the target triple")
 }
 
 fn rustc() -> Command {
@@ -124,15 +116,7 @@ fn rustc() -> Command {
         .message_format()
         .package(words.package)
         .targets(words, "Build all targets")
-        .features()
-        .jobs()
-        .keep_going()
-        .release(words)
-        .platform("Target triple which compiles will be for")
-        .target_dir()
-        .reports()
-        .manifest_path()
-        .ignore_rust_version()
+        .compilation(words, "Target triple which compiles will be for")
 }
 
 fn rustdoc() -> Command {
@@ -145,15 +129,7 @@ fn rustdoc() -> Command {
         .arg(option("output-format", "FMT", "The output type to write (unstable)").hide(true))
         .package(words.package)
         .targets(words, "Build all targets")
-        .features()
-        .jobs()
-        .keep_going()
-        .release(words)
-        .platform("Build for the target triple")
-        .target_dir()
-        .reports()
-        .manifest_path()
-        .ignore_rust_version()
+        .compilation(words, "Build for the target triple")
 }
 
 fn compiler_arguments(help: &'static str) -> Arg {
