@@ -1,7 +1,7 @@
 //! Build-time code that has to be approved: refused before anything runs, approved by digest, and asked about again when it
 //! has changed.
 
-use crate::stage::{APP, Stage, Twins, assert_error};
+use crate::stage::{APP, Stage, Twins, assert_error, folder_outside_tmp};
 use bulkhead_test_support::{CrateBuilder, DependencyBuilder, Outcome};
 use std::path::PathBuf;
 
@@ -260,13 +260,12 @@ fn a_project_cannot_loosen_what_the_user_asks_for() {
 #[test]
 fn allowed_code_reads_everything_loudly_and_writes_nothing() {
     let stage = Stage::new(APP);
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("allow-{}", std::process::id()));
-    std::fs::create_dir_all(&home).unwrap();
-    std::fs::write(home.join("secret"), "planted").unwrap();
+    let home = folder_outside_tmp();
+    std::fs::write(home.path().join("secret"), "planted").unwrap();
     let script = format!(
         "fn main() {{ let secret = std::fs::read_to_string(\"{0}/secret\"); let wrote = std::fs::write(\"{0}/mark\", \"\"); \
          println!(\"cargo::warning=it says {{:?}} {{}} {{:?}}\", secret.ok(), wrote.is_ok(), std::env::var(\"MY_TOKEN\").ok()); }}",
-        home.display()
+        home.path().display()
     );
     stage.registry.publish(CrateBuilder::new("plain", "1.2.0").build_script(&script).file("src/lib.rs", ""));
     let build = || stage.command(&["build", "-vv"]).env("MY_TOKEN", "s3cr3t").run();
@@ -280,8 +279,7 @@ fn allowed_code_reads_everything_loudly_and_writes_nothing() {
     let allowed = build();
     assert!(allowed.stderr.contains("it says Some(\"planted\") false Some(\"s3cr3t\")"), "{allowed}");
     assert!(allowed.stderr.contains("because policy says `allow`: `plain v1.2.0`"), "{allowed}");
-    assert!(!home.join("mark").exists());
-    std::fs::remove_dir_all(home).unwrap();
+    assert!(!home.path().join("mark").exists());
 }
 
 /// Grants of the catalogue act where somebody has named them, and are explained.

@@ -2,10 +2,10 @@
 //! stock `cargo`; under Bulkhead nothing gets through, what was asked for is reported with the lines that would grant
 //! it, and those lines work.
 
-use crate::stage::Stage;
+use crate::stage::{Stage, folder_outside_tmp};
 use bulkhead_test_support::{Canaries, CrateBuilder, Outcome, Snapshot};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tempfile::TempDir;
 
 const APP: &str = r#"
 //- /Cargo.toml
@@ -48,21 +48,15 @@ fn attacks() -> String {
 struct Scene {
     stage: Stage,
     canaries: Canaries,
-    home: PathBuf,
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
+    home: TempDir,
 }
 
 impl Scene {
     fn new() -> Scene {
         let canaries = Canaries::start();
-        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(canaries.abstract_name());
-        std::fs::create_dir_all(home.join("elsewhere")).unwrap();
-        std::fs::write(home.join("secret.txt"), "the-planted-secret").unwrap();
+        let home = folder_outside_tmp();
+        std::fs::create_dir(home.path().join("elsewhere")).unwrap();
+        std::fs::write(home.path().join("secret.txt"), "the-planted-secret").unwrap();
         let scene = Scene { stage: Stage::new(APP), canaries, home };
         scene.stage.registry.publish(
             CrateBuilder::new("hostile", "1.0.0")
@@ -86,26 +80,27 @@ impl Scene {
     }
 
     fn attacks(&self, who: &str) -> String {
-        let home = self.home.display().to_string();
+        let home = self.home.path().display().to_string();
         ATTACKS
             .replace("{SECRET}", &format!("{home}/secret.txt"))
             .replace("{HOME}", &home)
             .replace("{TCP}", &self.canaries.tcp_port().to_string())
             .replace("{UDP}", &self.canaries.udp_port().to_string())
             .replace("{ABSTRACT}", self.canaries.abstract_name())
-            .replace("{OUTSIDE}", &self.home.join("elsewhere").display().to_string())
+            .replace("{OUTSIDE}", &self.home.path().join("elsewhere").display().to_string())
             .replace("{WHO}", who)
     }
 
     fn run(&self, program: &str) -> Outcome {
         let command = self.stage.home.command(program).args(["run"]).current_dir(self.stage.project.root());
-        let command = command.env("HOME", &self.home);
+        let command = command.env("HOME", self.home.path());
         command.env("MY_API_TOKEN", "s3cr3t").env("AWS_SECRET_ACCESS_KEY", "s3cr3t").run()
     }
 
     fn planted(&self) -> Vec<String> {
         std::thread::sleep(Duration::from_secs(2));
-        let folders = [self.home.join("elsewhere"), self.home.clone()].map(|folder| std::fs::read_dir(folder).unwrap());
+        let folders =
+            [&self.home.path().join("elsewhere"), self.home.path()].map(|folder| std::fs::read_dir(folder).unwrap());
         let names = folders.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> =
             names.filter(|name| name.starts_with("script-") || name.starts_with("macro-")).collect();
@@ -150,7 +145,7 @@ fn hostile_build_code_bites_under_cargo() {
 #[test]
 fn hostile_build_code_gets_nothing_and_everything_is_reported() {
     let scene = Scene::new();
-    let home = scene.home.display().to_string();
+    let home = scene.home.path().display().to_string();
     let outcome = scene.run(crate::stage::BULKHEAD);
     let report = &outcome.assert_success().stdout;
     for name in ["secret", "token", "listing", "tcp", "udp", "abstract", "write", "home"] {

@@ -1,8 +1,9 @@
 //! `sandbox show`, `shell` and `learn`, and programs under `--confined`.
 
-use crate::stage::{Stage, assert_error};
+use crate::stage::{Stage, assert_error, folder_outside_tmp};
 use bulkhead_test_support::{Canaries, CrateBuilder};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 const APP: &str = r#"
 //- /Cargo.toml
@@ -37,23 +38,15 @@ fn a_server_of_its_own() {
 struct Scene {
     stage: Stage,
     secret: PathBuf,
-    folder: PathBuf,
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+    folder: TempDir,
 }
 
 impl Scene {
     /// `needy` looks for the secret and for a variable, and goes on without them.
     fn new() -> Scene {
         let stage = Stage::new(APP);
-        let name = stage.registry.address().port().to_string();
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sandboxing-{name}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let secret = folder.join("secret.txt");
+        let folder = folder_outside_tmp();
+        let secret = folder.path().join("secret.txt");
         std::fs::write(&secret, "planted").unwrap();
         let script = format!(
             "fn main() {{ println!(\"cargo::rerun-if-env-changed=NEEDY_HOST\");\n\
@@ -179,7 +172,7 @@ fn programs_run_confined_where_it_is_asked_for_or_demanded() {
     let stage = &scene.stage;
     let canaries = Canaries::start();
     let (secret, port) = (scene.secret.display().to_string(), canaries.tcp_port().to_string());
-    let planted = scene.folder.join("planted").display().to_string();
+    let planted = scene.folder.path().join("planted").display().to_string();
     let run = |flags: &[&str]| {
         let words = ["--", &secret, &port, &planted];
         let arguments = ["run"].iter().chain(flags).chain(&words).copied();

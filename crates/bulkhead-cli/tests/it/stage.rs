@@ -90,6 +90,11 @@ pub(crate) fn assert_error(outcome: &Outcome, code: i32, parts: &[&str]) {
     assert!(!outcome.stderr.contains("panicked"), "{outcome}");
 }
 
+/// A folder that is not below `/tmp`, of which confined processes have their own, so that they could write into this one.
+pub(crate) fn folder_outside_tmp() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("outside-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
 /// Says why a test, or the rest of it, was not run.
 #[expect(clippy::print_stderr, reason = "the test harness shows it")]
 pub(crate) fn skipped(reason: &str) {
