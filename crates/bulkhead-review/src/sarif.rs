@@ -1,5 +1,8 @@
 //! Findings in SARIF 2.1.0, which code hosting services and editors show.
 
+use std::fmt::Write as _;
+
+use bulkhead_schema::policy::hides_text;
 use serde_json::{Value, json};
 
 use crate::finding::{Finding, Rule, Weight};
@@ -52,7 +55,8 @@ fn result(package: &str, finding: &Finding) -> Value {
     }
     let mut text = format!("{package}: {}", finding.rule.title());
     if !finding.detail.is_empty() {
-        text.push_str(&format!(": {}", finding.detail));
+        // Writing to a string cannot fail.
+        let _ = write!(text, ": {}", shown(&finding.detail));
     }
     json!({
         "ruleId": finding.rule.id(),
@@ -73,6 +77,20 @@ fn level(weight: Weight) -> &'static str {
         Weight::Medium => "warning",
         Weight::Low | Weight::Note => "note",
     }
+}
+
+/// Somebody else's text as a plain text message: what cannot be seen becomes visible, and nothing in it is a link, as
+/// `[text](address)` is in a message of SARIF (3.11.6).
+fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '(' if out.ends_with(']') => out.push_str(" ("),
+            c if c.is_control() || hides_text(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// A path as a relative reference of RFC 3986.
@@ -107,6 +125,7 @@ mod tests {
         let findings = [
             finding(Rule::Network, Weight::High, "src/a b\u{202e}.rs", 7, "TcpStream"),
             finding(Rule::LookalikeName, Weight::High, "", 0, ""),
+            finding(Rule::Shell, Weight::High, "build.rs", 1, "starts `[a](javascript:alert(1))\u{202e}\r\n`"),
         ];
         let log = log("0.1.0", &[Reviewed { package: "a-1.0.0", findings: &findings }]);
         // What the schema of SARIF 2.1.0 requires of a log, a run, a tool, a rule, a result and a message.
@@ -131,6 +150,10 @@ mod tests {
         assert_eq!(
             results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
             "a-1.0.0/src/a%20b%E2%80%AE.rs"
+        );
+        assert_eq!(
+            results[2]["message"]["text"],
+            "a-1.0.0: starts a shell or a program that downloads: starts `[a] (javascript:alert(1))\\u{202e}\\u{d}\\u{a}`"
         );
     }
 }

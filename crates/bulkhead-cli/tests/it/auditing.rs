@@ -85,6 +85,7 @@ fn loss_and_change_are_detected() {
     }
 }
 
+/// Attack 164: tables for spreadsheets.
 #[test]
 fn what_is_exported_draws_nothing_and_computes_nothing() {
     let stage = Stage::new(APP);

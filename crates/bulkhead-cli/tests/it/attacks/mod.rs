@@ -8,5 +8,6 @@ mod arena;
 mod build_code;
 mod campaigns;
 mod output;
+mod pages;
 mod storage;
 mod ways;
