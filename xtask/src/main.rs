@@ -19,7 +19,7 @@ mod tidy;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: cargo xtask COMMAND
+usage: cargo xtask COMMAND [--help]
 
 commands:
   attacks [--check]  write docs/security/attacks.md from the catalogue of attacks and the tests that carry their numbers;
@@ -31,7 +31,8 @@ commands:
                      resolve, describe, build and plan the same input with cargo and with Bulkhead (release build unless
                      --bin says otherwise), print every difference; --small is what CI runs; --only narrows by name;
                      --seed is the first of the generated registries; parts are lock, generated, applications, workspaces,
-                     sources, apps, rebuild, hostile
+                     sources, apps, rebuild, hostile; what differs on purpose is recorded in
+                     xtask/data/known-differences.toml
   fuzz [--minutes N] [TARGET]…
                      fuzz every target (or those named), N minutes (10) in all
   projects [--bin PATH] [--dir PATH] [--only TEXT] [crates] [applications]
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
+    if let Some(help) = help(&command, &rest) {
+        print!("{help}");
+        return ExitCode::SUCCESS;
+    }
     let result: CommandResult = match command.as_str() {
         "attacks" => attacks::run(&rest),
         "bench" => bench::run(&rest),
@@ -69,5 +74,42 @@ fn main() -> ExitCode {
             eprintln!("{}", message.trim_end());
             ExitCode::from(2)
         }
+    }
+}
+
+/// What `--help` prints: everything, or the command's own lines of [`USAGE`]. `None` where it was not asked for, or where
+/// there is no such command.
+fn help(command: &str, rest: &[String]) -> Option<String> {
+    let asks = |word: &str| matches!(word, "--help" | "-h");
+    if command == "help" || asks(command) {
+        return Some(USAGE.to_owned());
+    }
+    if !rest.iter().any(|word| asks(word)) {
+        return None;
+    }
+    let is_of = |line: &&str| line.trim_start().split(' ').next() == Some(command);
+    let mut lines = USAGE.lines().skip_while(|line| !line.starts_with("  ") || !is_of(line));
+    let first = lines.next()?;
+    let more: Vec<&str> = lines.take_while(|line| line.starts_with("   ")).map(str::trim_start).collect();
+    let (synopsis, said) = first.trim_start().split_once("  ").unwrap_or((first.trim_start(), ""));
+    let said = [said.trim_start()].into_iter().chain(more).filter(|line| !line.is_empty());
+    Some(format!("usage: cargo xtask {synopsis}\n\n{}\n", said.collect::<Vec<_>>().join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_tells_how_it_is_used() {
+        let asked = ["--help".to_owned()];
+        for command in ["attacks", "bench", "compare", "fuzz", "projects", "release", "tidy"] {
+            let text = help(command, &asked).unwrap();
+            assert!(text.starts_with(&format!("usage: cargo xtask {command} [")), "{text}");
+            assert!(text.lines().count() > 2 && !text.contains("  "), "{text}");
+            assert_eq!(help(command, &[]), None);
+        }
+        assert_eq!(help("none-such", &asked), None);
+        assert_eq!(help("--help", &[]).as_deref(), Some(USAGE));
     }
 }

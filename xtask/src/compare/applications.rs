@@ -42,7 +42,7 @@ fn compare_committed(
     report.add(package, "--locked agrees", Verdict::of_values(&codes[..2].to_vec(), &codes[2..].to_vec()));
     report.add(package, "Cargo.lock untouched", Verdict::of_values(&committed.len(), &read()?.len()));
     if codes[..2] == codes[2..] && codes[1] == Some(0) {
-        let depth = if options.small { Depth::Brief } else { Depth::Whole };
+        let depth = if options.small { Depth::Brief } else { Depth::Thorough };
         graph::compare_answers(package, root, "libc", depth, sides, report);
     }
     Ok(())

@@ -9,6 +9,7 @@ mod commands;
 mod generated;
 mod graph;
 mod hostile;
+mod known;
 mod lock;
 mod metadata;
 mod published;
@@ -47,9 +48,10 @@ const PARTS: &[&str] = &["lock", "generated", "applications", "workspaces", "sou
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let options = parse(arguments)?;
     let sides = Sides::prepare(options.bin.as_deref(), &options.folder)?.without_shared_units();
-    let mut report = Report::default();
+    let mut report = Report::new(known::load()?);
     for part in PARTS.iter().filter(|part| options.parts.is_empty() || options.parts.iter().any(|name| name == *part)) {
         let begin = Instant::now();
+        report.begin(part, !options.small && options.only.is_none());
         println!("== {part}");
         match *part {
             "lock" => lock::compare(&options, &sides, &mut report)?,

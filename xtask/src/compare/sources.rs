@@ -60,6 +60,7 @@ const CASES: &[Case] = &[
 ];
 
 pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> Result<(), String> {
+    let depth = if options.small { Depth::Whole } else { Depth::Thorough };
     let count = if options.small { 2 } else { usize::MAX };
     let folder = options.folder.join("sources");
     let repository = folder.join("repository");
@@ -73,7 +74,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         let project = folder.join("project");
         let prepare = |project: &Path| write_project(project, &manifest);
         if graph::compare_locks(name, &project, &["generate-lockfile"], &prepare, sides, report)? {
-            graph::compare_answers(name, &project, package, Depth::Whole, sides, report);
+            graph::compare_answers(name, &project, package, depth, sides, report);
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const WORKSPACES: &str = include_str!("../../data/workspaces.txt");
 
 pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> Result<(), String> {
+    let depth = if options.small { Depth::Whole } else { Depth::Thorough };
     let count = if options.small { 1 } else { usize::MAX };
     for words in data_lines(WORKSPACES).filter(|words| options.wants(words[0])).take(count) {
         let [name, members @ ..] = &words[..] else { continue };
@@ -21,7 +22,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
             _ => Ok(()),
         };
         if graph::compare_locks(&subject, &root, &["generate-lockfile"], &fresh, sides, report)? {
-            graph::compare_answers(&subject, &root.join(first_member(members)?.0), name, Depth::Whole, sides, report);
+            graph::compare_answers(&subject, &root.join(first_member(members)?.0), name, depth, sides, report);
         }
     }
     Ok(())
