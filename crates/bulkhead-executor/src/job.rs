@@ -11,6 +11,7 @@ use bulkhead_workspace::{CrateType, TargetKind};
 use crate::content::Source;
 use crate::files::{self, failed};
 use crate::hold::Hold;
+use crate::incremental::Own as Incremental;
 use crate::messages::{self, Counts, Line, Lines};
 use crate::process::{self, Reach};
 use crate::record::{OutputStamp, Record};
@@ -49,8 +50,10 @@ pub(crate) fn compile(
     let mut staged_command = Command::clone(&command);
     staged_command.arguments.extend(reuse::remap(build, index, &command));
     let staging = Staging::begin(build, index, &mut staged_command);
-    let staging = staging.map_err(|error| other(failed("make a folder beside", &build.files(index).folder, &error)))?;
-    let reach = reach(build, index, staging.as_ref());
+    let unmade = |error: &std::io::Error| other(failed("make a folder beside", &build.files(index).folder, error));
+    let staging = staging.map_err(|error| unmade(&error))?;
+    let incremental = Incremental::begin(build, index, &mut staged_command).map_err(|error| unmade(&error))?;
+    let reach = reach(build, index, staging.as_ref(), incremental.as_ref());
     let running = process::start(build, index, &staged_command, reach, hold.map(|hold| &hold.gate)).map_err(sandbox)?;
     if let Some(hold) = hold {
         // The compiler writes elsewhere: until now everything was as the build before had left it.
@@ -243,8 +246,11 @@ fn forget(build: &Build<'_>, index: UnitIndex, outputs: &[Output]) -> Result<(),
 }
 
 /// What the compiler reads besides what the planner knows: where build scripts told it to look for libraries.
-fn reach(build: &Build<'_>, index: UnitIndex, staging: Option<&Staging>) -> Reach {
-    let planned = build.planner.writable_paths(index);
+fn reach(build: &Build<'_>, index: UnitIndex, staging: Option<&Staging>, incremental: Option<&Incremental>) -> Reach {
+    let mut planned = build.planner.writable_paths(index);
+    if let Some(incremental) = incremental {
+        planned = incremental.writable(planned);
+    }
     let write = match staging {
         Some(staging) => staging.writable(planned),
         None => planned,

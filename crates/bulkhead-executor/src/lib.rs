@@ -14,6 +14,7 @@ mod files;
 mod folders;
 mod freshness;
 mod hold;
+mod incremental;
 mod inputs;
 mod job;
 mod lock;

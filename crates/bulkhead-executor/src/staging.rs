@@ -18,6 +18,16 @@ pub(crate) fn clear(intermediate: &Path) {
     let _ = std::fs::remove_dir(intermediate.join(FOLDER));
 }
 
+/// What a folder that is a unit's own is called.
+pub(crate) fn name(build: &Build<'_>, index: UnitIndex) -> String {
+    format!("{}-{}", unit_name(build, index), build.planner.fingerprint_name(index))
+}
+
+fn unit_name(build: &Build<'_>, index: UnitIndex) -> String {
+    let folder = build.planner.fingerprint_folder(index);
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// The staging folder of one process. Dropping it removes the folder with what is left there.
 #[derive(Debug)]
 pub(crate) struct Staging {
@@ -40,15 +50,12 @@ impl Staging {
         if !Self::is_used(build, index) {
             return Ok(None);
         }
-        let fingerprint_folder = build.planner.fingerprint_folder(index);
-        let unit_name = fingerprint_folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = format!("{unit_name}-{}", build.planner.fingerprint_name(index));
-        let folder = build.planner.layout(unit.platform).intermediate.join(FOLDER).join(name);
+        let folder = build.planner.layout(unit.platform).intermediate.join(FOLDER).join(name(build, index));
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => folders::make(build.options, &folder)?,
         }
-        let own = unit_name.rsplit_once('-').map_or(String::new(), |(_, hash)| format!("-{hash}"));
+        let own = unit_name(build, index).rsplit_once('-').map_or(String::new(), |(_, hash)| format!("-{hash}"));
         let destination = PathBuf::from(std::mem::replace(out_dir, folder.display().to_string()));
         Ok(Some(Self { folder, destination, own }))
     }

@@ -265,7 +265,6 @@ fn request(notice: &Notice) -> Option<Request> {
     }
     match notice.call.into() {
         libc::SYS_openat => at(0, opening(argument(2))),
-        libc::SYS_openat2 => at(0, opening(read_word(notice.pid, argument(2))?)),
         libc::SYS_newfstatat | libc::SYS_statx | libc::SYS_faccessat | libc::SYS_faccessat2 => at(0, Intent::Read),
         libc::SYS_chdir => plain(Intent::Read),
         libc::SYS_execve => plain(Intent::Execute),

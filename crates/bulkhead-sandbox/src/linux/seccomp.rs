@@ -127,13 +127,31 @@ const ABSENT: &[c_long] = &[
     libc::SYS_io_uring_register,
     libc::SYS_clone3, // its flags lie in memory, where a filter cannot look; the C library falls back to clone
     libc::SYS_memfd_secret,
+    libc::SYS_openat2, // the mode of a new file lies in memory, too
 ];
+
+/// Calls that give a file a mode, with the number of the argument.
+const MODES: &[(c_long, u32)] = &[
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (452, 2), // fchmodat2
+    (libc::SYS_mknodat, 2),
+];
+#[cfg(target_arch = "x86_64")]
+const MODES_HERE: &[(c_long, u32)] = &[(libc::SYS_chmod, 1), (libc::SYS_creat, 1), (libc::SYS_mknod, 1)];
+#[cfg(target_arch = "aarch64")]
+const MODES_HERE: &[(c_long, u32)] = &[];
+
+/// Calls that give a file a mode if they make one, with the number of the argument that says so; the mode follows.
+#[cfg(target_arch = "x86_64")]
+const OPENING: &[(c_long, u32)] = &[(libc::SYS_openat, 2), (libc::SYS_open, 1)];
+#[cfg(target_arch = "aarch64")]
+const OPENING: &[(c_long, u32)] = &[(libc::SYS_openat, 2)];
 
 /// Calls whose path or address the parent wants to see. Not `readlink`: making a path canonical calls it for every folder on
 /// the way (three quarters of all calls of a short rustc), and what comes of it is opened or looked at next.
 const OBSERVED: &[c_long] = &[
     libc::SYS_openat,
-    libc::SYS_openat2,
     libc::SYS_faccessat,
     libc::SYS_chdir,
     libc::SYS_mkdirat,
@@ -192,6 +210,7 @@ pub(super) fn compile(options: Options) -> Filter {
         rules.answer(&[libc::SYS_setsid, libc::SYS_setpgid], EPERM);
     }
     rules.terminal();
+    rules.modes();
     rules.sockets(options);
     if options.observe {
         rules.observed(options);
@@ -260,7 +279,7 @@ impl Rules {
         }
     }
 
-    /// One call with a body that decides; all its ways end in a return.
+    /// One call with a body that decides. Bodies for one call run one after the other; what the last leaves open is allowed.
     fn decide(&mut self, call: c_long, body: impl FnOnce(&mut Code)) {
         body(self.0.entry(call as u32).or_default());
     }
@@ -276,7 +295,12 @@ impl Rules {
         code.push(LOAD, CALL_NUMBER, 0, 0);
         code.push(GREATER, LAST_KNOWN_CALL, 0, 1);
         code.finish(ENOSYS);
-        let rules: Vec<(u32, Code)> = self.0.into_iter().collect();
+        let mut rules: Vec<(u32, Code)> = self.0.into_iter().collect();
+        for (_, body) in &mut rules {
+            if body.0.last().is_none_or(|last| u32::from(last.code) != RETURN) {
+                body.finish(ALLOW);
+            }
+        }
         code.0.append(&mut tree(&rules));
         code.0
     }
@@ -296,7 +320,6 @@ impl Rules {
                 body.push(LOAD, low(0), 0, 0);
                 body.push(ANY_BIT, flags, 0, 1);
                 body.finish(EPERM);
-                body.finish(ALLOW);
             });
         }
     }
@@ -308,8 +331,29 @@ impl Rules {
             for request in [libc::TIOCSTI, libc::TIOCCONS, libc::TIOCLINUX] {
                 body.finish_on(request as i32, EPERM);
             }
-            body.finish(ALLOW);
         });
+    }
+
+    /// No program that others would run with the rights of whoever builds: what build code leaves belongs to the user.
+    fn modes(&mut self) {
+        const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
+        // `O_TMPFILE` has the bit of `O_DIRECTORY` as well.
+        const MAKES: i32 = libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY);
+        let mode = |body: &mut Code, argument| {
+            body.push(LOAD, low(argument), 0, 0);
+            body.push(ANY_BIT, SET_ID, 0, 1);
+            body.finish(EPERM);
+        };
+        for (call, argument) in MODES.iter().chain(MODES_HERE) {
+            self.decide(*call, |body| mode(body, *argument));
+        }
+        for (call, flags) in OPENING {
+            self.decide(*call, |body| {
+                body.push(LOAD, low(*flags), 0, 0);
+                body.push(ANY_BIT, MAKES as u32, 0, 3);
+                mode(body, flags + 1);
+            });
+        }
     }
 
     /// Unix sockets, and IPv4 and IPv6 where they lead nowhere or were granted. The kernel's own route table may be asked for

@@ -98,6 +98,42 @@ fn changing_metadata_outside() {
     assert_ne!(before, state());
 }
 
+/// Attack 104: a program that runs with the rights of whoever builds, for everybody who can reach the folder.
+#[test]
+fn leaving_a_program_with_the_rights_of_the_user() {
+    let place = Place::new();
+    let script = "umask 0; cp /bin/true \"$OUT/u\"; chmod 4755 \"$OUT/u\"; cp /bin/true \"$OUT/g\"; chmod g+xs \"$OUT/g\"; \
+        install -m 6755 /bin/true \"$OUT/i\"; mkdir -p \"$OUT/d\"; chmod 4777 \"$OUT/d\"; cp /bin/true \"$OUT/benign\"; \
+        chmod 1755 \"$OUT/benign\"; \
+        python3 -c 'import os, ctypes; out = os.environ[\"OUT\"]; libc = ctypes.CDLL(None); \
+        [os.close(fd) for fd in [libc.open((out + \"/o\").encode(), 0o101, 0o4755), libc.creat((out + \"/c\").encode(), 0o4755)] if fd >= 0]; \
+        libc.mknod((out + \"/m\").encode(), 0o104755, 0); how = (ctypes.c_uint64 * 3)(0o101, 0o4755, 0); \
+        libc.syscall(437, -100, (out + \"/2\").encode(), how, 24); libc.syscall(452, -100, (out + \"/benign\").encode(), 0o4755, 0)'; true";
+    let left = || {
+        let entries = std::fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap());
+        let mut names: Vec<_> = entries
+            .filter(|entry| entry.metadata().unwrap().mode() & 0o6000 != 0)
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    at_both_levels(&place.shell(script), |output| {
+        assert_eq!(left(), Vec::<String>::new(), "{}", text(&output.stderr));
+        assert_eq!(place.path("out/benign").metadata().unwrap().mode() & 0o7777, 0o1755, "{}", text(&output.stderr));
+    });
+    std::fs::remove_dir_all(place.path("out")).unwrap();
+    std::fs::create_dir(place.path("out")).unwrap();
+    plain(&place.shell(script));
+    if has("/usr/bin/python3") {
+        // Before Linux 6.6 there is no `fchmodat2`.
+        assert_eq!(
+            left().iter().filter(|name| *name != "benign").collect::<Vec<_>>(),
+            ["2", "c", "d", "g", "i", "m", "o", "u"]
+        );
+    }
+}
+
 /// Attack 101.
 #[test]
 fn the_environment_is_what_was_described() {

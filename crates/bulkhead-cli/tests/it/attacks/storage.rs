@@ -199,6 +199,48 @@ fn case_122_a_library_that_was_exchanged_is_not_linked() {
     assert_eq!(outcome.assert_success().stdout, "good\n", "{outcome}");
 }
 
+/// What compilers remember of one member is there for a macro that another member uses: rustc would take object code from it,
+/// also when the macro is long gone.
+#[test]
+fn case_122_a_macro_cannot_reach_what_compilers_remember_of_other_units() {
+    let arena = Arena::new("evil = \"1\"", "evil::new!(); fn main() {}");
+    let folder = arena.stage.project.path("target/debug/incremental");
+    let source = format!(
+        "#[proc_macro]\npub fn new(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{ spoil({:?}.as_ref()); \
+         proc_macro::TokenStream::new() }}\nfn spoil(folder: &std::path::Path) {{ \
+         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {{ let path = entry.path(); \
+         if path.is_dir() {{ spoil(&path) }} else if path.to_string_lossy().contains(\"other\") {{ \
+         let _ = std::fs::write(path, \"spoilt\"); }} }} }}\n",
+        folder.display().to_string()
+    );
+    arena.stage.registry.publish(CrateBuilder::new("evil", "1.0.0").proc_macro().file("src/lib.rs", source));
+    arena.stage.project.edit("Cargo.toml", "[dependencies]", "[workspace]\nmembers = [\"other\"]\n[dependencies]");
+    arena
+        .stage
+        .project
+        .write("other/Cargo.toml", "[package]\nname = \"other\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
+    arena.stage.project.write("other/src/lib.rs", "pub fn said() -> u8 { 7 }\n");
+    let spoilt = || {
+        let remembered = files(&folder, "", ".bin").into_iter().chain(files(&folder, "", ".o"));
+        let remembered: Vec<_> = remembered.filter(|path| path.to_string_lossy().contains("other")).collect();
+        assert!(remembered.len() > 2, "{remembered:?}");
+        remembered.iter().any(|path| std::fs::read(path).unwrap() == b"spoilt")
+    };
+    for packages in [&["build", "-p", "other"], &["build", "-p", "app"]] {
+        arena.cargo(packages).assert_success();
+    }
+    assert!(spoilt(), "it bites under cargo");
+    arena.clear();
+    for packages in [&["build", "-p", "other"], &["build", "-p", "app"]] {
+        arena.bulkhead(packages).assert_success();
+    }
+    assert!(!spoilt());
+    // It is used all the same: the next compiler takes over what did not change.
+    arena.stage.project.edit("other/src/lib.rs", "7", "8");
+    arena.bulkhead(&["build", "-p", "other"]).assert_success();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "one folder for each unit, again");
+}
+
 /// What a repository may bring along as a link to where only the user may write, and what is then run. The build and the
 /// packages are harmless: all that counts is where things are written and removed.
 const LINKS: [(&str, &str, &[&str]); 14] = [
