@@ -47,6 +47,7 @@ pub fn build(
     prepared.graph.set_doctests_aside();
     let mut permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
     prefetch::provide(global, &prepared, &mut permissions, events)?;
+    permissions.check_grants(&prepared.graph)?;
     let incompatibilities = FutureIncompatibilities::default();
     let outcome = execute(global, options, &prepared, &permissions, &incompatibilities, stop, events)?;
     note_inputs(&global.place.disk, outcome.inputs.as_ref().filter(|_| !options.timings));

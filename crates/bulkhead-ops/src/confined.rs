@@ -17,7 +17,7 @@ use crate::compile::Prepared;
 use crate::error::Result;
 use crate::options::Place;
 use crate::permissions::{Permissions, denied};
-use crate::{Error, ErrorKind, Event};
+use crate::{Error, ErrorKind, Event, reporter};
 
 /// How often an interruption is looked for.
 const ATTENTION: Duration = Duration::from_millis(50);
@@ -80,7 +80,7 @@ pub fn run(
     if !exit.denials.is_empty() {
         let id = prepared.selected.first().map(|package| package.id);
         id.into_iter().for_each(|id| audit::record_denied(place, id, &exit.denials));
-        events(Event::Diagnostic(denials(kind, &exit.denials)));
+        events(Event::Diagnostic(denials(permissions, kind, &exit.denials)));
     }
     match limit_text(&exit) {
         Some(limit) => Err(Error::failure(format!("the program was ended: {limit}"))
@@ -127,13 +127,13 @@ fn command(place: &Place, start: &Start) -> Command {
     }
 }
 
-fn denials(kind: ProcessKind, denials: &[Denial]) -> Diagnostic {
-    let lines: Vec<_> = denials.iter().map(|it| format!("\n  {} {}", it.kind, audit::target(it))).collect();
+fn denials(permissions: &Permissions, kind: ProcessKind, denials: &[Denial]) -> Diagnostic {
+    let lines: Vec<_> = denials.iter().map(|it| reporter::denial_line(permissions, it)).collect();
     let message = format!("the program was denied under `--confined`:{}", lines.concat());
     let what: Vec<_> = denials.iter().map(denied).collect();
-    let table = bulkhead_policy::propose_program(kind.name(), &what);
-    Diagnostic::warning("sandbox-denied", message)
-        .help(format!("if it needs that, add to `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\n{table}"))
+    let secrets = what.iter().any(|what| permissions.is_secret(what));
+    let table = bulkhead_policy::propose_program(kind.name(), &what, |what| permissions.is_secret(what));
+    Diagnostic::warning("sandbox-denied", message).help(reporter::advice(&table, secrets))
 }
 
 /// The error for a process that was not started.

@@ -5,23 +5,29 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_executor::{Grants, confinement};
-use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet, Granted, Origin, ProcessKind};
+use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet, Granted, Origin, ProcessKind, Secrets};
 use bulkhead_sandbox::{DenialKind, Level, Target};
 use bulkhead_schema::build_script::Directive;
 use bulkhead_schema::policy::{BuildCodeLevel, Digest, NetworkRule, ProcessLimits, SandboxLevel};
 use bulkhead_schema::{Diagnostic, PackageId};
-use bulkhead_unit_graph::{CompileMode, Unit};
+use bulkhead_unit_graph::{CompileMode, Unit, UnitGraph};
+use bulkhead_workspace::Package;
 
+use crate::error::Result;
 use crate::options::Place;
 use crate::prefetch::Files;
 use crate::project::Project;
-use crate::{Event, programs};
+use crate::{Error, ErrorKind, Event, listing, programs};
 
 /// The policy in force, and what it needs to know of packages.
 pub struct Permissions {
     effective: Effective,
     /// SHA-256 of the archive by package: what a grant for its build code is pinned to.
     checksums: BTreeMap<PackageId, Arc<str>>,
+    /// The same of the user's own packages, by what lies on the disk; made where somebody asks.
+    own: Mutex<BTreeMap<PackageId, Option<Digest>>>,
+    bulkhead_home: PathBuf,
+    secrets: Secrets,
     environment: BTreeMap<String, String>,
     workspace_root: PathBuf,
     search_path: String,
@@ -55,6 +61,9 @@ pub fn new(
         search_path: folders.join(":"),
         effective,
         checksums,
+        own: Mutex::default(),
+        bulkhead_home: place.bulkhead_home.clone(),
+        secrets: Secrets::new(place.home.as_deref(), &place.bulkhead_home, &place.cargo_home),
         environment,
         workspace_root: project.workspace.root.clone(),
         protected: vec![place.bulkhead_home.clone()],
@@ -74,19 +83,46 @@ pub fn level(policy: &Effective) -> Level {
 }
 
 impl Permissions {
-    fn digest(&self, id: PackageId) -> Option<Digest> {
-        self.checksums.get(&id).and_then(|checksum| Digest::parse(&format!("sha256:{checksum}")))
+    /// What a grant for a unit's package is pinned to: the package's archive, or the user's own build code.
+    fn digest(&self, unit: &Unit) -> Option<Digest> {
+        let id = unit.package.id;
+        match self.checksums.get(&id) {
+            Some(checksum) => Digest::parse(&format!("sha256:{checksum}")),
+            None if unit.is_local => {
+                let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+                known.entry(id).or_insert_with(|| own_digest(&unit.package, &self.bulkhead_home)).clone()
+            }
+            None => None,
+        }
     }
 
-    fn grant_set(&self, unit: &Unit) -> Result<GrantSet, Diagnostic> {
+    fn grant_set(&self, unit: &Unit) -> std::result::Result<GrantSet, Diagnostic> {
         let id = unit.package.id;
-        let digest = self.digest(id);
-        self.effective.grants_for(id.name().as_str(), id.version(), digest.as_ref(), unit.is_local).map_err(
-            |mismatch| {
-                Diagnostic::error("grant-digest", mismatch.to_string())
-                    .help("look at the new build code, then write its digest into the grant in `bulkhead.toml`")
-            },
-        )
+        let (name, version) = (id.name(), id.version());
+        if !self.effective.grants_something(name.as_str(), version) {
+            return Ok(GrantSet::default());
+        }
+        let digest = self.digest(unit);
+        self.effective.grants_for(name.as_str(), version, digest.as_ref(), unit.is_local).map_err(|mismatch| {
+            Diagnostic::error("grant-digest", mismatch.to_string()).help(
+                "look at the new build code, then write its digest into the grant in the policy, or remove the grant \
+                 and let `bulkhead sandbox learn` propose a new one",
+            )
+        })
+    }
+
+    /// Refuses a plan in which a grant stands for code that is not there any more: it has expired.
+    ///
+    /// # Errors
+    /// `grant-digest` (102)
+    pub fn check_grants(&self, graph: &UnitGraph) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        let units = graph.units.iter().filter(|unit| seen.insert(unit.package.id));
+        for unit in units.filter(|unit| !self.allows_everything(unit.package.id)) {
+            let refused = |diagnostic: Diagnostic| Error { kind: ErrorKind::Policy, ..diagnostic.into() };
+            self.grant_set(unit).map_err(refused)?;
+        }
+        Ok(())
     }
 
     /// What the processes of a unit may do beyond the defaults. A grant for other code grants nothing.
@@ -165,7 +201,12 @@ impl Permissions {
     ///
     /// # Errors
     /// It is not; the diagnostic names the rule and, where a grant can allow it, the lines for `bulkhead.toml`.
-    pub fn check_directive(&self, unit: &Unit, directive: &Directive<'_>, out_dir: &Path) -> Result<(), Diagnostic> {
+    pub fn check_directive(
+        &self,
+        unit: &Unit,
+        directive: &Directive<'_>,
+        out_dir: &Path,
+    ) -> std::result::Result<(), Diagnostic> {
         let Some((key, value)) = key_and_value(directive) else { return Ok(()) };
         if self.allows_everything(unit.package.id) {
             return Ok(());
@@ -186,18 +227,26 @@ impl Permissions {
         })
     }
 
-    /// The `[[grant]]` that would allow what a unit asked for in vain.
+    /// Whether a denial is about something that looks like a secret, which nobody is led to grant; also behind a link.
+    #[expect(clippy::disallowed_methods, reason = "where a link leads is looked at for a message, not for an answer")]
+    pub fn is_secret(&self, what: &Denied) -> bool {
+        let behind = what.path().and_then(|path| path.canonicalize().ok());
+        self.secrets.hold(what) || behind.is_some_and(|path| self.secrets.hold(&Denied::Read(path)))
+    }
+
+    /// The `[[grant]]` that would allow what a unit asked for in vain; nothing where all of it looks like secrets.
     pub fn propose(&self, unit: &Unit, denied: Vec<Denied>) -> String {
         let id = unit.package.id;
-        let digest = if unit.is_local { None } else { self.digest(id) };
+        let digest = self.digest(unit);
         let denial = |what| Denial {
             package: id.name().to_string(),
             version: id.version().clone(),
             digest: digest.clone(),
+            own: unit.is_local,
             what,
         };
         let denials: Vec<_> = denied.into_iter().map(denial).collect();
-        let text = bulkhead_policy::propose(&denials);
+        let text = bulkhead_policy::propose(&denials, |what| self.is_secret(what));
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(denials);
         text
     }
@@ -231,6 +280,13 @@ impl Permissions {
     pub fn limits(&self, kind: ProcessKind) -> ProcessLimits {
         self.effective.process_limits(kind, confinement::usual_limits(kind))
     }
+}
+
+/// The digest of the build code of a package that is worked on. What cannot be read has none.
+fn own_digest(package: &Package, bulkhead_home: &Path) -> Option<Digest> {
+    let top = listing::top(package, bulkhead_home);
+    let files = listing::read(&top, true).ok()?;
+    bulkhead_review::build_code::own_digest(&listing::layout(package, &top), &files)
 }
 
 /// The directives that policy judges, as a build script would have written them.

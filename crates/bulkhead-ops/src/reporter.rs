@@ -283,16 +283,19 @@ impl<'a> Reporter<'a> {
 
     fn withheld(&self, index: UnitIndex, variables: Vec<String>) {
         let unit = self.graph.unit(index);
-        let names = variables.join(", ");
+        let name = |variable: &String| {
+            let secret = self.permissions.is_secret(&bulkhead_policy::Denied::Environment(variable.clone()));
+            format!("{variable}{}", if secret { LOOKS_SECRET } else { "" })
+        };
+        let names = variables.iter().map(name).collect::<Vec<_>>().join(", ");
         let message = format!(
             "{} of `{}` asked about variables that it may not see: {names}",
             process_name(unit),
             unit.package.id
         );
-        let what = variables.into_iter().map(bulkhead_policy::Denied::Environment).collect();
-        let proposal = self.permissions.propose(unit, what);
-        let help =
-            format!("if it needs them, add to `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\n{proposal}");
+        let what: Vec<_> = variables.into_iter().map(bulkhead_policy::Denied::Environment).collect();
+        let secrets = what.iter().any(|what| self.permissions.is_secret(what));
+        let help = advice(&self.permissions.propose(unit, what), secrets);
         self.emit(Event::Diagnostic(Diagnostic::warning("sandbox-environment", message).help(help)));
     }
 
@@ -324,12 +327,32 @@ pub fn denials(
     let what: Vec<_> = denials.iter().map(denied).collect();
     let mut lines = String::new();
     for denial in denials {
-        lines.push_str(&format!("\n  {} {}", denial.kind, audit::target(denial)));
+        lines.push_str(&denial_line(permissions, denial));
     }
     let message = format!("{process} of `{}` was denied:{lines}", unit.package.id);
+    let secrets = what.iter().any(|what| permissions.is_secret(what));
     let proposal = permissions.propose(unit, what);
-    Diagnostic::warning("sandbox-denied", message)
-        .help(format!("if it needs that, add to `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\n{proposal}"))
+    Diagnostic::warning("sandbox-denied", message).help(advice(&proposal, secrets))
+}
+
+/// What follows the name of something that is not proposed.
+const LOOKS_SECRET: &str = " (this looks like a secret; not proposed)";
+
+/// One denial, on a line of its own.
+pub fn denial_line(permissions: &Permissions, denial: &bulkhead_sandbox::Denial) -> String {
+    let note = if permissions.is_secret(&denied(denial)) { LOOKS_SECRET } else { "" };
+    format!("\n  {} {}{note}", denial.kind, audit::target(denial))
+}
+
+/// What to do about denials: `proposal` would allow those that are not `secrets`.
+pub fn advice(proposal: &str, secrets: bool) -> String {
+    let by_hand = "what looks like a secret is granted by hand or not at all";
+    let add = "if it needs that, add to `bulkhead.toml` and run `bulkhead trust bulkhead.toml`";
+    match (proposal.is_empty(), secrets) {
+        (true, _) => by_hand.to_owned(),
+        (false, true) => format!("{add} ({by_hand}):\n{proposal}"),
+        (false, false) => format!("{add}:\n{proposal}"),
+    }
 }
 
 fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {

@@ -218,6 +218,11 @@ impl Effective {
         }
     }
 
+    /// Whether a grant acts for a package, if its build code is the one that was looked at.
+    pub fn grants_something(&self, package: &str, version: &Version) -> bool {
+        self.grants.iter().any(|(_, grant)| applies(grant, package, version))
+    }
+
     /// The grants that act, of every layer.
     pub fn grants(&self) -> impl Iterator<Item = &Grant> {
         self.grants.iter().map(|(_, grant)| grant)
@@ -508,9 +513,7 @@ fn applies(grant: &Grant, package: &str, version: &Version) -> bool {
 
 impl GrantSet {
     fn add(&mut self, source: PolicySource, grant: &Grant) {
-        let reason = grant.reason.as_deref().filter(|reason| !reason.is_empty());
-        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        let origin = Origin::Grant(format!("grant in {source}{reason}").into());
+        let origin = Origin::Grant(format!("grant in {source}: {}", grant.reason).into());
         self.add_rules(&origin, &grant.read, &grant.write, &grant.env, &grant.network);
         self.directives.extend(grant.directives.iter().map(|text| Granted::new(text.clone(), origin.clone())));
     }
@@ -581,7 +584,7 @@ mod tests {
     #[test]
     fn a_grant_is_pinned_to_the_build_code() {
         let (good, bad) = (Digest::from_sha256([1; 32]), Digest::from_sha256([2; 32]));
-        let text = format!("[[grant]]\npackage='x'\nversion='=1.0.0'\ndigest='{good}'\nnetwork=true");
+        let text = format!("[[grant]]\npackage='x'\nversion='=1.0.0'\ndigest='{good}'\nnetwork=true\nreason='r'");
         let policy = of(&[(TRUSTED, &text)]);
         let ask = |name, v: &str, digest| policy.grants_for(name, &version(v), digest, false);
         assert!(ask("x", "1.0.0", Some(&good)).unwrap().network.is_some());
@@ -614,14 +617,14 @@ mod tests {
 
     #[test]
     fn only_members_need_no_digest() {
-        let policy = of(&[(TRUSTED, "[[grant]]\npackage='x'\nenv=['A']")]);
+        let policy = of(&[(TRUSTED, "[[grant]]\npackage='x'\nenv=['A']\nreason='r'")]);
         assert_eq!(policy.grants_for("x", &version("1.0.0-rc.1"), None, true).unwrap().env[0].value, "A");
         assert!(policy.grants_for("x", &version("1.0.0"), None, false).is_err());
     }
 
     #[test]
     fn what_came_with_the_project_loosens_nothing() {
-        let policy = of(&[(UNTRUSTED, "sandbox.level='landlock'\n[[grant]]\npackage='x'\nnetwork=true")]);
+        let policy = of(&[(UNTRUSTED, "sandbox.level='landlock'\n[[grant]]\npackage='x'\nnetwork=true\nreason='r'")]);
         assert!(policy.grants_for("x", &version("1.0.0"), None, true).unwrap().network.is_none());
         assert_eq!(policy.sandbox_level, None);
         assert_eq!(policy.notes.len(), 2);
@@ -668,8 +671,8 @@ mod tests {
 
     #[test]
     fn locks_hold_against_lower_layers_only() {
-        let high = "locked=['grant.network','limits','sandbox.level']\nlimits.memory-mib=100\n[[grant]]\npackage='o'\nnetwork=true";
-        let low = "sandbox.level='landlock'\nlimits={memory-mib=200,processes=5}\n[[grant]]\npackage='x'\nnetwork=true\nenv=['A']";
+        let high = "locked=['grant.network','limits','sandbox.level']\nlimits.memory-mib=100\n[[grant]]\npackage='o'\nnetwork=true\nreason='r'";
+        let low = "sandbox.level='landlock'\nlimits={memory-mib=200,processes=5}\n[[grant]]\npackage='x'\nnetwork=true\nenv=['A']\nreason='r'";
         let policy = of(&[(ORGANISATION, high), (TRUSTED, low)]);
         let set = policy.grants_for("x", &version("1.0.0"), None, true).unwrap();
         assert!(set.network.is_none() && set.env[0].value == "A");

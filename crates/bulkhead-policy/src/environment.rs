@@ -2,50 +2,12 @@
 
 use bulkhead_schema::policy::chooses_programs;
 
+use crate::secrets::is_secret_variable;
+
 /// Whether a build script may see a variable without a grant. An allow-list: what native builds need, never what looks
 /// like a secret, whatever list it is on.
 pub fn environment_allowed(name: &str) -> bool {
-    !secret(name) && !chooses_programs(name) && (tool_variable(name) || listed(name))
-}
-
-fn secret(name: &str) -> bool {
-    const PARTS: &[&str] = &[
-        "TOKEN",
-        "SECRET",
-        "PASSWORD",
-        "PASSWD",
-        "PASSPHRASE",
-        "CREDENTIAL",
-        "PRIVATE_KEY",
-        "API_KEY",
-        "APIKEY",
-        "ACCESS_KEY",
-        "AUTH",
-        "COOKIE",
-        "SESSION",
-    ];
-    const PREFIXES: &[&str] = &[
-        "ACTIONS_",
-        "AWS_",
-        "AZURE_",
-        "BULKHEAD_",
-        "CARGO_REGISTR",
-        "DOCKER_",
-        "GCP_",
-        "GH_",
-        "GITHUB_",
-        "GITLAB_",
-        "GOOGLE_",
-        "GPG_",
-        "KUBE",
-        "NPM_",
-        "SSH_",
-        "VAULT_",
-    ];
-    let name = name.to_ascii_uppercase();
-    // The C library of aws-lc is configured by variables with this prefix; they are not the cloud's.
-    let cloud = PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !name.starts_with("AWS_LC_");
-    cloud || PARTS.iter().any(|part| name.contains(part)) || name.ends_with("_PROXY")
+    !is_secret_variable(name) && !chooses_programs(name) && (tool_variable(name) || listed(name))
 }
 
 /// The tools of a native build, in the forms that the `cc` and `cmake` crates read: `CC`, `CC_<platform>`, `HOST_CC`,

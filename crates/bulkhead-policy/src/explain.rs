@@ -153,7 +153,7 @@ mod tests {
         let user = (User, "[limits]\nmemory-mib = 200\nprocesses = 5");
         check("limits.memory-mib", &[org, user], &[("100", true), ("200", false)]);
         check("limits.processes", &[org, user], &[("5", true)]);
-        let grant = "[[grant]]\npackage = 'a'\nnetwork = true\nenv = ['A']";
+        let grant = "[[grant]]\npackage = 'a'\nnetwork = true\nenv = ['A']\nreason = 'r'";
         let project = |trusted| (Workspace { trusted }, grant);
         check("grant.network", &[org, project(true)], &[("true", false)]);
         check("grant.env", &[org, project(true)], &[("['A']", true)]);

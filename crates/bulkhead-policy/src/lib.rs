@@ -16,6 +16,7 @@ pub mod explain;
 mod lookalike;
 pub mod profile;
 mod propose;
+mod secrets;
 mod sources;
 
 pub use approval::{BuildCodeFacts, Standing, standing};
@@ -27,4 +28,5 @@ pub use environment::environment_allowed;
 pub use lookalike::{Lookalike, lookalike};
 pub use profile::{Granted, Origin, ProcessKind, Profile};
 pub use propose::{Denial, Denied, propose, propose_program};
+pub use secrets::Secrets;
 pub use sources::Sources;

@@ -13,8 +13,10 @@ pub struct Denial {
     pub package: String,
     /// Its version.
     pub version: Version,
-    /// Digest of its build code, to which a grant is pinned; `None` for members of the workspace.
+    /// Digest of its build code, to which a grant is pinned. Only a package of the user's own may have none.
     pub digest: Option<Digest>,
+    /// Whether it is the user's own, whose version says nothing about what it holds.
+    pub own: bool,
     /// What it asked for.
     pub what: Denied,
 }
@@ -34,6 +36,18 @@ pub enum Denied {
     Host(String),
     /// To have this directive obeyed, as in [`crate::Refusal::directive`].
     Directive(String),
+}
+
+impl std::fmt::Display for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Read(path) => write!(f, "read {}", path.display()),
+            Self::Write(path) => write!(f, "write {}", path.display()),
+            Self::Environment(name) => write!(f, "see the variable {name}"),
+            Self::Network(address) | Self::Host(address) => write!(f, "connect {address}"),
+            Self::Directive(text) => write!(f, "say {text}"),
+        }
+    }
 }
 
 impl Denied {
@@ -57,11 +71,12 @@ struct Lines {
 }
 
 /// The `[[grant]]` tables that would allow all of `denials`: one for each package and digest, sorted, without doubles.
-/// Nobody should paste them without a look, so that the reason is left to be filled in.
-pub fn propose(denials: &[Denial]) -> String {
-    let mut packages: BTreeMap<(&str, &Version, Option<&Digest>), Lines> = BTreeMap::new();
-    for denial in denials {
-        let key = (denial.package.as_str(), &denial.version, denial.digest.as_ref());
+/// Nobody should paste them without a look, so that the reason is left to be filled in. What `is_secret` is left out (see
+/// [`crate::Secrets`]), so that nobody hands one out for want of a look.
+pub fn propose(denials: &[Denial], is_secret: impl Fn(&Denied) -> bool) -> String {
+    let mut packages: BTreeMap<Key<'_>, Lines> = BTreeMap::new();
+    for denial in denials.iter().filter(|denial| !is_secret(&denial.what)) {
+        let key = (denial.package.as_str(), Some(&denial.version).filter(|_| !denial.own), denial.digest.as_ref());
         let lines = packages.entry(key).or_default();
         lines.add(&denial.what);
     }
@@ -69,12 +84,14 @@ pub fn propose(denials: &[Denial]) -> String {
     tables.join("\n")
 }
 
-/// The table of `bulkhead.toml` (`run` or `test`) that would allow what a confined program asked for.
-pub fn propose_program(table: &str, denied: &[Denied]) -> String {
+/// The table of `bulkhead.toml` (`run` or `test`) that would allow what a confined program asked for; nothing where all of it
+/// looks like secrets.
+pub fn propose_program(table: &str, denied: &[Denied], is_secret: impl Fn(&Denied) -> bool) -> String {
     let mut lines = Lines::default();
-    denied.iter().for_each(|what| lines.add(what));
+    denied.iter().filter(|what| !is_secret(what)).for_each(|what| lines.add(what));
     lines.directives.clear();
-    format!("[{table}]\n{}", lines.text())
+    let text = lines.text();
+    if text.is_empty() { text } else { format!("[{table}]\n{text}") }
 }
 
 impl Lines {
@@ -114,11 +131,16 @@ impl Lines {
     }
 }
 
-fn table((package, version, digest): (&str, &Version, Option<&Digest>), mut lines: Lines) -> String {
+/// A package, the version that is meant, and the digest of its build code.
+type Key<'a> = (&'a str, Option<&'a Version>, Option<&'a Digest>);
+
+fn table((package, version, digest): Key<'_>, mut lines: Lines) -> String {
     let mut text = format!("[[grant]]\npackage = {}\n", toml_string(package));
     let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
-    if let Some(digest) = digest {
+    if let Some(version) = version {
         line("version", format!("\"={version}\""));
+    }
+    if let Some(digest) = digest {
         line("digest", format!("\"{digest}\""));
     }
     text.push_str(&lines.text());
@@ -135,7 +157,8 @@ fn array(list: &mut Vec<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Denial, Denied, propose};
+    use super::{Denial, Denied, propose, propose_program};
+    use crate::Secrets;
     use bulkhead_schema::policy::{Digest, parse_policy};
     use expect_test::expect;
     use semver::Version;
@@ -148,16 +171,21 @@ mod tests {
             package: package.to_owned(),
             version: Version::new(1, 2, 3),
             digest: digest.map(|byte| Digest::from_sha256([byte; 32])),
+            own: package == "a",
             what,
         };
-        let text = propose(&[
+        let secrets = Secrets::new(None, Path::new("/b"), Path::new("/c"));
+        let denials = [
             denial("z", Some(1), Denied::Read("/home/x/\u{1b}[2J\"".into())),
             denial("z", Some(1), Denied::Network("127.0.0.1:80".to_owned())),
             denial("a", None, Denied::Environment("FOO".to_owned())),
+            denial("z", Some(1), Denied::Read("/opt/z".into())),
+            denial("z", Some(1), Denied::Read("/opt/z".into())),
             denial("z", Some(1), Denied::Read("/etc/shadow".into())),
-            denial("z", Some(1), Denied::Read("/etc/shadow".into())),
+            denial("only-secrets", Some(1), Denied::Environment("NPM_TOKEN".to_owned())),
             denial("z", Some(1), Denied::Directive("rustc-link-arg=-fuse-ld=x".to_owned())),
-        ]);
+        ];
+        let text = propose(&denials, |what| secrets.hold(what));
         expect![[r#"
             [[grant]]
             package = "a"
@@ -168,12 +196,18 @@ mod tests {
             package = "z"
             version = "=1.2.3"
             digest = "sha256:0101010101010101010101010101010101010101010101010101010101010101"
-            read = ["/etc/shadow", "/home/x/\u001B[2J\""]
+            read = ["/home/x/\u001B[2J\"", "/opt/z"]
             directives = ["rustc-link-arg=-fuse-ld=x"]
             network = true
             reason = "" # say why
         "#]]
         .assert_eq(&text);
-        assert_eq!(parse_policy(Path::new("bulkhead.toml"), &Arc::from(text)).unwrap().grants.len(), 2);
+        let parse = |text: String| parse_policy(Path::new("bulkhead.toml"), &Arc::from(text));
+        // A proposal is no grant before somebody has said why.
+        assert!(parse(text.clone()).unwrap_err().to_string().contains("`reason`"));
+        assert_eq!(parse(text.replace("reason = \"\"", "reason = \"x\"")).unwrap().grants.len(), 2);
+        let asked = [Denied::Read("/opt/z".into()), Denied::Read("/etc/shadow".into())];
+        assert_eq!(propose_program("run", &asked, |what| secrets.hold(what)), "[run]\nread = [\"/opt/z\"]\n");
+        assert_eq!(propose_program("run", &asked[1..], |what| secrets.hold(what)), "");
     }
 }

@@ -44,6 +44,33 @@ pub fn digest(layout: &Layout, kinds: &BTreeSet<BuildCodeKind>, listing: &Listin
     Digest::from_sha256(*hasher.finish().as_bytes())
 }
 
+/// The digest of build code that is worked on: of the build script, the modules that it is made of and the files that it
+/// names; of a procedural macro, the same for its targets. Where a name is made up, of every file. Other files of a workspace
+/// are edited all day, and take no part. `None` if the package has no build code.
+pub fn own_digest(layout: &Layout, listing: &Listing) -> Option<Digest> {
+    let macros = layout.targets.iter().filter(|_| layout.proc_macro);
+    let roots: Vec<&String> = layout.build_script.iter().chain(macros).collect();
+    if roots.is_empty() {
+        return None;
+    }
+    let reached: Vec<Reach> = roots.iter().map(|root| reach(root, listing)).collect();
+    let counts = |path: &str| reached.iter().any(|reach| reach.unknown || reach.files.contains(path));
+    let files = listing.iter().filter(|(path, _)| !is_bookkeeping(path) && !is_policy(path) && counts(path));
+    let mut entries: Vec<TreeEntry<'_>> = files.map(|(path, file)| entry(path, file)).collect();
+    let mut hasher = Hasher::new();
+    hasher.update(b"bulkhead own build code 1\0");
+    put(&mut hasher, &roots.iter().map(|root| root.as_str()).collect::<Vec<_>>());
+    put(&mut hasher, &[layout.links.as_deref().unwrap_or_default()]);
+    put(&mut hasher, &layout.build_dependencies.iter().map(String::as_str).collect::<Vec<_>>());
+    hasher.update(tree_digest(&mut entries).as_bytes());
+    Some(Digest::from_sha256(*hasher.finish().as_bytes()))
+}
+
+/// What holds the digest cannot be a part of it.
+fn is_policy(path: &str) -> bool {
+    matches!(path, "bulkhead.toml" | "bulkhead.lock")
+}
+
 fn entry<'a>(path: &'a str, file: &File) -> TreeEntry<'a> {
     TreeEntry { path, kind: file.kind, content: file.digest }
 }
@@ -95,7 +122,7 @@ fn is_other_code(path: &str, layout: &Layout, reach: &Reach) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Layout, counted, digest};
+    use super::{Layout, counted, digest, own_digest};
     use crate::{File, Listing};
     use bulkhead_schema::bulkhead_lock::BuildCodeKind;
     use std::collections::BTreeSet;
@@ -187,6 +214,32 @@ mod tests {
         ] {
             assert_ne!(of(&other, &|_| {}), plain);
         }
+    }
+
+    #[test]
+    fn of_what_is_worked_on_the_code_counts_and_the_rest_does_not() {
+        let script = "mod more; fn main() { std::fs::read(\"native/a.c\"); }";
+        let of = |script: &str, change: Option<&str>| {
+            let mut files = listing(script);
+            change.into_iter().for_each(|path| drop(files.insert(path.to_owned(), File::new("other"))));
+            own_digest(&layout(), &files).unwrap()
+        };
+        for (path, changes) in [
+            ("build.rs", true),
+            ("build/more.rs", true),
+            ("native/a.c", true),
+            ("src/lib.rs", false),
+            ("tests/data.xz", false),
+            ("bulkhead.toml", false),
+        ] {
+            assert_eq!(of(script, Some(path)) != of(script, None), changes, "{path}");
+        }
+        let unknown = "include!(concat!(\"src/l\", \"ib.rs\"));";
+        assert_ne!(of(unknown, Some("src/lib.rs")), of(unknown, None));
+        assert_eq!(of(unknown, Some("bulkhead.toml")), of(unknown, None));
+        let plain = Layout { build_script: None, ..layout() };
+        assert_eq!(own_digest(&plain, &listing("")), None);
+        assert!(own_digest(&Layout { proc_macro: true, ..plain }, &listing("")).is_some());
     }
 
     /// Neither depth nor size of hostile text costs more than a pass over it.

@@ -88,8 +88,8 @@ pub struct Grant {
     pub network: NetworkRule,
     /// Directives that are obeyed: `rustc-link-arg=…`, `rustc-link-search=PATH`, `rustc-env=NAME`.
     pub directives: Vec<String>,
-    /// Why. For people.
-    pub reason: Option<String>,
+    /// Why. For people, who have to say it.
+    pub reason: String,
     /// Byte offsets of the table in the file.
     pub span: Range<usize>,
 }
@@ -293,7 +293,7 @@ impl Reader<'_> {
             env: Vec::new(),
             network: NetworkRule::None,
             directives: Vec::new(),
-            reason: None,
+            reason: String::new(),
             span: node.span.clone(),
         };
         for (key, entry) in table {
@@ -306,14 +306,26 @@ impl Reader<'_> {
                 "env" => grant.env = self.strings(entry, key)?,
                 "network" => grant.network = self.network(entry, key)?,
                 "directives" => grant.directives = self.strings(entry, key)?,
-                "reason" => grant.reason = Some(self.string(entry, key)?),
+                "reason" => grant.reason = self.reason(entry)?,
                 _ => return Err(self.unknown(key, entry)),
             }
         }
         if grant.package.is_empty() {
             return Err(self.error(&node.span, "a grant names its `package`".to_owned()));
         }
+        if grant.reason.is_empty() {
+            return Err(self.error(&node.span, "a grant has a `reason`: say why this package needs it".to_owned()));
+        }
         Ok(grant)
+    }
+
+    /// A text that says something.
+    fn reason(&self, entry: &Entry) -> Result<String, Diagnostic> {
+        let text = self.string(entry, "reason")?;
+        if text.chars().any(char::is_alphanumeric) {
+            return Ok(text);
+        }
+        Err(self.error(&entry.node.span, "`reason` is empty: say why this package needs it".to_owned()))
     }
 
     fn version(&self, entry: &Entry) -> Result<VersionReq, Diagnostic> {
@@ -553,6 +565,8 @@ mod tests {
         for (text, message) in [
             ("[[grant]]\npackage='x'\nnetwrk=true", "bulkhead.toml:3:1: unknown key `netwrk`"),
             ("[[grant]]\nnetwork=true", "a grant names its `package`"),
+            ("[[grant]]\npackage='x'\nnetwork=true", "bulkhead.toml:1:1: a grant has a `reason`"),
+            ("[[grant]]\npackage='x'\nreason=' - '", "bulkhead.toml:3:8: `reason` is empty"),
             ("[[grant]]\npackage='x'\nread=['/a/../b']", "must not contain `..`"),
             ("[[grant]]\npackage='x'\ndigest='sha256:AB'", "64 hexadecimal digits"),
             ("[sandbox]\nlevel='none'", "`full` or `landlock`"),

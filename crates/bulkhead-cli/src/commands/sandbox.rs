@@ -70,8 +70,13 @@ fn learn() -> Command {
                 .long("write")
                 .help("Add the proposed grants to `bulkhead.toml`, which then has to be trusted")
                 .action(ArgAction::SetTrue)
+                .requires("reason")
                 .conflicts_with("output"),
         )
-        .arg(option("reason", "TEXT", "Why they are given; else it is left to be filled in"));
+        .arg(option(
+            "reason",
+            "TEXT",
+            "Why they are given; else it is left to be filled in, without which no grant acts",
+        ));
     planned(command.jobs())
 }

@@ -88,14 +88,19 @@ fn learn(
         Some(path) => {
             let path = escaped_line(&path.display().to_string()).into_owned();
             shell.status("Learnt", &format!("what {asked} asked for in vain, into `{path}`"));
-            shell
-                .note("say why in each `reason`, take out what is not needed, then run `bulkhead trust bulkhead.toml`");
+            shell.note("take out what is not needed, then run `bulkhead trust bulkhead.toml`");
         }
-        None if learnt.proposal.is_empty() => shell.status("Learnt", "nothing was denied"),
+        None if learnt.proposal.is_empty() && learnt.secrets.is_empty() => {
+            shell.status("Learnt", "nothing was denied");
+        }
+        None if learnt.proposal.is_empty() => shell.status("Learnt", "nothing that should be granted"),
         None => {
             shell.status("Learnt", &format!("what {asked} asked for in vain"));
             print(shell, &escaped(learnt.proposal.trim_end()))?;
         }
+    }
+    for secret in &learnt.secrets {
+        shell.warning(&format!("{} was denied; this looks like a secret; not proposed", escaped_line(secret)));
     }
     // What failed for want of what is proposed is no failure of learning.
     match learnt.failed {

@@ -27,7 +27,7 @@ fn what_changes_is_written_down_once() {
         stage.bulkhead(command).assert_success();
     }
     assert_eq!(shown(&stage, &[]), everything, "nothing changed, so that nothing is written");
-    stage.project.write("bulkhead.toml", "[[grant]]\npackage = \"app\"\nenv = [\"A\"]\n");
+    stage.project.write("bulkhead.toml", "[[grant]]\npackage = \"app\"\nenv = [\"A\"]\nreason = \"a test\"\n");
     stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     stage.bulkhead(&["check"]).assert_success();
     let now = shown(&stage, &["--format", "json"]);
@@ -134,7 +134,7 @@ fn every_kind_is_written() {
     let mut seen = BTreeSet::new();
     let stage = Stage::new(APP);
     stage.project.write(".cargo/config.toml", "[env]\nA = \"b\"\n");
-    stage.project.write("bulkhead.toml", "[[grant]]\npackage = \"app\"\nenv = [\"A\"]\n");
+    stage.project.write("bulkhead.toml", "[[grant]]\npackage = \"app\"\nenv = [\"A\"]\nreason = \"a test\"\n");
     stage.bulkhead(&["trust", "--yes"]).assert_success();
     stage.bulkhead(&["check"]).assert_success();
     stage.bulkhead(&["trust", "--revoke", "bulkhead.toml"]).assert_success();

@@ -111,7 +111,10 @@ fn policies_are_explained_too() {
     let user = stage.home.path().join(".config/bulkhead");
     std::fs::create_dir_all(&user).unwrap();
     std::fs::write(user.join("policy.toml"), "locked = [\"limits\"]\n[limits]\nmemory-mib = 100\n").unwrap();
-    stage.project.write("bulkhead.toml", "[limits]\nmemory-mib = 200\n[[grant]]\npackage = \"x\"\nnetwork = true\n");
+    stage.project.write(
+        "bulkhead.toml",
+        "[limits]\nmemory-mib = 200\n[[grant]]\npackage = \"x\"\nnetwork = true\nreason = \"a test\"\n",
+    );
     let shown = stage.bulkhead(&["config", "explain", "limits.memory-mib"]);
     let text = &shown.assert_success().stdout;
     assert!(text.contains("  counts       100\n") && text.contains("  inert        200\n"), "{shown}");

@@ -63,6 +63,7 @@ impl Scene {
                 .proc_macro()
                 .build_script(&format!(
                     "{}\nfn main() {{ println!(\"cargo::rerun-if-env-changed=MY_API_TOKEN\"); \
+                     println!(\"cargo::rerun-if-env-changed=MY_MIRROR\"); \
                      std::fs::write(std::env::var(\"OUT_DIR\").unwrap() + \"/report\", attacks()).unwrap() }}",
                     scene.attacks("script")
                 ))
@@ -94,7 +95,7 @@ impl Scene {
     fn run(&self, program: &str) -> Outcome {
         let command = self.stage.home.command(program).args(["run"]).current_dir(self.stage.project.root());
         let command = command.env("HOME", self.home.path());
-        command.env("MY_API_TOKEN", "s3cr3t").env("AWS_SECRET_ACCESS_KEY", "s3cr3t").run()
+        command.env("MY_API_TOKEN", "s3cr3t").env("MY_MIRROR", "s3cr3t").env("AWS_SECRET_ACCESS_KEY", "s3cr3t").run()
     }
 
     fn planted(&self) -> Vec<String> {
@@ -194,7 +195,9 @@ fn the_proposed_grants_work_once_they_are_trusted_and_only_for_this_code() {
     for line in ["secret: the-planted-secret", "tcp: reached", "udp: sent"] {
         assert!(report.contains(line), "{line} is missing: {granted}\n{grants}");
     }
-    assert!(report.contains("token: MY_API_TOKEN"), "{granted}\n{grants}");
+    // What looks like a secret was not proposed.
+    assert!(report.contains("token: MY_MIRROR"), "{granted}\n{grants}");
+    assert!(!grants.contains("MY_API_TOKEN"), "{granted}\n{grants}");
     // Another archive under the same version requirement is other code.
     let grants = grants.replace("version = \"=1.0.0\"", "version = \"1\"");
     stage.project.write("bulkhead.toml", &grants);
@@ -210,6 +213,120 @@ fn the_proposed_grants_work_once_they_are_trusted_and_only_for_this_code() {
     let other = scene.run(crate::stage::BULKHEAD);
     assert!(!other.stdout.contains("planted-secret"), "{other}");
     assert!(other.output().contains("hostile") && other.output().contains("digest"), "{other}");
+}
+
+/// Attacks 98 and 101: code that fails without a secret, so that somebody pastes what would hand it out.
+#[test]
+fn secrets_are_named_and_never_proposed() {
+    let stage = Stage::new(&APP.replace("fn main() { println!(\"{}\", hostile::report!()); }", "fn main() {}"));
+    let home = folder_outside_tmp();
+    let asked =
+        [".ssh/id_ed25519", ".aws/credentials", ".cargo/credentials.toml", ".gnupg/secring.gpg", "data/model.bin"];
+    for name in asked {
+        let path = home.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "planted").unwrap();
+    }
+    std::os::unix::fs::symlink(home.path().join(".ssh"), home.path().join("data/innocent")).unwrap();
+    let home_folder = home.path().display().to_string();
+    let script = format!(
+        "fn main() {{ let mut got = 0;\n\
+         for name in {asked:?} {{ got += std::fs::read(format!(\"{home_folder}/{{name}}\")).is_ok() as u32; }}\n\
+         got += std::fs::read(\"{home_folder}/data/innocent/id_ed25519\").is_ok() as u32;\n\
+         got += std::fs::read_dir(\"{home_folder}\").is_ok() as u32;\n\
+         let _ = std::fs::read(\"/etc/shadow\");\n\
+         for name in [\"NPM_TOKEN\", \"DB_PASSWORD\", \"MY_MIRROR\"] {{\n\
+         println!(\"cargo::rerun-if-env-changed={{name}}\"); got += std::env::var(name).is_ok() as u32; }}\n\
+         println!(\"cargo::warning=got {{got}}\"); }}"
+    );
+    stage.project.write("build.rs", &script);
+    stage.project.edit("Cargo.toml", "hostile = \"1\"", "");
+    let run = |program: &str, arguments: &[&str]| {
+        let command = stage.home.command(program).args(arguments.iter().copied()).current_dir(stage.project.root());
+        let command = command.env("HOME", home.path()).env("NPM_TOKEN", "x").env("DB_PASSWORD", "x");
+        command.env("MY_MIRROR", "x").run()
+    };
+    let theirs = run("cargo", &["build"]);
+    assert!(theirs.assert_success().stderr.contains("got 10"), "it bites under cargo: {theirs}");
+    std::fs::remove_dir_all(stage.project.path("target")).unwrap();
+    let ours = run(crate::stage::BULKHEAD, &["build"]);
+    let stderr = &ours.assert_success().stderr;
+    assert!(stderr.contains("got 0"), "{ours}");
+    let secrets = [
+        &format!("read {home_folder}/.ssh/id_ed25519"),
+        &format!("read {home_folder}/.aws/credentials"),
+        &format!("read {home_folder}/.cargo/credentials.toml"),
+        &format!("read {home_folder}/.gnupg/secring.gpg"),
+        &format!("read {home_folder}/data/innocent/id_ed25519"),
+        &format!("read {home_folder}"),
+        "read /etc/shadow",
+        "NPM_TOKEN",
+        "DB_PASSWORD",
+    ];
+    for secret in secrets {
+        assert!(stderr.contains(&format!("{secret} (this looks like a secret; not proposed)")), "{secret}: {ours}");
+    }
+    let check = |proposal: &str| {
+        for part in [".ssh", "innocent", ".aws", "credentials", ".gnupg", "shadow", "NPM_TOKEN", "DB_PASSWORD"] {
+            assert!(!proposal.contains(part), "{part}: {proposal}");
+        }
+        // The benign twins.
+        assert!(!proposal.contains(&format!("\"{home_folder}\"")), "{proposal}");
+        assert!(proposal.contains(&format!("{home_folder}/data/model.bin")), "{proposal}");
+        assert!(proposal.contains("MY_MIRROR") && proposal.contains("digest = \"sha256:"), "{proposal}");
+    };
+    check(&proposed(stderr));
+    let learnt = run(crate::stage::BULKHEAD, &["sandbox", "learn"]);
+    check(&learnt.assert_success().stdout);
+    let told = "`app v0.1.0`: read /etc/shadow was denied; this looks like a secret; not proposed";
+    assert!(learnt.stderr.contains(told), "{learnt}");
+    // Where nothing else was asked for, nothing is proposed at all.
+    stage.project.write("build.rs", "fn main() { let _ = std::fs::read(\"/etc/shadow\"); }");
+    let learnt = run(crate::stage::BULKHEAD, &["sandbox", "learn"]);
+    assert_eq!(learnt.assert_success().stdout, "", "{learnt}");
+    let ours = run(crate::stage::BULKHEAD, &["build"]);
+    assert!(ours.stderr.contains("granted by hand") && !ours.stderr.contains("[[grant]]"), "{ours}");
+}
+
+/// A grant does not outlive a change of the code that it was given to, and there is none without a reason.
+#[test]
+fn grants_of_members_expire_with_their_build_code() {
+    let app = "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+        //- /src/main.rs\nfn main() {}\n//- /helper.rs\npub fn path() -> &'static str { \"{SECRET}\" }\n\
+        //- /build.rs\nmod helper;\nfn main() { println!(\"cargo::warning=got {:?}\", std::fs::read(helper::path()).ok()); }\n";
+    let folder = folder_outside_tmp();
+    let file = folder.path().join("model.bin");
+    std::fs::write(&file, "x").unwrap();
+    let stage = Stage::new(&app.replace("{SECRET}", &file.display().to_string()));
+    let build = || stage.bulkhead(&["build"]);
+    let learn = |more: &[&str]| stage.bulkhead(&[&["sandbox", "learn", "-o", "proposal.toml"], more].concat());
+    assert!(build().assert_success().stderr.contains("got None"));
+    // Without a reason it is none, and the message says where.
+    learn(&[]).assert_success();
+    let proposal = stage.project.read("proposal.toml");
+    assert!(proposal.contains("digest = \"sha256:") && !proposal.contains("version"), "{proposal}");
+    stage.project.write("bulkhead.toml", &proposal);
+    let line = 1 + proposal.lines().position(|line| line.starts_with("reason")).unwrap();
+    crate::stage::assert_error(&build(), 102, &[&format!("bulkhead.toml:{line}:"), "`reason` is empty"]);
+    stage
+        .project
+        .write("bulkhead.toml", proposal.lines().filter(|it| !it.starts_with("reason")).collect::<Vec<_>>().join("\n"));
+    crate::stage::assert_error(&build(), 102, &["bulkhead.toml:1:1", "a grant has a `reason`"]);
+    std::fs::remove_file(stage.project.path("bulkhead.toml")).unwrap();
+    assert_eq!(stage.bulkhead(&["sandbox", "learn", "--write"]).code(), Some(1), "a reason has to be given");
+    stage.bulkhead(&["sandbox", "learn", "--write", "--reason", "our model"]).assert_success();
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    assert!(build().assert_success().stderr.contains("got Some"));
+    // Ordinary work goes on; the code of the script does not change unseen.
+    stage.project.write("src/main.rs", "fn main() { println!(\"more\"); }");
+    build().assert_success();
+    let helper = stage.project.read("helper.rs");
+    stage.project.write("helper.rs", format!("{helper}// changed\n"));
+    let expired = build();
+    crate::stage::assert_error(&expired, 102, &["grant-digest", "`app` 0.1.0", "is not the one that was granted"]);
+    assert!(!expired.stderr.contains("got Some"), "{expired}");
+    stage.project.write("helper.rs", helper);
+    build().assert_success();
 }
 
 /// Attacks 107 and 108.

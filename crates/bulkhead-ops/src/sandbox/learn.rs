@@ -39,7 +39,9 @@ pub struct Learnt {
     pub proposal: String,
     /// The file that they were written to.
     pub written: Option<PathBuf>,
-    /// How many packages asked for something.
+    /// What looks like a secret, and is not in the proposal.
+    pub secrets: Vec<String>,
+    /// How many packages asked for something that is proposed.
     pub packages: usize,
     /// Why the build did not go through to its end.
     pub failed: Option<Error>,
@@ -81,9 +83,11 @@ pub fn learn(
         only.is_none_or(|id| denial.package == id.name().as_str() && denial.version == *id.version())
             && !denial.what.path().is_some_and(|path| path.starts_with(scratch))
     };
-    let denials: Vec<Denial> = permissions.asked().into_iter().filter(is_meant).collect();
+    let asked = permissions.asked().into_iter().filter(is_meant);
+    let (secrets, denials): (Vec<Denial>, Vec<Denial>) = asked.partition(|denial| permissions.is_secret(&denial.what));
+    let secrets = secrets.iter().map(|it| format!("`{} v{}`: {}", it.package, it.version, it.what)).collect();
     let packages = denials.iter().map(|denial| (&denial.package, &denial.version)).collect::<BTreeSet<_>>().len();
-    let mut proposal = bulkhead_policy::propose(&denials);
+    let mut proposal = bulkhead_policy::propose(&denials, |what| permissions.is_secret(what));
     if let Some(reason) = &learn.reason {
         proposal = proposal.replace("reason = \"\" # say why", &format!("reason = {}", toml_string(reason)));
     }
@@ -91,7 +95,7 @@ pub fn learn(
         true => None,
         false => write(global, &prepared.project.workspace.root, learn, &proposal)?,
     };
-    Ok(Learnt { proposal, written, packages, failed })
+    Ok(Learnt { proposal, written, secrets, packages, failed })
 }
 
 fn write(

@@ -216,7 +216,7 @@ const OTHERS: &[PolicyKey] = &[
         TOGETHER,
         "Directives of its build script that are obeyed, in these words.",
     ),
-    key("grant[].reason", Text, "none", TOGETHER, "Why. For people."),
+    key("grant[].reason", Text, "none", TOGETHER, "Why. Every grant has to say it."),
     key("sandbox.level", Choice(&["full", "landlock"]), "`full`", LOWER, "The weakest confinement that is accepted."),
     key("limits.resolve.packages", Count, "50000", LOWER, "Packages in the graph."),
     key("limits.resolve.depth", Count, "1000", LOWER, "Packages in the longest chain of requirements."),
