@@ -304,7 +304,7 @@ fn project_command(
         "tree" => tree(arguments, global, shell, &events),
         "build" => build(&options::compile(arguments, Intent::Build, shell)?, global, shell, &events),
         "check" => build(&options::compile(arguments, Intent::Check { test: false }, shell)?, global, shell, &events),
-        "rustc" => build(&options::compile_one(arguments, Intent::Build, shell)?, global, shell, &events),
+        "rustc" => tools::rustc(arguments, global, shell, &events),
         "doc" | "rustdoc" => document(name == "rustdoc", arguments, global, shell, &events),
         "run" => run_program(arguments, global, shell, &events),
         "test" | "bench" => {

@@ -21,15 +21,13 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// `--config`, `-v`, `--locked` and the like.
 pub(crate) fn global(place: Place, matches: &ArgMatches) -> Result<GlobalOptions> {
-    if matches.get_many::<String>("unstable").is_some() {
-        let message =
-            "the `-Z` flag is only accepted on the nightly channel of Cargo, and Bulkhead follows the stable one";
-        return Err(Error::failure(message));
-    }
+    let unstable = strings(matches, "unstable");
+    check_unstable(&place, &unstable)?;
     let frozen = matches.get_flag("frozen");
     Ok(GlobalOptions {
         config: strings(matches, "config"),
         manifest_path: manifest_path(&place, matches)?,
+        lockfile: lockfile(&place, &unstable)?,
         place,
         lock: LockOptions {
             locked: matches.get_flag("locked") || frozen,
@@ -39,6 +37,36 @@ pub(crate) fn global(place: Place, matches: &ArgMatches) -> Result<GlobalOptions
         verbose: matches.get_count("verbose"),
         quiet: matches.get_flag("quiet"),
     })
+}
+
+/// The `-Z` flags that rust-analyzer needs; to know no other is part of following stable Cargo.
+const UNSTABLE: [&str; 2] = ["unstable-options", "lockfile-path"];
+
+/// Tools say by a variable that they want unstable flags of stable Cargo all the same, and Cargo obeys.
+fn check_unstable(place: &Place, flags: &[String]) -> Result<()> {
+    let says = |name: &str, words: &[&str]| place.variable(name).is_some_and(|value| words.contains(&value));
+    let claimed =
+        says("RUSTC_BOOTSTRAP", &["1"]) || says("__CARGO_TEST_CHANNEL_OVERRIDE_DO_NOT_USE_THIS", &["nightly", "dev"]);
+    match flags.iter().find(|flag| !UNSTABLE.contains(&flag.as_str())) {
+        Some(flag) if claimed => Err(Error::failure(format!("Bulkhead follows stable Cargo and knows no `-Z {flag}`"))),
+        None if claimed || flags.is_empty() => Ok(()),
+        _ => {
+            let message =
+                "the `-Z` flag is only accepted on the nightly channel of Cargo, and Bulkhead follows the stable one";
+            Err(Error::failure(message))
+        }
+    }
+}
+
+/// The lockfile that the user's environment names, where the flag lets it.
+fn lockfile(place: &Place, flags: &[String]) -> Result<Option<PathBuf>> {
+    let given = place.variable("CARGO_RESOLVER_LOCKFILE_PATH");
+    let Some(path) = given.filter(|_| flags.iter().any(|flag| flag == "lockfile-path")) else { return Ok(None) };
+    let path = place.current_dir.join(path);
+    if path.file_name().is_none_or(|name| name != "Cargo.lock") {
+        return Err(Error::failure("the `resolver.lockfile-path` must be a path to a Cargo.lock file"));
+    }
+    Ok(Some(path))
 }
 
 fn manifest_path(place: &Place, matches: &ArgMatches) -> Result<Option<PathBuf>> {
@@ -247,11 +275,12 @@ fn intent_and_profile(
 
 /// What `rustc` and `rustdoc` say to the compiler.
 fn single(matches: &ArgMatches, intent: &Intent) -> Result<SingleTarget> {
-    for unstable in ["print", "output-format"] {
-        if string(matches, unstable).is_some() {
-            let message = format!("the `{unstable}` flag is unstable, and Bulkhead follows stable Cargo");
-            return Err(Error::failure(message));
-        }
+    // Where `-Z` has come so far, it was `-Z unstable-options`, and allowed.
+    let refused =
+        |name: &str| string(matches, name).is_some() && (name != "print" || strings(matches, "unstable").is_empty());
+    if let Some(unstable) = ["print", "output-format"].into_iter().find(|name| refused(name)) {
+        let message = format!("the `{unstable}` flag is unstable, and Bulkhead follows stable Cargo");
+        return Err(Error::failure(message));
     }
     Ok(SingleTarget {
         command: if matches!(intent, Intent::Doc { .. }) { "rustdoc" } else { "rustc" },

@@ -40,7 +40,7 @@ pub fn package_id(global: &GlobalOptions, spec: Option<&str>) -> Result<String> 
 }
 
 fn locked_packages(global: &GlobalOptions, workspace: &Workspace) -> Result<BTreeSet<PackageId>> {
-    let lockfile = lock::read(&global.place.disk, &workspace.root.join("Cargo.lock"))?
+    let lockfile = lock::read(&global.place.disk, &global.lockfile(&workspace.root))?
         .ok_or_else(|| Error::failure("a Cargo.lock must exist for this command"))?;
     let locals = workspace.members.iter().chain(workspace.path_packages.values());
     let locals: Vec<_> = locals.map(|package| Arc::clone(&package.summary)).collect();

@@ -60,6 +60,7 @@ pub mod pins;
 pub mod policy;
 pub mod preferences;
 pub mod prefetch;
+pub mod print;
 pub mod probe;
 pub mod profiles;
 pub mod programs;

@@ -103,7 +103,7 @@ pub fn resolve<'a>(
     events: &dyn Fn(Event),
 ) -> Result<Locked<'a>> {
     let workspace = &project.workspace;
-    let path = workspace.root.join("Cargo.lock");
+    let path = global.lockfile(&workspace.root);
     if !workspace.unloaded.is_empty() {
         return Err(workspace.unloaded.clone().into());
     }
@@ -197,7 +197,7 @@ fn write_back(
     let lowest = workspace.members.iter().filter_map(|package| package.summary.rust_version.as_ref()).min();
     let old = on_disk.map(|(text, lockfile)| (lockfile, text.as_str()));
     let Some(text) = lock::updated(resolve, old, lowest, request.anew) else { return Ok(false) };
-    let path = workspace.root.join("Cargo.lock");
+    let path = global.lockfile(&workspace.root);
     global.place.disk.never_repeat();
     if global.lock.locked {
         refuse_change(global, &path, old.map(|(lockfile, _)| lockfile), resolve, &local_summaries(workspace))?;
@@ -232,8 +232,8 @@ fn sources_of<'a>(
 ///
 /// # Errors
 /// It cannot be read or parsed.
-pub fn previous(disk: &Disk, project: &Project) -> Result<Option<Previous>> {
-    let lockfile = read(disk, &project.workspace.root.join("Cargo.lock"))?;
+pub fn previous(global: &GlobalOptions, project: &Project) -> Result<Option<Previous>> {
+    let lockfile = read(&global.place.disk, &global.lockfile(&project.workspace.root))?;
     Ok(lockfile.map(|lockfile| lock::decode(&lockfile, &local_summaries(&project.workspace))))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::observed::Disk;
@@ -49,12 +49,22 @@ pub struct GlobalOptions {
     pub config: Vec<String>,
     /// `--manifest-path`
     pub manifest_path: Option<PathBuf>,
-    /// `--lockfile-path` is not stable; the lockfile stands beside the workspace's manifest.
+    /// How far the lockfile and the network may be used.
     pub lock: LockOptions,
+    /// Another lockfile than the one beside the workspace's manifest: rust-analyzer works on a copy of its own.
+    pub lockfile: Option<PathBuf>,
     /// `-v` count.
     pub verbose: u8,
     /// `-q`
     pub quiet: bool,
+}
+
+impl GlobalOptions {
+    /// The lockfile of the workspace at `root`.
+    #[must_use]
+    pub fn lockfile(&self, root: &Path) -> PathBuf {
+        self.lockfile.clone().unwrap_or_else(|| root.join("Cargo.lock"))
+    }
 }
 
 /// How far the lockfile and the network may be used.

@@ -116,7 +116,7 @@ fn named(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(Unlock, Option<(SourceId, String)>)> {
     let project = project::open(global, &|_| {})?;
-    let known: BTreeSet<PackageId> = match lock::previous(&global.place.disk, &project)? {
+    let known: BTreeSet<PackageId> = match lock::previous(global, &project)? {
         Some(previous) => previous.packages.into_keys().collect(),
         None => {
             let client = project_client(global, &project)?;

@@ -32,7 +32,7 @@ pub struct Verified {
 /// Something in the store differs from its record (`verification`), or there is no lockfile.
 pub fn verify(global: &GlobalOptions, events: &dyn Fn(crate::Event)) -> Result<Verified> {
     let project = project::open(global, events)?;
-    let path = project.workspace.root.join("Cargo.lock");
+    let path = global.lockfile(&project.workspace.root);
     let Some(lockfile) = lock::read(&global.place.disk, &path)? else {
         return Err(Error::failure(format!("there is no lock file at `{}`", path.display()))
             .help("`bulkhead generate-lockfile` makes one"));

@@ -5,7 +5,7 @@ use bulkhead_ops::options::{CompileOptions, GlobalOptions, Intent};
 use bulkhead_ops::{Error, ErrorKind};
 use clap::ArgMatches;
 
-use super::{Events, installing, print, unit_graph};
+use super::{Events, build, installing, print, unit_graph};
 use crate::escape::escaped;
 use crate::shell::Shell;
 use crate::{interrupt, options};
@@ -38,6 +38,30 @@ fn fmt(arguments: &ArgMatches, global: &GlobalOptions, events: &Events<'_>) -> R
         0 => Ok(()),
         code => Err(Error::new(ErrorKind::Child(code), "")),
     }
+}
+
+/// `rustc`, which with `--print` only tells something.
+pub(super) fn rustc(
+    arguments: &ArgMatches,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    let options = options::compile_one(arguments, Intent::Build, shell)?;
+    let Some(what) = arguments.get_one::<String>("print") else {
+        return build(&options, global, shell, events);
+    };
+    for (index, mut command) in bulkhead_ops::print::print(global, &options, what)?.into_iter().enumerate() {
+        if index > 0 {
+            print(shell, "")?;
+        }
+        let failed = |error| Error::failure("could not start rustc").because(error);
+        let status = command.status().map_err(failed)?;
+        if !status.success() {
+            return Err(bulkhead_ops::print::failure(&command, status));
+        }
+    }
+    Ok(())
 }
 
 /// Runs a program of the toolchain that only tells something; its exit code becomes ours.

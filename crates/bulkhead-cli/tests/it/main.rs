@@ -18,6 +18,7 @@ mod configuration;
 mod confinement;
 mod doctests;
 mod documenting;
+mod editors_and_tools;
 mod explaining;
 mod fixing;
 mod flags;
