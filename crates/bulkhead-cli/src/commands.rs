@@ -123,6 +123,10 @@ See '{program} help <command>' for more information on a specific command."
     )
 }
 
+/// Help of `build --verify-reproducible`.
+const VERIFY_REPRODUCIBLE: &str =
+    "Build twice in different folders, without the cache of compiled units, and name every unit whose bytes differ";
+
 fn build() -> Command {
     let words = Words {
         verb: "Build",
@@ -133,6 +137,11 @@ fn build() -> Command {
     Command::new("build")
         .visible_alias("b")
         .about("Compile a local package and all of its dependencies")
+        .arg(flag("verify-reproducible", VERIFY_REPRODUCIBLE).help_heading(heading::COMPILATION).conflicts_with_all([
+            "unit-graph",
+            "timings",
+            "future-incompat-report",
+        ]))
         .future_incompat_report()
         .message_format()
         .packages(words)

@@ -302,6 +302,10 @@ fn project_command(
             print_json(shell, &metadata)
         }
         "tree" => tree(arguments, global, shell, &events),
+        "build" if arguments.get_flag("verify-reproducible") => {
+            let options = options::compile(arguments, Intent::Build, shell)?;
+            bulkhead_ops::reproducible::verify(global, &options, interrupt::watch()?.as_ref(), &events)
+        }
         "build" => build(&options::compile(arguments, Intent::Build, shell)?, global, shell, &events),
         "check" => build(&options::compile(arguments, Intent::Check { test: false }, shell)?, global, shell, &events),
         "rustc" => tools::rustc(arguments, global, shell, &events),

@@ -6,6 +6,7 @@
 //!
 //! Start with [`run`], then `schedule`, `job` and `freshness`.
 
+pub mod compare;
 pub mod confinement;
 mod content;
 mod dep_info;

@@ -34,7 +34,7 @@ pub struct Options<'a> {
     pub limits: &'a (dyn Fn(ProcessKind) -> ProcessLimits + Sync),
     /// Folders that no grant can make writable: the store, Bulkhead's home.
     pub protected: &'a [PathBuf],
-    /// Units that were built before, wherever that was; `None` to build all that is not fresh.
+    /// Units that were built before, wherever that was; `None` to build all that is not fresh, as if nobody shared it.
     pub cache: Option<crate::Cache<'a>>,
     /// The part of the user's environment that processes may see. Sets `PATH`.
     pub environment: &'a [(String, String)],

@@ -172,7 +172,7 @@ impl<'a> Build<'a> {
 
     /// Whether the unit was not to be had without its compiler, so that what depends on it will hardly be either.
     pub(crate) fn is_compiling(&self, index: UnitIndex) -> bool {
-        self.options.cache.is_none() || locked(&self.compiling).contains(&index)
+        reuse::units(self).is_none() || locked(&self.compiling).contains(&index)
     }
 
     /// Whether a message is new to this build.

@@ -96,11 +96,9 @@ pub(crate) fn execute(
         })
     };
     let opened = unit_cache::open(global, prepared.project.policy.unit_cache, &prepared.toolchain, events)?;
-    let result = with_executor(global, options, prepared, permissions, opened.as_ref(), stop, carry_out)?;
+    let result = with_executor(global, options, prepared, permissions, Some(&opened), stop, carry_out)?;
     reporter.sum_up();
-    if let Some(opened) = &opened {
-        unit_cache::collect_now_and_then(global, opened);
-    }
+    unit_cache::collect_now_and_then(global, &opened);
     if let Some(timings) = timings {
         let path = timings.write(prepared, global.place.now)?;
         events(Event::Status { verb: "Timing", message: format!("report saved to {}", path.display()) });
@@ -134,7 +132,7 @@ pub fn with_executor<T>(
         checksum.map(|checksum| checksum.to_string())
     };
     let cache = opened.map(|opened| bulkhead_executor::Cache {
-        units: &opened.units,
+        units: opened.units.as_ref(),
         places: vec![build_options.target_dir.clone(), build_options.build_dir.clone()],
         toolchain: &opened.toolchain,
         system: &opened.system,

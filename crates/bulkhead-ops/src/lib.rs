@@ -69,6 +69,7 @@ pub mod provenance;
 pub mod registries;
 pub mod remove;
 pub mod reporter;
+pub mod reproducible;
 pub mod review;
 pub mod run;
 pub mod sandbox;

@@ -72,14 +72,20 @@ const FOLDERS: &[&str] = &[
 
 /// An open cache, and what identifies this machine in its keys.
 pub struct Opened {
-    /// The cache.
-    pub units: UnitCache,
+    /// The cache; `None` if it is switched off, or cannot be used.
+    pub units: Option<UnitCache>,
     /// How much stays in it.
     pub rules: UnitCacheRules,
-    /// The compiler.
+    /// The compiler. Only known where there is a cache.
     pub toolchain: String,
-    /// The system's programs and libraries.
+    /// The system's programs and libraries. Only known where there is a cache.
     pub system: String,
+}
+
+impl Opened {
+    fn without(rules: UnitCacheRules) -> Self {
+        Self { units: None, rules, toolchain: String::new(), system: String::new() }
+    }
 }
 
 /// Opens the cache for a build, unless it is switched off. One that cannot be used is named, and done without.
@@ -91,23 +97,23 @@ pub fn open(
     rules: UnitCacheRules,
     toolchain: &Toolchain,
     events: &dyn Fn(Event),
-) -> Result<Option<Opened>> {
+) -> Result<Opened> {
     let place = &global.place;
     if place.variable(SWITCH) == Some("0") || rules.enabled == Some(false) {
-        return Ok(None);
+        return Ok(Opened::without(rules));
     }
     let secret = installation_secret(&place.disk, &place.bulkhead_home)?;
     match UnitCache::open(&place.bulkhead_home, &secret) {
-        Ok(units) => Ok(Some(Opened {
-            units,
+        Ok(units) => Ok(Opened {
+            units: Some(units),
             rules,
             toolchain: toolchain_identity(toolchain),
             system: system_identity(place.variable("PATH").unwrap_or_default(), toolchain.host.as_str()),
-        })),
+        }),
         Err(error) if error.code == "store-home" => Err(error.into()),
         Err(error) => {
             events(Event::Warning(format!("compiled units are not shared: {}", error.message)));
-            Ok(None)
+            Ok(Opened::without(rules))
         }
     }
 }
@@ -185,6 +191,7 @@ fn limits(rules: UnitCacheRules) -> (u64, Duration) {
 
 /// Looks once a day whether there is too much. Called when a build has ended, whose result it does not touch.
 pub fn collect_now_and_then(global: &GlobalOptions, opened: &Opened) {
+    let Some(units) = &opened.units else { return };
     let stamp = global.place.bulkhead_home.join("cache/collected");
     let is_recent = stamp
         .metadata()
@@ -196,5 +203,5 @@ pub fn collect_now_and_then(global: &GlobalOptions, opened: &Opened) {
     // Whatever goes wrong here is tried again with the next build.
     let _ = crate::disk::write_atomically(&stamp, Digest::of(b"").to_string().as_bytes());
     let (bytes, age) = limits(opened.rules);
-    let _ = opened.units.collect(bytes, age);
+    let _ = units.collect(bytes, age);
 }

@@ -105,6 +105,11 @@ impl UnitGraph {
         self.units.iter_mut().for_each(|unit| unit.is_local = false);
     }
 
+    /// Compiles nothing incrementally: rustc gives objects other names each time then.
+    pub fn compile_at_once(&mut self) {
+        self.units.iter_mut().for_each(|unit| Arc::make_mut(&mut unit.profile).incremental = false);
+    }
+
     /// Sets the doctests aside, which start no rustc; what they need stays.
     pub fn set_doctests_aside(&mut self) {
         let mut new_indexes = Vec::with_capacity(self.units.len());

@@ -43,6 +43,7 @@ mod rebuilding;
 mod registries;
 mod replacing;
 mod reports;
+mod reproducing;
 mod resolving;
 mod reviewing;
 mod sandboxing;

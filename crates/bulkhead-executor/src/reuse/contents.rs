@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bulkhead_store::{UnitContent, UnitFile};
 use bulkhead_trust::{Digest, Hasher};
-use bulkhead_unit_graph::{CompileMode, OutputKind, Unit, UnitIndex};
+use bulkhead_unit_graph::{CompileMode, OutputKind, Unit, UnitGraph, UnitIndex};
 
 use super::key::Places;
 use crate::run::Build;
@@ -49,25 +49,35 @@ impl Known {
 
 /// Names and digests of everything that other units left and the process of the unit at `index` can use.
 pub(crate) fn dependencies(build: &Build<'_>, index: UnitIndex) -> io::Result<Vec<(String, Digest)>> {
-    let unit = build.unit(index);
-    let part = if schedule::links(unit) { Part::Everything } else { Part::Metadata };
-    let mut pending: Vec<_> = unit.dependencies.iter().map(|dependency| dependency.unit).collect();
-    let mut seen: BTreeSet<_> = pending.iter().copied().collect();
     let mut found = BTreeSet::new();
-    while let Some(next) = pending.pop() {
+    for (next, part) in used_by(build.graph, index) {
         let other = build.unit(next);
         let is_run = other.mode == CompileMode::RunBuildScript;
-        let part = if is_run || !schedule::gives_metadata(other) { Part::Everything } else { part };
         let outputs = if is_run { Vec::new() } else { build.planner.outputs(next) };
         let name = outputs.first().and_then(|output| output.path.file_name());
         let name = name.map_or_else(|| other.package.id.to_string(), |name| name.to_string_lossy().into_owned());
         found.insert((name, digest(build, next, part)?));
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The units of which the process of the unit at `index` can use files, and which of these.
+pub(crate) fn used_by(graph: &UnitGraph, index: UnitIndex) -> Vec<(UnitIndex, Part)> {
+    let unit = graph.unit(index);
+    let part = if schedule::links(unit) { Part::Everything } else { Part::Metadata };
+    let mut pending: Vec<_> = unit.dependencies.iter().map(|dependency| dependency.unit).collect();
+    let mut seen: BTreeSet<_> = pending.iter().copied().collect();
+    let mut found = Vec::new();
+    while let Some(next) = pending.pop() {
+        let other = graph.unit(next);
+        let is_run = other.mode == CompileMode::RunBuildScript;
+        found.push((next, if is_run || !schedule::gives_metadata(other) { Part::Everything } else { part }));
         if !is_run && other.target.is_lib() && !other.target.is_proc_macro() {
             let further = other.dependencies.iter().map(|dependency| dependency.unit);
             pending.extend(further.filter(|unit| seen.insert(*unit)));
         }
     }
-    Ok(found.into_iter().collect())
+    found
 }
 
 fn digest(build: &Build<'_>, index: UnitIndex, part: Part) -> io::Result<Digest> {
@@ -145,7 +155,7 @@ pub(crate) fn folder(root: &Path, places: Option<&Places>) -> io::Result<Found> 
 }
 
 /// Reads a file once: what it holds, and whether it names one of `places`.
-fn file(path: &Path, places: Option<&Places>) -> io::Result<(UnitContent, bool)> {
+pub(crate) fn file(path: &Path, places: Option<&Places>) -> io::Result<(UnitContent, bool)> {
     let mut file = std::fs::File::open(path)?;
     let executable = file.metadata()?.mode() & 0o111 != 0;
     let needles: Vec<_> = places.into_iter().flat_map(Places::folders).map(memchr::memmem::Finder::new).collect();

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contents::{self, Part};
 use super::key::{Keys, Places};
+use super::units;
 use crate::run::Build;
 use crate::{Event, files};
 
@@ -73,7 +74,7 @@ impl Keeper {
 
 /// Does `work` while what it hands in is kept, and waits for the rest of that.
 pub(crate) fn beside<T>(build: &Build<'_>, work: impl FnOnce() -> T) -> T {
-    if build.options.cache.is_none() {
+    if units(build).is_none() {
         return work();
     }
     let (sender, jobs) = channel();
@@ -119,7 +120,7 @@ fn keep_all(build: &Build<'_>, jobs: &Mutex<Receiver<Job>>) {
 
 fn keep(build: &Build<'_>, job: Job) -> io::Result<()> {
     let Job { index, keys, note } = job;
-    let Some(cache) = &build.options.cache else { return Ok(()) };
+    let (Some(cache), Some(units)) = (&build.options.cache, units(build)) else { return Ok(()) };
     let places = Places::new(&cache.places);
     if !note.all(|text| places.can_carry(text)) {
         return Err(io::Error::other("it says what stands for folders here"));
@@ -132,7 +133,7 @@ fn keep(build: &Build<'_>, job: Job) -> io::Result<()> {
     build.contents.note(index, &plain);
     let key = if is_bound { keys.bound } else { keys.portable };
     let note = serde_json::to_string(&note.map(|text| places.portable(text)))?;
-    cache.units.put(key, &files, &note).map(drop)
+    units.put(key, &files, &note).map(drop)
 }
 
 /// The note on a compiled unit.

@@ -4,9 +4,9 @@
 //! Only packages that cannot change (of a registry, or of a git repository's commit, in the store) take part, and only
 //! processes that were confined and were granted nothing that the key does not know. See `docs/decisions/unit-cache.md`.
 
-mod contents;
+pub(crate) mod contents;
 mod keep;
-mod key;
+pub(crate) mod key;
 mod take;
 
 use std::path::Path;
@@ -24,11 +24,11 @@ use crate::run::Build;
 use crate::staging::Staging;
 use key::{Inputs, Places};
 
-/// The cache of compiled units, and what has to be known of this machine to use it.
+/// How units are compiled that workspaces share, the cache of such units, and what has to be known of this machine to use it.
 #[derive(Clone)]
 pub struct Cache<'a> {
-    /// Where they are kept.
-    pub units: &'a bulkhead_store::UnitCache,
+    /// Where they are kept. `None` to keep and take none: what is compiled is the same, bit for bit.
+    pub units: Option<&'a bulkhead_store::UnitCache>,
     /// The target folder and the build folder, which have no say in what is built.
     pub places: Vec<std::path::PathBuf>,
     /// What identifies the compiler.
@@ -43,9 +43,14 @@ pub struct Cache<'a> {
     pub source: &'a (dyn Fn(&Package) -> Option<String> + Sync),
 }
 
+/// Where units are kept and found, if anywhere.
+pub(crate) fn units<'a>(build: &Build<'a>) -> Option<&'a bulkhead_store::UnitCache> {
+    build.options.cache.as_ref().and_then(|cache| cache.units)
+}
+
 /// The keys of the unit at `index`, or why it is not shared with other workspaces. All that it depends on is there.
 pub(crate) fn keys(build: &Build<'_>, index: UnitIndex, command: &Command) -> Result<Keys, Option<String>> {
-    let cache = build.options.cache.as_ref().ok_or(None)?;
+    let cache = build.options.cache.as_ref().filter(|cache| cache.units.is_some()).ok_or(None)?;
     let source = eligible(build, index, command)?;
     let unit = build.unit(index);
     let is_run = unit.mode == CompileMode::RunBuildScript;

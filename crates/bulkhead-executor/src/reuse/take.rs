@@ -9,6 +9,7 @@ use bulkhead_unit_graph::{Output, OutputKind, UnitIndex};
 
 use super::keep::Note;
 use super::key::{Keys, Places};
+use super::units;
 use crate::run::Build;
 use crate::{Event, files};
 
@@ -82,10 +83,10 @@ fn take<T>(
     keys: Keys,
     place: impl Fn(&Entry, Note) -> io::Result<T>,
 ) -> Option<T> {
-    let cache = build.options.cache.as_ref()?;
+    let (cache, units) = (build.options.cache.as_ref()?, units(build)?);
     let places = Places::new(&cache.places);
     let damaged = |finding: Finding| build.emit(Event::CacheDamaged { unit: index, finding });
-    let found = |key: Digest| match cache.units.get(key) {
+    let found = |key: Digest| match units.get(key) {
         Ok(entry) => entry.map(|entry| (key, entry)),
         Err(finding) => {
             damaged(finding);
@@ -97,12 +98,12 @@ fn take<T>(
     let taken = note.ok_or_else(strange).and_then(|note| place(&entry, note.map(|text| places.local(text))));
     match taken {
         Ok(taken) => {
-            cache.units.touch(&entry);
+            units.touch(&entry);
             build.contents.note(index, &entry.files);
             Some(taken)
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            damaged(cache.units.refuse(key, "a file in it is not what was put there".to_owned()));
+            damaged(units.refuse(key, "a file in it is not what was put there".to_owned()));
             None
         }
         // Another process may have removed the entry meanwhile, or the disk is full, of which the compiler will tell.
