@@ -2,6 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Level as SnippetLevel, Renderer, Snippet};
 use bulkhead_ops::Error;
+use bulkhead_schema::secrets::masked_addresses;
 use bulkhead_schema::{Diagnostic, Level, Location};
 
 use crate::escape::{escaped, escaped_indented};
@@ -87,7 +88,7 @@ struct Excerpt {
     span: std::ops::Range<usize>,
 }
 
-/// The lines that the span touches (at most three), escaped, and the span within them. The escapes change lengths, so
+/// The lines that the span touches (at most three), escaped and without passwords of addresses, and the span within them. The escapes change lengths, so
 /// that text before, in and after the span is escaped on its own.
 fn excerpt(location: &Location) -> Excerpt {
     let text = &*location.text;
@@ -100,9 +101,9 @@ fn excerpt(location: &Location) -> Excerpt {
     let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
     let window_start = floor(line_start.max(start.saturating_sub(MAX_LINE)));
     let window_end = floor(line_end.min(end + MAX_LINE)).max(end);
-    let before = escaped(text.get(window_start..start).unwrap_or_default());
-    let inside = escaped(&text[start..end]);
-    let after = escaped(text.get(end..window_end).unwrap_or_default());
+    let window = masked_addresses(text.get(window_start..window_end).unwrap_or_default());
+    let part = |from: usize, to: usize| escaped(window.get(from - window_start..to - window_start).unwrap_or_default());
+    let (before, inside, after) = (part(window_start, start), part(start, end), part(end, window_end));
     let span = before.len()..before.len() + inside.len();
     Excerpt { text: format!("{before}{inside}{after}"), line: text[..line_start].matches('\n').count() + 1, span }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bulkhead_schema::Diagnostic;
-pub(crate) use bulkhead_schema::secrets::REDACTED;
 use bulkhead_schema::secrets::holds_token;
+pub(crate) use bulkhead_schema::secrets::{REDACTED, without_password};
 
 use crate::layer::{Definition, LayerClass, Origin};
 use crate::read::{Config, Item, KeyPath, Tree};
@@ -192,19 +192,6 @@ fn shown(path: &[String], text: &str) -> String {
 
 fn is_secret_variable(name: &str) -> bool {
     ["TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"].iter().any(|part| name.to_ascii_uppercase().contains(part))
-}
-
-/// A URL keeps its user and loses the password.
-pub(crate) fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
-        Some((user, host)) => {
-            let after = rest.get(authority.len()..).unwrap_or_default();
-            format!("{scheme}://{user}:{REDACTED}@{host}{after}")
-        }
-        None => text.to_owned(),
-    }
 }
 
 fn key_text(key: &str) -> String {

@@ -128,7 +128,6 @@ impl<'a> Database<'a> {
         if self.outline {
             arguments.push("--filter=blob:none");
         }
-        // Git itself reads a password in a URL, and shows it to nobody.
         arguments.extend(["--", self.url.as_str()]);
         arguments.extend(refspecs.iter().map(String::as_str));
         let mut ended = self.run_fetch(&arguments, None)?;

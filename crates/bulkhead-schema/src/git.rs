@@ -5,8 +5,8 @@ use std::fmt;
 
 use url::Url;
 
-use crate::GitReference;
 use crate::ids::InvalidId;
+use crate::{GitReference, secrets};
 
 /// Longest accepted URL, in bytes.
 const MAX_URL: usize = 4096;
@@ -54,7 +54,7 @@ impl Transport {
 /// It is not absolute, names a program instead of a place, or holds something that a program to which it is handed could
 /// take for an option, a second line or a second host.
 pub fn parse_url(text: &str) -> Result<Url, InvalidId> {
-    let invalid = |reason: &str| InvalidId::new("git URL", text, reason);
+    let invalid = |reason: &str| InvalidId::new("git URL", &secrets::without_password(text), reason);
     if text.len() > MAX_URL {
         return Err(invalid("it is longer than 4096 bytes"));
     }
@@ -65,8 +65,16 @@ pub fn parse_url(text: &str) -> Result<Url, InvalidId> {
         return Err(invalid("it must not hold spaces or control characters"));
     }
     let url = Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
+    // It would stand in lockfiles, in messages and on command lines.
+    if secrets::password(text).is_some() {
+        return Err(invalid("it holds a password or a token; git asks a credential helper of the user's for one"));
+    }
     if url.cannot_be_a_base() {
         return Err(invalid("it names a helper program, not a place"));
+    }
+    // What browsers take for an address as well: nobody else reads it as they do.
+    if text.contains('\\') || !text.contains("://") {
+        return Err(InvalidId::new("git URL", url.scheme(), "it is no address with `://` and without `\\`"));
     }
     let encoded = text.to_ascii_lowercase();
     if (0..0x20).chain([0x7f]).any(|byte: u8| encoded.contains(&format!("%{byte:02x}"))) {
@@ -80,7 +88,7 @@ pub fn parse_url(text: &str) -> Result<Url, InvalidId> {
         return Err(invalid("a file is on this machine"));
     }
     let path = url.path().trim_start_matches('/');
-    let parts = [("host", host), ("user", url.username()), ("password", url.password().unwrap_or("")), ("path", path)];
+    let parts = [("host", host), ("user", url.username()), ("path", path)];
     let option = |part: &str| part.starts_with('-') || part.to_ascii_lowercase().starts_with("%2d");
     if let Some((name, _)) = parts.iter().find(|(_, part)| option(part)) {
         return Err(invalid(&format!("its {name} must not begin with `-`")));
@@ -313,8 +321,15 @@ mod tests {
             "git@example.org:a/b",
             "../x",
             "",
+            "https://me:hunter2@example.org/x",
+            "https:me:hunter2@example.org/x",
+            "https:\\\\me:hunter2@example.org/x",
+            "https://example.org\\@other.example/x",
+            "ssh://git:hunter2@example.org/x",
+            "https://ghp_hunter2hunter2hunter2hunter2@example.org/x",
         ] {
-            assert!(parse_url(bad).is_err(), "{bad:?}");
+            let error = parse_url(bad).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{bad:?}: {error}");
         }
         for good in ["https://example.org/a/b.git", "ssh://git@example.org/a", "file:///a/b", "http://127.0.0.1:81/a"] {
             assert_eq!(parse_url(good).unwrap().as_str(), good);

@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use semver::Version;
 
 use crate::hash::Keyed;
-use crate::{Symbol, git};
+use crate::{Symbol, git, secrets};
 
 /// The domain of the public registry: its index, download and API addresses, and nothing else, derive from it.
 pub const CRATES_IO_DOMAIN: &str = "crates.io";
@@ -239,7 +239,7 @@ impl SourceId {
     /// Reads the form used in `Cargo.lock` and in index entries: `registry+URL`, `sparse+URL`, `git+URL?branch=…#COMMIT`,
     /// `path+file:///…`.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        let invalid = |reason: &str| InvalidId::new("source", text, reason);
+        let invalid = |reason: &str| InvalidId::new("source", &secrets::without_password(text), reason);
         let (kind, url) = text.split_once('+').ok_or_else(|| invalid("it has no `kind+` prefix"))?;
         if kind == "git" {
             return Self::parse_git(text, url);
@@ -247,6 +247,9 @@ impl SourceId {
         let parsed = url::Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
         if parsed.host_str().is_some_and(|host| host.starts_with('-')) || parsed.username().starts_with('-') {
             return Err(invalid("host and user must not begin with `-`"));
+        }
+        if secrets::password(url).is_some() {
+            return Err(invalid("it holds a password or a token"));
         }
         match kind {
             "registry" => Ok(Self::new(SourceKind::Registry, url.to_owned(), None)),
@@ -260,7 +263,7 @@ impl SourceId {
     }
 
     fn parse_git(text: &str, url: &str) -> Result<Self, InvalidId> {
-        let invalid = |reason: String| InvalidId::new("source", text, reason);
+        let invalid = |reason: String| InvalidId::new("source", &secrets::without_password(text), reason);
         let mut url = git::parse_url(url).map_err(|error| invalid(error.reason))?;
         let mut reference = GitReference::DefaultBranch;
         for (key, value) in url.query_pairs() {

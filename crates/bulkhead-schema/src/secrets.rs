@@ -58,7 +58,16 @@ pub fn holds_token(text: &str) -> bool {
     is_key || text.split(|c: char| c.is_whitespace() || "\"',=;".contains(c)).any(is_token)
 }
 
-/// The password of the first URL in `text` that has one.
+/// `text` without the password of the URL that it is, which keeps its user unless that is a token.
+pub fn without_password(text: &str) -> String {
+    let mut shown = text.to_owned();
+    if let Some(secret) = password(text) {
+        shown.replace_range(secret, REDACTED);
+    }
+    shown
+}
+
+/// The password of the first URL in `text` that has one; a token of a well-known form in the place of a user counts as one.
 pub fn password(text: &str) -> Option<Range<usize>> {
     let mut from = 0;
     while let Some(at) = text.get(from..)?.find("://") {
@@ -66,12 +75,14 @@ pub fn password(text: &str) -> Option<Range<usize>> {
         let rest = text.get(start..)?;
         let end = rest.find(|c: char| "/?#\"'".contains(c) || c.is_whitespace()).unwrap_or(rest.len());
         let authority = rest.get(..end)?;
-        if let Some((user, _)) = authority.rsplit_once('@')
-            && let Some((name, word)) = user.split_once(':')
-            && !word.is_empty()
-        {
+        if let Some((user, _)) = authority.rsplit_once('@') {
+            let (name, word) = user.split_once(':').unwrap_or((user, ""));
             let begin = start + name.len() + 1;
-            return Some(begin..begin + word.len());
+            match word.is_empty() {
+                false => return Some(begin..begin + word.len()),
+                true if holds_token(name) => return Some(start..start + name.len()),
+                true => {}
+            }
         }
         from = start;
     }
@@ -81,7 +92,8 @@ pub fn password(text: &str) -> Option<Range<usize>> {
 /// The text of a configuration file with a star for every byte of a secret, or the text itself without one. Places of lines
 /// and columns stay. It has to do for text that is no TOML, since errors about that show it.
 pub fn masked(text: &Arc<str>) -> Arc<str> {
-    let mut hidden: Vec<Range<usize>> = Vec::new();
+    // A key may be an address, too.
+    let mut hidden = passwords(text);
     let mut from = 0;
     while let Some(at) = text.get(from..).and_then(|rest| rest.find('=')) {
         let equals = from + at;
@@ -93,17 +105,31 @@ pub fn masked(text: &Arc<str>) -> Arc<str> {
             hidden.push(value);
         }
     }
-    if hidden.is_empty() {
-        return Arc::clone(text);
+    if hidden.is_empty() { Arc::clone(text) } else { Arc::from(starred(text, hidden)) }
+}
+
+/// `text` with a star for every byte of a password in an address, as [`masked`] does it.
+pub fn masked_addresses(text: &str) -> String {
+    starred(text, passwords(text))
+}
+
+fn passwords(text: &str) -> Vec<Range<usize>> {
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(secret) = text.get(from..).and_then(password) {
+        found.push(from + secret.start..from + secret.end);
+        from += secret.end;
     }
+    found
+}
+
+fn starred(text: &str, hidden: Vec<Range<usize>>) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    let hidden = hidden.into_iter().flatten();
-    hidden.for_each(|at| {
+    hidden.into_iter().flatten().for_each(|at| {
         if let Some(byte) = bytes.get_mut(at).filter(|byte| !b"\"'\r\n".contains(byte)) {
             *byte = b'*';
         }
     });
-    String::from_utf8(bytes).map_or_else(|_| Arc::from(""), Arc::from)
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// The last part of the key that ends here.
@@ -131,7 +157,7 @@ fn value(text: &str, from: usize) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_secret_name, is_secret_value, masked, password};
+    use super::{is_secret_name, is_secret_value, masked, password, without_password};
     use std::sync::Arc;
 
     #[test]
@@ -155,6 +181,9 @@ mod tests {
         for text in ["https://host:443/a@b:c", "ssh://git@host/x", "cio", "npm_config", "AKIA", "sha256:0123"] {
             assert!(!is_secret_value(text), "{text}");
         }
+        let token = format!("https://ghp_{}@host/x", "a1".repeat(12));
+        assert_eq!(without_password(&token), "https://<redacted>@host/x");
+        assert_eq!(without_password("https://me:hunter2@host/x"), "https://me:<redacted>@host/x");
         assert_eq!(password("a://b c://u:pw@h").map(|range| &"a://b c://u:pw@h"[range]), Some("pw"));
     }
 
@@ -167,6 +196,7 @@ mod tests {
             ("token = ['hunter2']\n", "token = *'*******'*\n"),
             ("\"token\" = '''\nhunter2'''\na = 1", "\"token\" = '''\n*******'''\na = 1"),
             ("url = 'https://me:hunter2@host'", "url = '***********************'"),
+            ("[patch.'https://me:hunter2@host'] # ://a:b@c", "[patch.'https://me:*******@host'] # ://a:*@c"),
             ("jobs = 1\nincremental = true", "jobs = 1\nincremental = true"),
         ] {
             assert_eq!(&*masked(&Arc::from(text)), shown);

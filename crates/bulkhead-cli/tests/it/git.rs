@@ -906,3 +906,43 @@ fn a_local_repository_may_borrow_and_share() {
         assert_eq!(stage.bulkhead(&["verify"]).code(), Some(0));
     }
 }
+
+/// Attack 156: an address is shown, written into lockfiles and given to git where everybody can read it, so it holds no secret.
+#[test]
+fn no_address_of_a_repository_holds_a_password() {
+    const ADDRESS: &str = "https://me:hunter2@127.0.0.1:9/x";
+    let member = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    let lock = format!(
+        "version = 4\n\n[[package]]\nname = \"evil\"\nversion = \"1.0.0\"\nsource = \"git+{ADDRESS}#{}\"\n",
+        "0".repeat(40)
+    );
+    let stage = || Stage::new(&format!("//- /Cargo.toml\n{member}//- /src/lib.rs\n"));
+    let cases: [(&str, String, &[&str]); 7] = [
+        ("Cargo.toml", format!("{member}[dependencies]\nevil = {{ git = \"{ADDRESS}\" }}\n"), &["check"]),
+        ("Cargo.toml", format!("{member}[patch.\"{ADDRESS}\"]\nevil = {{ path = \"x\" }}\n"), &["check"]),
+        ("Cargo.toml", format!("{member}[patch.crates-io]\nevil = {{ git = \"{ADDRESS}\" }}\n"), &["check"]),
+        ("Cargo.lock", lock, &["check"]),
+        (".cargo/config.toml", format!("[source.loopback]\ngit = \"{ADDRESS}\"\nbranch = \"x\"\n"), &["check"]),
+        ("unused", String::new(), &["add", "--git", ADDRESS]),
+        ("unused", String::new(), &["install", "--git", ADDRESS]),
+    ];
+    let mut bites = 0;
+    for (file, content, arguments) in &cases {
+        let (ours, theirs) = (stage(), stage());
+        ours.project.write(file, content);
+        let outcome = ours.command(arguments).env("CARGO_NET_RETRY", "0").run();
+        assert!(!outcome.output().contains("hunter2"), "{file} {arguments:?}: {outcome}");
+        assert!(
+            outcome.stderr.contains("password") || outcome.stderr.contains("secret"),
+            "{file} {arguments:?}: {outcome}"
+        );
+        assert!(
+            *file == "Cargo.lock" || !ours.project.path("Cargo.lock").exists() || outcome.code() == Some(0),
+            "{outcome}"
+        );
+        theirs.project.write(file, content);
+        let outcome = theirs.home.command("cargo").args(*arguments).current_dir(theirs.project.root());
+        bites += usize::from(outcome.env("CARGO_NET_RETRY", "0").run().output().contains("hunter2"));
+    }
+    assert!(bites >= 3, "it is shown under cargo: {bites}");
+}

@@ -245,7 +245,7 @@ fn no_two_names_that_a_file_system_confuses() {
     ]);
 }
 
-/// Attacks 71 and 76.
+/// Attack 70.
 #[test]
 fn files_that_a_file_system_confuses_may_be_there_if_they_are_equal() {
     let files = |contents: [&[u8]; 3]| {
@@ -265,6 +265,7 @@ fn files_that_a_file_system_confuses_may_be_there_if_they_are_equal() {
     ]);
 }
 
+/// Attacks 71 and 76.
 #[test]
 fn names_are_portable_and_printable() {
     let rows = [
@@ -305,7 +306,12 @@ fn names_are_portable_and_printable() {
         check_rows(vec![("name", expected, named(&format!("aa-1.0.0/{bad}")), named(&format!("aa-1.0.0/{good}")))]);
     }
     let raw = |name: &[u8]| Tar::new().entry(b'0', name, b"").gz();
-    check_rows(vec![("not UTF-8", "UTF-8", raw(b"aa-1.0.0/\xff\xfe"), raw("aa-1.0.0/ÿþ".as_bytes()))]);
+    check_rows(vec![
+        ("not UTF-8", "UTF-8", raw(b"aa-1.0.0/\xff\xfe"), raw("aa-1.0.0/ÿþ".as_bytes())),
+        // What careless decoders take for `../`; spelt out as a URL would, it is a name like others.
+        ("overlong", "UTF-8", raw(b"aa-1.0.0/\xc0\xae\xc0\xae\xc0\xafx"), raw(b"aa-1.0.0/%2e%2e%2fx")),
+        ("surrogates", "UTF-8", raw(b"aa-1.0.0/\xed\xa0\xaf"), raw("aa-1.0.0/．．／x".as_bytes())),
+    ]);
 }
 
 /// Attack 72.

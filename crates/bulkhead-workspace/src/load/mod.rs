@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_schema::manifest::{self, DependencyTable, Manifest, Origin, ProfileTable};
+use bulkhead_schema::secrets::without_password;
 use bulkhead_schema::{Dependency, Diagnostic, Level, PackageId, SourceId};
 
 use crate::package::{
@@ -442,7 +443,9 @@ impl Loader<'_> {
     fn patched_source(&mut self, file: &Manifest, name: &manifest::Spanned<String>) -> Option<SourceId> {
         let source = self.source_named(name.get_ref());
         if source.is_none() {
-            let message = format!("[patch] entry `{}` should be a URL or registry name", name.get_ref());
+            let shown = without_password(name.get_ref());
+            let advice = if shown == *name.get_ref() { "" } else { " without a password" };
+            let message = format!("[patch] entry `{shown}` should be a URL{advice} or registry name");
             self.findings.push(file.error("patch", message, name.span()));
         }
         source
