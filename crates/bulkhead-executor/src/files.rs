@@ -117,12 +117,28 @@ pub(crate) fn package_entries(root: &Path, target_dir: &Path) -> io::Result<Vec<
     Ok(entries)
 }
 
+/// How names of files and folders begin that are renamed once they are complete.
+pub(crate) const TEMPORARY: &str = ".bulkhead-tmp-";
+
+/// Removes what of this kind lies right in `folder`, as far as that is possible.
+pub(crate) fn remove_temporaries(folder: &Path) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        if !entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+            continue;
+        }
+        let _ = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+            _ => std::fs::remove_file(entry.path()),
+        };
+    }
+}
+
 /// Writes a file in one step: readers see the old content or the new one.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     // Readable for whoever the user lets read files.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempfile_in(folder)?;
     io::Write::write_all(&mut file, bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

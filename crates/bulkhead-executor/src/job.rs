@@ -366,6 +366,15 @@ pub(crate) fn replay(build: &Build<'_>, index: UnitIndex) {
     report_counts(build, index, counts);
 }
 
+/// Whether they are there.
+pub(crate) fn is_uplifted(build: &Build<'_>, index: UnitIndex) -> bool {
+    let outputs = build.planner.outputs(index);
+    outputs.iter().all(|output| match &output.uplifted {
+        Some(uplifted) => uplift::is_same(&output.path, uplifted),
+        None => true,
+    })
+}
+
 /// Puts the unit's files under the names by which users find them.
 pub(crate) fn uplift_outputs(build: &Build<'_>, index: UnitIndex) -> Result<(), Diagnostic> {
     for output in build.planner.outputs(index) {

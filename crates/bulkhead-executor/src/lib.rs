@@ -6,6 +6,7 @@
 //!
 //! Start with [`run`], then `schedule`, `job` and `freshness`.
 
+mod claims;
 pub mod compare;
 pub mod confinement;
 mod content;

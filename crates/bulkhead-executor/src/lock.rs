@@ -1,4 +1,4 @@
-//! The target folder: its marks, and the lock that keeps two builds apart.
+//! The target folder: its marks, and the lock that keeps Cargo and us apart.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bulkhead_schema::Diagnostic;
 
 use crate::files::{self, failed};
-use crate::{BuildError, Event};
+use crate::{BuildError, staging};
 
 /// The file by which `clean` knows that a folder was made by Bulkhead for this workspace: it holds the workspace's root.
 pub const TARGET_MARKER: &str = ".bulkhead-target";
@@ -40,9 +40,9 @@ pub(crate) fn prepare_target(target_dir: &Path, workspace_root: &Path) -> Result
     Ok(())
 }
 
-/// Holds a build folder until it is dropped.
+/// Keeps Cargo out of a build folder until it is dropped; and other builds of ours, if it is had alone.
 #[derive(Debug)]
-pub(crate) struct BuildLock(#[expect(dead_code, reason = "dropping it is what releases the lock")] File);
+pub(crate) struct BuildLock(File);
 
 /// The lock of one `target/<profile>`.
 pub(crate) fn path(profile_dir: &Path) -> PathBuf {
@@ -50,31 +50,47 @@ pub(crate) fn path(profile_dir: &Path) -> PathBuf {
 }
 
 /// How often it is tried to get a lock, and a wish to stop is noticed.
-const INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(50);
 
 /// The lock is a file of the folder itself.
-const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
-/// Takes the lock of one `target/<profile>`, which is there, waiting for whoever has it until `stop` is set.
+/// How a build folder is had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Beside other builds of ours, which claim units of it.
+    Shared,
+    /// Where units cannot be claimed.
+    Alone,
+}
+
+/// Takes the lock of one `target/<profile>`, which is there, waiting for whoever has it until `stop` is set. Whoever finds
+/// nobody else there first removes what builds that died have left.
 pub(crate) fn lock(
     profile_dir: &Path,
+    wanted: Use,
     stop: &AtomicBool,
-    events: &(dyn Fn(Event) + Sync),
+    blocked: &mut dyn FnMut(&Path),
 ) -> Result<BuildLock, BuildError> {
     let fatal = |doing: &str, path: &Path, error| BuildError::Fatal(failed(doing, path, &error));
     let path = path(profile_dir);
     let open = File::options().read(true).write(true).create(true).truncate(false).custom_flags(NO_LINK).open(&path);
     let file = open.map_err(|error| fatal("open", &path, error))?;
-    let mut told = false;
+    let try_lock = || match wanted {
+        Use::Shared if file.try_lock().is_ok() => {
+            staging::sweep(profile_dir);
+            file.unlock().map_err(TryLockError::Error)?;
+            file.try_lock_shared()
+        }
+        Use::Shared => file.try_lock_shared(),
+        Use::Alone => file.try_lock(),
+    };
     loop {
-        match file.try_lock() {
+        match try_lock() {
             Ok(()) => return Ok(BuildLock(file)),
             Err(TryLockError::WouldBlock) if stop.load(Ordering::Relaxed) => return Err(BuildError::Interrupted),
             Err(TryLockError::WouldBlock) => {
-                if !told {
-                    events(Event::Blocking { path: path.clone() });
-                    told = true;
-                }
+                blocked(&path);
                 std::thread::sleep(INTERVAL);
             }
             // File systems without locks (some network mounts): Cargo goes on, too.
@@ -86,11 +102,20 @@ pub(crate) fn lock(
     }
 }
 
+impl BuildLock {
+    /// Lets others in, after removing what is left of the staging folders if there is nobody else.
+    pub(crate) fn leave(self, profile_dir: &Path) {
+        if self.0.unlock().is_ok() && self.0.try_lock().is_ok() {
+            staging::clear(profile_dir);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use super::{TARGET_MARKER, lock, prepare_target};
+    use super::{TARGET_MARKER, Use, lock, prepare_target};
 
     static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -108,15 +133,43 @@ mod tests {
     }
 
     #[test]
-    fn the_second_build_waits_and_says_so() {
+    fn whoever_is_alone_is_waited_for_and_that_is_said() {
         let folder = tempfile::tempdir().unwrap();
-        let (blocked, waits) = std::sync::mpsc::channel();
-        let first = lock(folder.path(), &STOP, &|_| ()).unwrap();
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| lock(folder.path(), &STOP, &move |_| blocked.send(()).unwrap()).map(drop));
-            waits.recv().unwrap();
-            drop(first);
-            second.join().unwrap().unwrap();
-        });
+        let get = |wanted, blocked: &mut dyn FnMut(&std::path::Path)| lock(folder.path(), wanted, &STOP, blocked);
+        for (first, second) in [(Use::Alone, Use::Shared), (Use::Shared, Use::Alone)] {
+            let (blocked, waits) = std::sync::mpsc::channel();
+            let first = get(first, &mut |_| ()).unwrap();
+            std::thread::scope(|scope| {
+                let second = scope.spawn(move || get(second, &mut |_| blocked.send(()).unwrap()).map(drop));
+                waits.recv().unwrap();
+                drop(first);
+                // Told as often as it was in vain.
+                second.join().unwrap().unwrap();
+            });
+        }
+        let _both = [get(Use::Shared, &mut |_| ()).unwrap(), get(Use::Shared, &mut |_| panic!()).unwrap()];
+    }
+
+    #[test]
+    fn what_a_build_that_died_has_left_is_removed_by_whoever_is_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let left =
+            [".bulkhead/foo-0123/libfoo.rmeta", ".fingerprint/foo-0123/.bulkhead-tmp-abc", ".bulkhead-tmp-x/artifact"];
+        let others = ["mine", ".fingerprint/foo-0123/lib-foo.bulkhead.json"];
+        let plant = || {
+            for path in left.iter().chain(&others).map(|path| folder.path().join(path)) {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, "").unwrap();
+            }
+        };
+        plant();
+        let first = lock(folder.path(), Use::Shared, &STOP, &mut |_| ()).unwrap();
+        assert!(left.iter().all(|path| !folder.path().join(path).exists()));
+        assert!(others.iter().all(|path| folder.path().join(path).exists()));
+        plant();
+        let second = lock(folder.path(), Use::Shared, &STOP, &mut |_| ()).unwrap();
+        second.leave(folder.path());
+        assert!(left.iter().all(|path| folder.path().join(path).exists()), "they may be the other's");
+        first.leave(folder.path());
     }
 }

@@ -1,8 +1,8 @@
-//! One build from beginning to end: lock, survey what is fresh, schedule the rest, say what came out.
+//! One build from beginning to end: claim, survey what is fresh, schedule the rest, say what came out.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -11,8 +11,10 @@ use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
 use bulkhead_workspace::{Package, TargetKind};
 
+use crate::claims::Claims;
 use crate::files::failed;
 use crate::freshness::{self, Dependency, DependencyState, Freshness, Now, Reason};
+use crate::lock::{BuildLock, Use};
 use crate::process::Jobserver;
 use crate::record::{Record, RecordFiles};
 use crate::{
@@ -32,30 +34,120 @@ pub fn run(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome, BuildError> {
     lock::prepare_target(&options.target_dir, &options.workspace_root).map_err(BuildError::Fatal)?;
-    let folders = profile_folders(planner);
-    let lock = |folder: &PathBuf| {
-        folders::make(options, folder).map_err(|error| BuildError::Fatal(failed("create", folder, &error)))?;
-        lock::lock(folder, options.stop, events)
-    };
-    let locks = folders.iter().map(lock).collect::<Result<Vec<_>, _>>()?;
-    let mut build = Build::new(planner, options, events).map_err(BuildError::Fatal)?;
-    let dirty = survey(&mut build);
+    let entered = Entered::new(planner, options, events)?;
+    let (build, dirty) = entered.claim(planner, options, events)?;
+    let share = |index| entered.claims.iter().for_each(|claims| claims.share(index));
     events(Event::Planned { total: build.graph.units.len(), dirty: dirty.len() });
     for (index, _) in build.graph.iter().filter(|(index, _)| !dirty.contains(index)) {
         report_fresh(&build, index).map_err(BuildError::Fatal)?;
+        share(index);
     }
     if !dirty.is_empty() {
         make_folders(planner, options).map_err(BuildError::Fatal)?;
     }
-    let result = reuse::beside(&build, || schedule::run(&build, &dirty));
-    if !dirty.is_empty() {
-        folders.iter().for_each(|folder| staging::clear(folder));
+    let result = reuse::beside(&build, || schedule::run(&build, &dirty, &share));
+    let outcome = result.map(|()| {
+        let inputs = dirty.is_empty().then(|| inputs::gather(&build, entered.folders.clone())).flatten();
+        outcome::gather(&build, dirty.len(), inputs)
+    });
+    entered.leave();
+    outcome
+}
+
+/// The folders of a build, in which nobody else does what would be in its way.
+struct Entered {
+    folders: Vec<PathBuf>,
+    locks: Vec<BuildLock>,
+    /// `None` where nobody else is in the folders.
+    claims: Option<Claims>,
+}
+
+impl Entered {
+    fn new(planner: &dyn Planner, options: &Options<'_>, events: &(dyn Fn(Event) + Sync)) -> Result<Self, BuildError> {
+        let folders = profile_folders(planner);
+        for folder in &folders {
+            folders::make(options, folder).map_err(|error| BuildError::Fatal(failed("create", folder, &error)))?;
+        }
+        let claims = Claims::new(planner, &folders);
+        let claims =
+            claims.map_err(|error| BuildError::Fatal(failed("open the locks in", &options.target_dir, &error)))?;
+        let wanted = if claims.is_some() { Use::Shared } else { Use::Alone };
+        let mut blocked = once(events);
+        let locks = folders.iter().map(|folder| lock::lock(folder, wanted, options.stop, &mut blocked));
+        let locks = locks.collect::<Result<_, _>>()?;
+        Ok(Self { folders, locks, claims })
     }
-    result?;
-    let inputs = dirty.is_empty().then(|| inputs::gather(&build, folders)).flatten();
-    let outcome = outcome::gather(&build, dirty.len(), inputs);
-    drop(locks);
-    Ok(outcome)
+
+    /// Finds out which units must be built, and has those alone.
+    fn claim<'a>(
+        &self,
+        planner: &'a dyn Planner,
+        options: &'a Options<'a>,
+        events: &'a (dyn Fn(Event) + Sync),
+    ) -> Result<(Build<'a>, BTreeSet<UnitIndex>), BuildError> {
+        let mut blocked = once(events);
+        let mut blocked = || self.folders.iter().take(1).for_each(|folder| blocked(&lock::path(folder)));
+        let mut writers = BTreeSet::new();
+        loop {
+            if let Some(claims) = &self.claims {
+                claims.wait(&writers, options.stop, &mut blocked)?;
+            }
+            let mut build = Build::new(planner, options, events).map_err(BuildError::Fatal)?;
+            let dirty = survey(&mut build);
+            let wanted = written(&build, &dirty);
+            if self.claims.as_ref().map_or(Ok(true), |claims| claims.try_write(&wanted))? {
+                self.prepare(options, &wanted).map_err(BuildError::Fatal)?;
+                return Ok((build, tell(events, dirty)));
+            }
+            // Somebody reads what is to be written: what is so when all of it can be had has to be found out again.
+            if let Some(claims) = &self.claims {
+                claims.release()?;
+            }
+            writers.extend(wanted);
+        }
+    }
+
+    /// Before anything is written.
+    fn prepare(&self, options: &Options<'_>, wanted: &BTreeSet<UnitIndex>) -> Result<(), Diagnostic> {
+        let mut folders = self.folders.iter().filter(|_| !wanted.is_empty());
+        folders.try_for_each(|folder| {
+            staging::make(options, folder).map_err(|error| failed("make a folder in", folder, &error))
+        })
+    }
+
+    fn leave(self) {
+        drop(self.claims);
+        for (lock, folder) in self.locks.into_iter().zip(&self.folders) {
+            lock.leave(folder);
+        }
+    }
+}
+
+/// Tells of the first time that a build has to wait.
+fn once<'a>(events: &'a (dyn Fn(Event) + Sync)) -> impl FnMut(&Path) + 'a {
+    let mut told = false;
+    move |path| {
+        if !std::mem::replace(&mut told, true) {
+            events(Event::Blocking { path: path.to_owned() });
+        }
+    }
+}
+
+/// The units of which files will be written: those that are built, and those that others have put out of their place.
+fn written(build: &Build<'_>, dirty: &BTreeMap<UnitIndex, Verdict>) -> BTreeSet<UnitIndex> {
+    let indices = build.graph.iter().map(|(index, _)| index);
+    indices.filter(|index| dirty.contains_key(index) || !job::is_uplifted(build, *index)).collect()
+}
+
+/// Says what must be built, and why.
+fn tell(events: &(dyn Fn(Event) + Sync), dirty: BTreeMap<UnitIndex, Verdict>) -> BTreeSet<UnitIndex> {
+    let tell = |(index, verdict): (UnitIndex, Verdict)| {
+        if let Freshness::Dirty(reason) = verdict.freshness {
+            events(Event::Dirty { unit: index, reason: reason.map(Reason::into_text) });
+        }
+        index
+    };
+    dirty.into_iter().map(tell).collect()
 }
 
 /// What all parts of one build share.
@@ -237,10 +329,12 @@ impl<'a> Build<'a> {
     }
 }
 
-fn profile_folders(planner: &dyn Planner) -> BTreeSet<PathBuf> {
+/// The folders that builds of a profile share, always in the same order.
+fn profile_folders(planner: &dyn Planner) -> Vec<PathBuf> {
     let platforms: BTreeSet<_> = planner.graph().units.iter().map(|unit| unit.platform).collect();
     let layouts = platforms.into_iter().map(|platform| planner.layout(platform));
-    layouts.flat_map(|layout| [layout.artifacts, layout.intermediate]).collect()
+    let folders: BTreeSet<_> = layouts.flat_map(|layout| [layout.artifacts, layout.intermediate]).collect();
+    folders.into_iter().collect()
 }
 
 /// Makes the folders that Cargo makes, needed or not.
@@ -262,32 +356,35 @@ fn make_folders(planner: &dyn Planner, options: &Options<'_>) -> Result<(), Diag
     Ok(())
 }
 
+/// A unit that must be built.
+struct Verdict {
+    /// For its dependents.
+    state: DependencyState,
+    freshness: Freshness,
+}
+
 /// Finds out which units must be built, and why.
-fn survey(build: &mut Build<'_>) -> BTreeSet<UnitIndex> {
+fn survey(build: &mut Build<'_>) -> BTreeMap<UnitIndex, Verdict> {
     let mut dirty = BTreeMap::new();
     for (index, unit) in build.graph.iter() {
         let record = Record::read(&build.files(index).record);
-        let mut state = check(build, index, unit, record.as_ref(), &dirty);
-        if state == Freshness::Fresh && unit.mode == CompileMode::RunBuildScript {
-            state = script::recall(build, index);
+        let mut freshness = check(build, index, unit, record.as_ref(), &dirty);
+        if freshness == Freshness::Fresh && unit.mode == CompileMode::RunBuildScript {
+            freshness = script::recall(build, index);
         }
-        match (state, record) {
+        match (freshness, record) {
             (Freshness::Fresh, Some(record)) => {
                 build.builds[index.0 as usize] = record.build;
                 build.set_record(index, record);
             }
-            (Freshness::Dirty(reason), _) => {
-                let is_requested = matches!(reason, Some(Reason::Request(_)));
+            (freshness, _) => {
+                let is_requested = matches!(freshness, Freshness::Dirty(Some(Reason::Request(_))));
                 let state = if is_requested { DependencyState::Requested } else { DependencyState::Stale };
-                dirty.insert(index, state);
-                build.emit(Event::Dirty { unit: index, reason: reason.map(Reason::into_text) });
-            }
-            (Freshness::Fresh, None) => {
-                dirty.insert(index, DependencyState::Stale);
+                dirty.insert(index, Verdict { state, freshness });
             }
         }
     }
-    dirty.into_keys().collect()
+    dirty
 }
 
 fn check(
@@ -295,12 +392,12 @@ fn check(
     index: UnitIndex,
     unit: &Unit,
     record: Option<&Record>,
-    dirty: &BTreeMap<UnitIndex, DependencyState>,
+    dirty: &BTreeMap<UnitIndex, Verdict>,
 ) -> Freshness {
     let dependencies = unit.dependencies.iter().map(|dependency| {
         let found = DependencyState::Built(build.builds[dependency.unit.0 as usize]);
         let state = match is_tracked(unit, build.unit(dependency.unit)) {
-            true => dirty.get(&dependency.unit).copied().unwrap_or(found),
+            true => dirty.get(&dependency.unit).map_or(found, |verdict| verdict.state),
             false => DependencyState::Built(0),
         };
         Dependency { name: dependency.extern_crate_name.as_str(), state }

@@ -25,8 +25,12 @@ const STOP_INTERVAL: Duration = Duration::from_millis(50);
 /// Most units that are made ready before their time.
 const MOST_HELD: usize = 4;
 
-/// Builds the units of `dirty`. All others are fresh.
-pub(crate) fn run(build: &Build<'_>, dirty: &BTreeSet<UnitIndex>) -> Result<(), BuildError> {
+/// Builds the units of `dirty`. All others are fresh. `built` is called for each that succeeded.
+pub(crate) fn run(
+    build: &Build<'_>,
+    dirty: &BTreeSet<UnitIndex>,
+    built: &(dyn Fn(UnitIndex) + Sync),
+) -> Result<(), BuildError> {
     if dirty.is_empty() {
         return Ok(());
     }
@@ -42,7 +46,7 @@ pub(crate) fn run(build: &Build<'_>, dirty: &BTreeSet<UnitIndex>) -> Result<(), 
     std::thread::scope(|scope| {
         let start = |index: UnitIndex, hold: Option<Arc<Hold>>| {
             let sender = sender.clone();
-            scope.spawn(move || work(build, index, hold.as_deref(), &sender));
+            scope.spawn(move || work(build, index, hold.as_deref(), built, &sender));
         };
         Scheduler::new(build, dirty).run(&start, &helper, &receiver)
     })
@@ -58,7 +62,13 @@ enum News {
     Ended(UnitIndex, Result<(), Box<Failure>>),
 }
 
-fn work(build: &Build<'_>, index: UnitIndex, hold: Option<&Hold>, sender: &Sender<News>) {
+fn work(
+    build: &Build<'_>,
+    index: UnitIndex,
+    hold: Option<&Hold>,
+    built: &(dyn Fn(UnitIndex) + Sync),
+    sender: &Sender<News>,
+) {
     let job = || match build.unit(index).mode {
         CompileMode::RunBuildScript => script::run(build, index),
         _ => job::compile(build, index, hold, &mut || drop(sender.send(News::Metadata(index)))),
@@ -68,6 +78,9 @@ fn work(build: &Build<'_>, index: UnitIndex, hold: Option<&Hold>, sender: &Sende
         let bug = Diagnostic::error("bug", "Bulkhead itself failed while it built this unit");
         Err(Failure { unit: index, kind: FailureKind::Other(bug), denied: false })
     });
+    if result.is_ok() {
+        built(index);
+    }
     // The scheduler outlives all threads of its scope.
     let _ = sender.send(News::Ended(index, result.map_err(Box::new)));
 }

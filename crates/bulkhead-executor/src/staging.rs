@@ -7,10 +7,15 @@ use std::path::{Path, PathBuf};
 use bulkhead_unit_graph::{Command, CompileMode, Output, UnitIndex};
 
 use crate::run::Build;
-use crate::{files, folders};
+use crate::{Options, files, folders};
 
 /// Below the build folder: where the staging folders are.
 const FOLDER: &str = ".bulkhead";
+
+/// Makes the folder of staging folders, by which the next build knows that this one has not come to its end.
+pub(crate) fn make(options: &Options<'_>, intermediate: &Path) -> io::Result<()> {
+    folders::make(options, &intermediate.join(FOLDER))
+}
 
 /// Removes the folder of staging folders, which is empty when no process runs.
 pub(crate) fn clear(intermediate: &Path) {
@@ -26,6 +31,23 @@ pub(crate) fn name(build: &Build<'_>, index: UnitIndex) -> String {
 fn unit_name(build: &Build<'_>, index: UnitIndex) -> String {
     let folder = build.planner.fingerprint_folder(index);
     folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Removes what a build has left that was ended in the midst of it. Nobody else may use the folder.
+pub(crate) fn sweep(profile_dir: &Path) {
+    // What cannot be removed is in nobody's way, and is tried again next time.
+    files::remove_temporaries(profile_dir);
+    let left = profile_dir.join(FOLDER);
+    if !left.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return;
+    }
+    for folder in ["deps", "examples", ".fingerprint", "build"].map(|folder| profile_dir.join(folder)) {
+        files::remove_temporaries(&folder);
+        let below = folder.read_dir().into_iter().flatten().flatten();
+        let folders = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.for_each(|folder| files::remove_temporaries(&folder.path()));
+    }
+    let _ = std::fs::remove_dir_all(left);
 }
 
 /// The staging folder of one process. Dropping it removes the folder with what is left there.

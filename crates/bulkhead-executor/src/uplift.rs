@@ -4,6 +4,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::files;
+
+/// Whether `to` is the same file as `from`, or neither is there.
+pub(crate) fn is_same(from: &Path, to: &Path) -> bool {
+    match (from.metadata(), to.symlink_metadata()) {
+        (Ok(from), Ok(to)) => (from.dev(), from.ino()) == (to.dev(), to.ino()),
+        (from, to) => from.is_err() && to.is_err(),
+    }
+}
+
 /// Makes `to` the same file as `from`: by a hard link, or by a copy where the file system has none. What was at `to` is
 /// replaced in one step, so that a program that runs goes on with the old one.
 pub(crate) fn uplift(from: &Path, to: &Path) -> io::Result<()> {
@@ -17,7 +27,7 @@ pub(crate) fn uplift(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     let folder = to.parent().unwrap_or(Path::new("/"));
-    let place = tempfile::Builder::new().prefix(".uplift-").tempdir_in(folder)?;
+    let place = tempfile::Builder::new().prefix(files::TEMPORARY).tempdir_in(folder)?;
     let temporary = place.path().join("artifact");
     if std::fs::hard_link(from, &temporary).is_err() {
         std::fs::copy(from, &temporary)?;

@@ -12,6 +12,7 @@
 //! Start at [`Process`], then `linux/spawn.rs` (the parent's side) and `linux/enter.rs` (the child's side, which may
 //! neither allocate nor lock). The reasons for the mechanism and its measured cost: `docs/decisions/confinement.md`.
 
+mod bytes;
 mod child;
 mod denial;
 mod error;
@@ -25,9 +26,10 @@ mod platform;
 #[path = "unsupported.rs"]
 mod platform;
 
+pub use bytes::ByteLock;
 pub use child::{Child, Exit, Killer, LimitHit, Output, Status, Stream, Usage};
 pub use denial::{Denial, DenialKind, Target};
 pub use error::SandboxError;
-pub use platform::{prefer_large_pages, spawn, support};
+pub use platform::{lock_bytes, prefer_large_pages, spawn, support};
 pub use process::{BaseView, Endpoint, Gate, Level, Limits, Network, Process, Stdin, Stdout};
 pub use support::Support;

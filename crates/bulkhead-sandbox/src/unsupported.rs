@@ -24,6 +24,18 @@ pub fn support() -> Support {
 /// Large pages are asked for on Linux alone.
 pub fn prefer_large_pages() {}
 
+/// Nothing is built here, so that nothing has to be locked.
+///
+/// # Errors
+/// Always.
+pub fn lock_bytes(
+    _file: &std::fs::File,
+    _bytes: std::ops::Range<u64>,
+    _lock: crate::ByteLock,
+) -> std::io::Result<bool> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
 /// A child cannot exist here.
 #[derive(Debug)]
 pub(crate) enum Child {}

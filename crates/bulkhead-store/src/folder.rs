@@ -111,6 +111,17 @@ fn check_private(folder: &OwnedFd, path: &Path) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// Removes what processes have left that ended in the midst of their work. What cannot be removed is tried again at the
+/// next start.
+pub(crate) fn sweep(store: &OwnedFd, store_path: &Path) {
+    let Ok(parent) = open_folder(store, TEMPORARY.as_ref()) else { return };
+    if names_in(parent.as_fd()).is_ok_and(|names| !names.is_empty())
+        && let Ok(_gate) = gate(store, store_path)
+    {
+        clear_stale(&parent, &store_path.join(TEMPORARY));
+    }
+}
+
 /// A folder of this process for unfinished work. Its lock tells other processes that it is in use.
 #[derive(Debug)]
 pub(crate) struct Session {

@@ -126,8 +126,9 @@ impl Store {
     /// `store-home`: `home` or the store in it is a symbolic link, belongs to someone else, or may be written by others.
     pub fn open(home: &Path) -> Result<Self, Diagnostic> {
         let home = std::path::absolute(home).map_err(|error| failed("find", home, error))?;
-        let folder = folder::open_private(&home, STORE)?;
-        Ok(Self { folder, path: home.join(STORE), limits: Limits::default(), session: Mutex::default() })
+        let (folder, path) = (folder::open_private(&home, STORE)?, home.join(STORE));
+        folder::sweep(&folder, &path);
+        Ok(Self { folder, path, limits: Limits::default(), session: Mutex::default() })
     }
 
     /// The same store with other limits for what it unpacks.

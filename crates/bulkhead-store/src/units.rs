@@ -99,8 +99,9 @@ impl UnitCache {
     /// `store-home`: `home` or the cache in it is a symbolic link, belongs to someone else, or may be written by others.
     pub fn open(home: &Path, secret: &str) -> Result<Self, Diagnostic> {
         let home = std::path::absolute(home).map_err(|error| folder::failed("find", home, error))?;
-        let folder = folder::open_private(&home, CACHE)?;
-        Ok(Self { folder, path: home.join(CACHE), secret: secret.to_owned(), session: Mutex::default() })
+        let (folder, path) = (folder::open_private(&home, CACHE)?, home.join(CACHE));
+        folder::sweep(&folder, &path);
+        Ok(Self { folder, path, secret: secret.to_owned(), session: Mutex::default() })
     }
 
     /// What stands under `key`. `Ok(None)` if nothing does.

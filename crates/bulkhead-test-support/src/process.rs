@@ -209,14 +209,14 @@ impl Invocation {
             command.stdin(stream()).stdout(stream()).stderr(stream());
             let child = command.spawn().unwrap_or_else(|error| panic!("{command_line}: {error}"));
             let (stdout, (_, stderr)) = (read_all(screen), channel());
-            return Running { command_line, child, stdout, stderr, begin, timeout: self.timeout };
+            return Running { command_line, child, stdout, stderr, said: Vec::new(), begin, timeout: self.timeout };
         }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command_line}: {error}"));
         let stdout = read_all(child.stdout.take().expect("a pipe was asked for"));
         let stderr = read_all(child.stderr.take().expect("a pipe was asked for"));
         // A program may end without having read its input.
         let _ = child.stdin.take().expect("a pipe was asked for").write_all(&self.input);
-        Running { command_line, child, stdout, stderr, begin, timeout: self.timeout }
+        Running { command_line, child, stdout, stderr, said: Vec::new(), begin, timeout: self.timeout }
     }
 }
 
@@ -227,6 +227,8 @@ pub struct Running {
     child: Child,
     stdout: Receiver<Vec<u8>>,
     stderr: Receiver<Vec<u8>>,
+    /// What was already taken from `stderr`.
+    said: Vec<u8>,
     begin: Instant,
     timeout: Duration,
 }
@@ -259,6 +261,20 @@ impl Running {
         }
     }
 
+    /// Waits until it has written `text` to standard error.
+    ///
+    /// # Panics
+    /// It has not, and ends or falls silent for 60 seconds.
+    #[track_caller]
+    pub fn wait_until_said(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.said).contains(text) {
+            match self.stderr.recv_timeout(Duration::from_secs(60)) {
+                Ok(more) => self.said.extend(more),
+                Err(_) => panic!("{}: not said: {text}\n{}", self.command_line, String::from_utf8_lossy(&self.said)),
+            }
+        }
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Outcome {
         let (mut timed_out, mut peak_memory) = (false, 0);
@@ -278,7 +294,7 @@ impl Running {
             command: self.command_line,
             status,
             stdout: received(&self.stdout),
-            stderr: received(&self.stderr),
+            stderr: String::from_utf8_lossy(&self.said).into_owned() + &received(&self.stderr),
             elapsed,
             timed_out,
             peak_memory,

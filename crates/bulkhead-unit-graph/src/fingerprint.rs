@@ -48,17 +48,24 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         ("features", features.join(",")),
         ("list of declared features", text_hash(declared)),
         ("target configuration", text_hash([format!("{:?}", unit.target).as_str()])),
-        ("profile configuration", text_hash([profile_text(&unit.profile, context.lto(index)).as_str()])),
+        ("profile configuration", profile(context, index)),
         ("mode", format!("{:?}", unit.mode)),
         ("platform", platform),
         ("RUSTFLAGS", text_hash(flags.rustflags.iter().map(String::as_str))),
-        ("lints", text_hash(unit.package.lint_flags.iter().chain(&unit.package.check_cfg).map(String::as_str))),
         ("configuration", configuration(context, index)),
     ];
     if unit.mode == CompileMode::Doc {
         parts.push(("RUSTDOCFLAGS", text_hash(flags.rustdocflags.iter().map(String::as_str))));
     }
     parts
+}
+
+/// The profile, and what Cargo counts among it: lints.
+fn profile(context: &Context<'_>, index: UnitIndex) -> String {
+    let unit = context.unit(index);
+    let profile = profile_text(&unit.profile, context.lto(index));
+    let lints = unit.package.lint_flags.iter().chain(&unit.package.check_cfg).map(String::as_str);
+    text_hash(std::iter::once(profile.as_str()).chain(lints))
 }
 
 /// Choices of the configuration and the command line that reach the process.

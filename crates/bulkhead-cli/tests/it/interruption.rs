@@ -140,6 +140,140 @@ fn two_builds_of_one_workspace_take_turns() {
     assert!(!second.stderr.contains("Compiling"), "the first did the work: {second}");
 }
 
+/// A workspace whose build stands still as long as there is no file `go`: in the build script of `scripted` for the profile
+/// `dev`, and where `leaf` is compiled to code, and not only checked. `started` says that it does.
+const GATED: &str = r#"
+//- /Cargo.toml
+[workspace]
+resolver = "3"
+members = ["app", "leaf", "gate", "scripted"]
+//- /gate/Cargo.toml
+[package]
+name = "gate"
+version = "0.1.0"
+edition = "2021"
+[lib]
+proc-macro = true
+//- /gate/src/lib.rs
+#[proc_macro]
+pub fn wait(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument.starts_with("--emit=") && argument.contains("link")) {
+        let place = arguments.iter().position(|argument| argument == "--out-dir").unwrap() + 1;
+        std::fs::write(format!("{}/started", arguments[place]), "").unwrap();
+        let go = std::env::var("CARGO_MANIFEST_DIR").unwrap() + "/go";
+        while !std::path::Path::new(&go).exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    Default::default()
+}
+//- /leaf/Cargo.toml
+[package]
+name = "leaf"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+gate = { path = "../gate" }
+//- /leaf/src/lib.rs
+gate::wait!();
+pub fn f() -> u8 { 7 }
+//- /app/Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+leaf = { path = "../leaf" }
+//- /app/src/main.rs
+fn main() { println!("{}", leaf::f()) }
+//- /scripted/Cargo.toml
+[package]
+name = "scripted"
+version = "0.1.0"
+edition = "2021"
+//- /scripted/src/lib.rs
+//- /scripted/build.rs
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if std::env::var("PROFILE").unwrap() == "debug" {
+        std::fs::write(std::env::var("OUT_DIR").unwrap() + "/started", "").unwrap();
+        while !std::path::Path::new("go").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+"#;
+
+/// Whether there is a file of this name in `place`, or in a folder in one of its folders.
+fn is_in(place: &std::path::Path, name: &str) -> bool {
+    let folders = std::fs::read_dir(place).into_iter().flatten().flatten();
+    folders
+        .map(|folder| folder.path())
+        .any(|folder| folder.join(name).exists() || folder.join("out").join(name).exists())
+}
+
+/// One build stands still, and others of the same target folder come to their end; then it goes on.
+#[track_caller]
+fn others_finish(held: &[&str], place: &str, package: &str, others: &[&[&str]]) {
+    let stage = Stage::new(GATED);
+    let mut first = stage.command(held).start();
+    let place = stage.project.path(place);
+    first.wait_until("the build to stand still", || is_in(&place, "started"));
+    for other in others {
+        for _ in 0..2 {
+            let outcome = stage.bulkhead(other);
+            outcome.assert_success();
+            assert!(!outcome.stderr.contains("Blocking"), "{other:?}: {outcome}");
+        }
+    }
+    stage.project.write(&format!("{package}/go"), "");
+    let first = first.wait();
+    first.assert_success();
+    assert!(!first.stderr.contains("Blocking"), "{first}");
+    for command in others.iter().copied().chain([held]) {
+        let again = stage.bulkhead(command);
+        again.assert_success();
+        assert!(!again.stderr.contains("Compiling") && !again.stderr.contains("Checking"), "{command:?}: {again}");
+    }
+    assert!(!stage.project.path("target/debug/.bulkhead").exists());
+}
+
+#[test]
+fn builds_of_other_profiles_do_not_wait() {
+    others_finish(
+        &["build", "-p", "scripted"],
+        "target/debug/build",
+        "scripted",
+        &[&["build", "-p", "scripted", "-r"]],
+    );
+}
+
+#[test]
+fn builds_of_other_units_of_a_profile_do_not_wait() {
+    let others: [&[&str]; 3] = [&["check", "-p", "app"], &["check", "-p", "leaf", "--tests"], &["build", "-p", "gate"]];
+    others_finish(&["build", "-p", "app"], "target/debug/.bulkhead", "leaf", &others);
+    others_finish(&["build", "-p", "scripted"], "target/debug/build", "scripted", &[&["check", "-p", "app"]]);
+}
+
+#[test]
+fn builds_that_share_a_unit_wait_for_it_alone() {
+    let stage = Stage::new(GATED);
+    let mut first = stage.command(&["build", "-p", "app"]).start();
+    first.wait_until("the first", || is_in(&stage.project.path("target/debug/.bulkhead"), "started"));
+    // Cargo stays out altogether.
+    for program in [crate::stage::BULKHEAD, "cargo"] {
+        let mut second =
+            stage.home.command(program).args(["build", "-p", "leaf"]).current_dir(stage.project.root()).start();
+        second.wait_until_said("Blocking waiting for file lock on");
+        second.kill();
+        second.wait();
+    }
+    stage.project.write("leaf/go", "");
+    first.wait().assert_success();
+    assert!(!stage.bulkhead(&["build", "-p", "leaf"]).assert_success().stderr.contains("Compiling"));
+}
+
 #[test]
 fn two_workspaces_share_the_store_at_once() {
     let stage = slow_stage(0);

@@ -31,7 +31,9 @@ mod hostile_lockfiles;
 mod hostile_places;
 mod installing;
 mod interruption;
+mod killing;
 mod lockfiles;
+
 mod locking;
 mod manifests;
 mod messages;

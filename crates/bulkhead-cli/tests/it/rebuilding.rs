@@ -1,6 +1,6 @@
 //! What is built again, and why, beside `cargo`.
 
-use crate::stage::{Stage, Twins};
+use crate::stage::{BULKHEAD, Stage, Twins};
 
 const PACKAGES: &str = r#"
 //- /Cargo.toml
@@ -74,5 +74,168 @@ fn reasons_are_told_in_cargos_words() {
         let (cargo, bulkhead) = twins.run(&["build", "-v"]);
         let of = |stage: &Stage, told: &str| reasons(stage, told);
         assert_eq!(of(&twins.bulkhead, &bulkhead.stderr), of(&twins.cargo, &cargo.stderr), "edit {number}");
+    }
+}
+
+/// One change of one kind: what it is called, what is done to the sources, and how the build is asked for from then on.
+struct Change {
+    name: &'static str,
+    edit: fn(&Stage),
+    arguments: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+    /// A word of a reason that must be told; none where Cargo builds beside what is there.
+    reason: Option<&'static str>,
+}
+
+const UNCHANGED: fn(&Stage) = |_| ();
+
+/// Cargo's book calls these the inputs of a build. What is changed stays changed.
+const CHANGES: &[Change] = &[
+    Change {
+        name: "a file of the crate",
+        edit: |stage| stage.project.edit("leaf/src/a.rs", "1", "2"),
+        arguments: &["build"],
+        environment: &[],
+        reason: Some("the file `leaf/src/a.rs`"),
+    },
+    Change {
+        name: "a file of rerun-if-changed",
+        edit: |stage| stage.project.write("scripted/in.txt", "new"),
+        arguments: &["build"],
+        environment: &[],
+        reason: Some("the file `scripted/in.txt`"),
+    },
+    Change {
+        name: "a variable of rerun-if-env-changed",
+        edit: UNCHANGED,
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad")],
+        reason: Some("the env variable SCRIPT_MOOD changed"),
+    },
+    Change {
+        name: "a variable that the crate reads",
+        edit: UNCHANGED,
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red")],
+        reason: Some("the environment variable APP_COLOUR changed"),
+    },
+    Change {
+        name: "a dependency that is rebuilt",
+        edit: |stage| stage.project.edit("leaf/src/a.rs", "2", "3"),
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red")],
+        reason: Some("the dependency `leaf` was rebuilt"),
+    },
+    Change {
+        name: "an output that is missing",
+        edit: |stage| remove(stage, "target/debug/deps", "libleaf-"),
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red")],
+        reason: Some("couldn't read metadata for file `target/debug/deps/libleaf-"),
+    },
+    Change {
+        name: "features that are declared",
+        edit: |stage| stage.project.edit("leaf/Cargo.toml", "2021\"", "2021\"\n[features]\nextra = []"),
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red")],
+        reason: Some("declared features changed"),
+    },
+    Change {
+        name: "features that are on",
+        edit: UNCHANGED,
+        arguments: &["build", "--features", "leaf/extra"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red")],
+        reason: None,
+    },
+    Change {
+        name: "the flags of an environment",
+        edit: UNCHANGED,
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red"), ("RUSTFLAGS", "--cfg flagged")],
+        reason: None,
+    },
+    Change {
+        name: "a profile",
+        edit: UNCHANGED,
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red"), ("CARGO_PROFILE_DEV_OPT_LEVEL", "1")],
+        reason: None,
+    },
+    Change {
+        name: "a profile's lints",
+        edit: |stage| {
+            stage.project.edit("leaf/Cargo.toml", "[features]", "[lints.rust]\nunused = \"deny\"\n[features]");
+        },
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red")],
+        reason: None,
+    },
+    Change {
+        name: "a path that is moved",
+        edit: |stage| {
+            std::fs::rename(stage.project.path("leaf"), stage.project.path("moved")).unwrap();
+            stage.project.edit("Cargo.toml", "\"leaf\"", "\"moved\"");
+            stage.project.edit("app/Cargo.toml", "../leaf", "../moved");
+        },
+        arguments: &["build"],
+        environment: &[("SCRIPT_MOOD", "glad"), ("APP_COLOUR", "red")],
+        reason: None,
+    },
+];
+
+/// Removes the files of a folder whose names start so.
+fn remove(stage: &Stage, folder: &str, start: &str) {
+    for entry in std::fs::read_dir(stage.project.path(folder)).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(start) {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
+
+/// What is said of each unit: fresh, dirty and why, compiled. Names of files bear a hash.
+fn said(stage: &Stage, text: &str) -> Vec<String> {
+    let states = ["Dirty", "Fresh", "Compiling"];
+    let text = stage.neutral(text);
+    let lines = text.lines().map(str::trim_start).filter(|line| states.iter().any(|state| line.starts_with(state)));
+    let without_hash = |line: &str| match line.split_once("/deps/") {
+        Some((head, name)) => format!("{head}/deps/{}", name.split('-').next().unwrap_or_default()),
+        None => line.split(" has changed (").next().unwrap_or_default().to_owned(),
+    };
+    let mut said: Vec<_> = lines.map(without_hash).collect();
+    said.sort();
+    said
+}
+
+#[test]
+fn each_kind_of_change_has_its_reason() {
+    let twins = Twins::new(PACKAGES);
+    twins.both(|stage| {
+        stage.project.edit("app/src/main.rs", "leaf::f()", "leaf::f(), option_env!(\"APP_COLOUR\")");
+        stage.project.edit("app/src/main.rs", "{}", "{}{:?}");
+        stage.project.edit(
+            "scripted/build.rs",
+            "=folder\"",
+            "=folder\");\n    println!(\"cargo::rerun-if-env-changed=SCRIPT_MOOD\"",
+        );
+        stage.project.write("scripted/folder/x", "1");
+        let grants = "[[grant]]\npackage = \"app\"\nenv = [\"APP_COLOUR\"]\n\
+            [[grant]]\npackage = \"scripted\"\nenv = [\"SCRIPT_MOOD\"]\n";
+        stage.project.write("bulkhead.toml", grants);
+    });
+    twins.bulkhead.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    twins.run(&["build"]);
+    for Change { name, edit, arguments, environment, reason } in CHANGES {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        twins.both(edit);
+        let [cargo, bulkhead] = [(&twins.cargo, "cargo"), (&twins.bulkhead, BULKHEAD)].map(|(stage, program)| {
+            let command = stage.home.command(program).args(*arguments).args(["-v"]).current_dir(stage.project.root());
+            environment.iter().fold(command, |command, (name, value)| command.env(name, value)).run()
+        });
+        cargo.assert_success();
+        bulkhead.assert_success();
+        let (theirs, ours) = (said(&twins.cargo, &cargo.stderr), said(&twins.bulkhead, &bulkhead.stderr));
+        assert_eq!(ours, theirs, "{name}");
+        let told = |reason: &&str| bulkhead.stderr.contains("Dirty") && bulkhead.stderr.contains(*reason);
+        assert!(reason.iter().all(told), "{name}: {bulkhead}");
     }
 }

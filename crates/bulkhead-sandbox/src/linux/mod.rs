@@ -4,6 +4,7 @@
 //! runs `enter` in the parent's memory until it executes the program. `wait` is the parent's loop afterwards, `observe`
 //! answers and records what seccomp notifies of.
 
+mod bytes;
 mod enter;
 mod gate;
 mod handover;
@@ -20,6 +21,7 @@ mod syscall;
 mod view;
 mod wait;
 
+pub use bytes::lock_bytes;
 pub(crate) use gate::Gate;
 pub use memory::prefer_large_pages;
 pub use spawn::spawn;
