@@ -218,8 +218,8 @@ fn each_kind_of_change_has_its_reason() {
             "=folder\");\n    println!(\"cargo::rerun-if-env-changed=SCRIPT_MOOD\"",
         );
         stage.project.write("scripted/folder/x", "1");
-        let grants = "[[grant]]\npackage = \"app\"\nenv = [\"APP_COLOUR\"]\n\
-            [[grant]]\npackage = \"scripted\"\nenv = [\"SCRIPT_MOOD\"]\n";
+        let grants = "[[grant]]\npackage = \"app\"\nenv = [\"APP_COLOUR\"]\nreason = \"a test\"\n\
+            [[grant]]\npackage = \"scripted\"\nenv = [\"SCRIPT_MOOD\"]\nreason = \"a test\"\n";
         stage.project.write("bulkhead.toml", grants);
     });
     twins.bulkhead.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
