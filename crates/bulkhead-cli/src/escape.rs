@@ -8,12 +8,47 @@ use bulkhead_schema::policy::hides_text;
 /// `text` with control characters (but line feed), C1 controls, bidirectional controls and zero-width characters as
 /// visible escapes such as `\u{1b}`; a carriage return is `\r`, a tab becomes spaces.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(needs_escape) {
-        return Cow::Borrowed(text);
-    }
+    replaced(text, needs_escape, push)
+}
+
+/// `text` with each character of which `special` holds written by `write`.
+fn replaced(text: &str, special: fn(char) -> bool, write: fn(&mut String, char)) -> Cow<'_, str> {
+    let mut rest = text;
+    let Some((mut start, mut found)) = first(rest, special) else { return Cow::Borrowed(text) };
     let mut out = String::with_capacity(text.len() + 16);
-    text.chars().for_each(|c| push(&mut out, c));
+    loop {
+        out.push_str(&rest[..start]);
+        write(&mut out, found);
+        rest = &rest[start + found.len_utf8()..];
+        let Some(next) = first(rest, special) else { break };
+        (start, found) = next;
+    }
+    out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// The first character of which `special` holds, and where it is. Of none that is seen in ASCII does it hold: what is printed
+/// may be many megabytes, nearly all of it such.
+fn first(text: &str, special: fn(char) -> bool) -> Option<(usize, char)> {
+    let mut start = 0;
+    loop {
+        start += plain(&text.as_bytes()[start..]);
+        let found = text[start..].chars().next()?;
+        if special(found) {
+            return Some((start, found));
+        }
+        start += found.len_utf8();
+    }
+}
+
+/// How many bytes at the beginning are characters that are seen in ASCII.
+fn plain(bytes: &[u8]) -> usize {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    let (chunks, _) = bytes.as_chunks::<32>();
+    // All bytes of a chunk are looked at, which the processor does at once.
+    let whole =
+        chunks.iter().take_while(|chunk| chunk.iter().fold(true, |all, byte| all & is_plain(byte))).count() * 32;
+    whole + bytes[whole..].iter().take_while(|byte| is_plain(byte)).count()
 }
 
 /// The same for text that must stay on its line: line feeds are escaped too.
@@ -83,21 +118,12 @@ pub(crate) fn escaped_without_colour(text: &str) -> Cow<'_, str> {
 /// For a JSON document: the same characters as `\u….` of JSON, so that whoever parses it reads what was meant. Between its
 /// strings JSON has no such characters.
 pub(crate) fn escaped_json(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() && !text.as_bytes().contains(&0x7f) || !text.chars().any(needs_json_escape) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if needs_json_escape(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a string cannot fail.
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(c);
+    replaced(text, needs_json_escape, |out, c| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\u{unit:04x}");
         }
-    }
-    Cow::Owned(out)
+    })
 }
 
 fn needs_json_escape(c: char) -> bool {
@@ -105,13 +131,13 @@ fn needs_json_escape(c: char) -> bool {
 }
 
 fn with_colour(text: &str, keep: bool) -> Cow<'_, str> {
-    if !text.chars().any(needs_escape) {
+    if first(text, needs_escape).is_none() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     let mut rest = text;
     while let Some(start) = rest.find('\u{1b}') {
-        rest[..start].chars().for_each(|c| push(&mut out, c));
+        out.push_str(&escaped(&rest[..start]));
         let length = colour_sequence(&rest[start..]);
         if length == 0 {
             push(&mut out, '\u{1b}');
@@ -123,7 +149,7 @@ fn with_colour(text: &str, keep: bool) -> Cow<'_, str> {
             rest = &rest[start + length..];
         }
     }
-    rest.chars().for_each(|c| push(&mut out, c));
+    out.push_str(&escaped(rest));
     Cow::Owned(out)
 }
 
@@ -138,15 +164,15 @@ fn needs_escape(c: char) -> bool {
     (c.is_control() && c != '\n') || hides_text(c)
 }
 
+/// What stands for a character that [`needs_escape`].
 fn push(out: &mut String, c: char) {
     match c {
         '\r' => out.push_str("\\r"),
         '\t' => out.push_str("    "),
-        c if needs_escape(c) => {
+        c => {
             // Writing to a string cannot fail.
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         }
-        c => out.push(c),
     }
 }
 

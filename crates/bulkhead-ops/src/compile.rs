@@ -18,7 +18,7 @@ use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{CompileOptions, GlobalOptions, Intent};
-use crate::packages::Purpose;
+use crate::packages::{Facts, Purpose};
 use crate::project::{self, Project};
 use crate::{Error, Event, clippy, disk, packages, probe, select, single, status, toolchain};
 
@@ -75,7 +75,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         targets: requested_platforms(&platforms),
         purpose: Purpose::Build,
     };
-    let (features, mut packages) = activate(global, &project, &mut locked, &client, &wanted, events)?;
+    let (features, mut packages) = activate::<Arc<Package>>(global, &project, &mut locked, &client, &wanted, events)?;
     let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
     let plan_request = PlanRequest {
         packages: selected.iter().map(|package| package.id).collect(),
@@ -253,22 +253,22 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// A feature that does not exist; a package that cannot be fetched, verified or read.
-pub fn activate(
+pub fn activate<T: Facts>(
     global: &GlobalOptions,
     project: &Project,
     locked: &mut Locked<'_>,
     client: &Client,
     wanted: &Wanted<'_>,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<(ActivatedFeatures, BTreeMap<PackageId, Arc<Package>>)> {
+) -> Result<(ActivatedFeatures, BTreeMap<PackageId, T>)> {
     let requested = requested(wanted)?;
-    let mut packages: BTreeMap<PackageId, Arc<Package>> = BTreeMap::new();
+    let mut packages: BTreeMap<PackageId, T> = BTreeMap::new();
     // Resolver 1 activates what other platforms would need; it need not be there.
     let roots: Vec<_> = wanted.selected.iter().map(|package| package.id).collect();
     let reached = (!wanted.targets.is_empty()).then(|| needed(&roots, locked, wanted.toolchain, &|_| true));
     let is_needed = |id: &PackageId| reached.as_ref().is_none_or(|reached| reached.contains(id));
     loop {
-        let is_proc_macro = |id: PackageId| packages.get(&id).is_some_and(|package| package.is_proc_macro());
+        let is_proc_macro = |id: PackageId| packages.get(&id).is_some_and(T::is_proc_macro);
         let activated = activated(project, locked, &requested, wanted, &is_proc_macro)?;
         let missing: BTreeSet<_> = activated
             .features

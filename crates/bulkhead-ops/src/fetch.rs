@@ -6,7 +6,7 @@ use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
 use crate::options::GlobalOptions;
-use crate::packages::Purpose;
+use crate::packages::{Purpose, Sketch};
 use crate::project;
 use crate::{Event, compile, packages, status};
 
@@ -32,6 +32,6 @@ pub fn fetch(global: &GlobalOptions, platforms: &[String], events: &(dyn Fn(Even
         false => &needed,
     };
     let purpose = Purpose::Fetch { needed: &needed };
-    packages::load_for(purpose, global, &project, &mut locked, wanted, &client, events)?;
+    packages::load_for::<Sketch>(purpose, global, &project, &mut locked, wanted, &client, events)?;
     Ok(())
 }

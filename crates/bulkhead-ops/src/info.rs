@@ -145,7 +145,7 @@ fn of_locked(
     };
     let candidates = locked.resolve.nodes.keys().copied().filter(|id| wanted(*id));
     let Some(id) = candidates.max_by_key(|id| (named(*id), id.version().clone())) else { return Ok(None) };
-    let package = packages::load_for(
+    let package: Option<Arc<Package>> = packages::load_for(
         packages::Purpose::Look,
         global,
         project,

@@ -146,18 +146,18 @@ pub fn resolve<'a>(
     pins::check(global, &workspace.root, &pins::used(project, Some(&resolve)), request.write, events)?;
     let in_folders = pins::InFolders::of(global, project, &resolve, &sources)?;
     pins::check_folders(global, project, &resolve, &in_folders, request.write, events)?;
-    let is_member = |id| workspace.members.iter().any(|package| package.id == id);
-    let rust = RustSupport { rustc: request.rustc.as_ref(), of_members: rust_version.is_some() };
-    let before = previous.as_ref().filter(|_| !request.anew);
-    let told = Patched::new(&sources, &patches);
-    let mut changes = lock::changes(before, &resolve, &is_member, &told, rust, age.as_ref());
-    let rust_version = rust_version.map(|version| preferences::as_written(&version, workspace));
     let changed = write_back(global, project, request, on_disk.as_ref(), &resolve)?;
-    observe_sources(global, workspace, &resolve, &patches, events);
-    if !changed && !request.current {
-        // The registry was not asked: who knows what is behind.
-        changes.packages.clear();
+    let mut changes = Changes::default();
+    // Otherwise nothing changed, and the registry was not asked: nobody knows what is behind.
+    if changed || request.current {
+        let is_member = |id| workspace.members.iter().any(|package| package.id == id);
+        let rust = RustSupport { rustc: request.rustc.as_ref(), of_members: rust_version.is_some() };
+        let before = previous.as_ref().filter(|_| !request.anew);
+        let told = Patched::new(&sources, &patches);
+        changes = lock::changes(before, &resolve, &is_member, &told, rust, age.as_ref());
     }
+    let rust_version = rust_version.map(|version| preferences::as_written(&version, workspace));
+    observe_sources(global, workspace, &resolve, &patches, events);
     let (resolve, original) = overrides::built(workspace, (resolve, original), &mut sources, events)?;
     Ok(Locked { resolve, original, sources, patches, changes, previous, changed, rust_version, age })
 }
@@ -223,7 +223,7 @@ fn sources_of<'a>(
     if client.options().offline {
         let store = Store::open(&global.place.bulkhead_home)?;
         let kept = previous.iter().flat_map(|previous| previous.packages.keys().copied());
-        sources.prefer_downloaded(&store, kept);
+        sources.prefer_downloaded(store, kept);
     }
     Ok(sources)
 }

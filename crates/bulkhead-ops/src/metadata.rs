@@ -133,18 +133,19 @@ fn resolved(
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, project, &client, &request, events)?;
     status::report_changes(&locked, events);
-    let mut resolve = targeted(project, &locked, &options.features)?;
+    let mut part = targeted(project, &locked, &options.features)?;
     if !options.filter_platforms.is_empty() {
-        retain_platforms(project, &mut resolve, &toolchain);
+        retain_platforms(project, part.get_or_insert_with(|| locked.resolve.clone()), &toolchain);
     }
-    let wanted: BTreeSet<PackageId> = resolve.nodes.keys().copied().collect();
+    let wanted: BTreeSet<PackageId> = part.as_ref().unwrap_or(&locked.resolve).nodes.keys().copied().collect();
     let packages = packages::describe(global, project, &mut locked, &wanted, &client, events)?;
+    let resolve = part.unwrap_or_else(|| std::mem::take(&mut locked.resolve));
     std::mem::forget(locked);
     Ok((packages, resolve))
 }
 
-/// The part of the locked graph that the requested features reach, with development dependencies.
-fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) -> Result<Resolve> {
+/// The part of the locked graph that the requested features reach, with development dependencies. `None` if that is all.
+fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) -> Result<Option<Resolve>> {
     let workspace = &project.workspace;
     let summaries: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
     let requested =
@@ -152,7 +153,7 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
             .map_err(|error| Error::from(Diagnostic::from(error)))?;
     if workspace.members.iter().all(|package| package.summary.features.is_empty()) {
         // There is nothing to leave out: the lockfile's graph has all features of the members.
-        return Ok(locked.resolve.clone());
+        return Ok(None);
     }
     let requested: BTreeMap<_, _> = requested.into_iter().collect();
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
@@ -174,7 +175,7 @@ fn targeted(project: &Project, locked: &Locked<'_>, options: &FeatureOptions) ->
     match bulkhead_resolver::resolve(&request, &locked.sources) {
         Ok(Outcome::Resolved(mut resolve)) => {
             overrides::record(&mut resolve, locked.sources.stand_ins());
-            Ok(overrides::substituted(resolve))
+            Ok(Some(overrides::substituted(resolve)))
         }
         Ok(Outcome::Missing(names)) => Err(Error::failure(format!("the index was not loaded for {names:?}"))),
         Err(error) => Err(Diagnostic::from(error).into()),

@@ -73,7 +73,8 @@ fn look(
     let roots: Vec<PackageId> = project.workspace.members.iter().map(|package| package.id).collect();
     let needed = compile::needed(&roots, locked, &toolchain, &|_| true);
     let wanted: BTreeSet<PackageId> = new.intersection(&needed).copied().collect();
-    let packages = packages::load_for(Purpose::Look, global, project, locked, &wanted, client, &|_| ())?;
+    let packages =
+        packages::load_for::<Arc<Package>>(Purpose::Look, global, project, locked, &wanted, client, &|_| ())?;
     let mut lines = Vec::new();
     for (id, package) in packages {
         let has = kinds(&package);

@@ -1,5 +1,8 @@
 //! The packages of a graph on disk: downloaded, verified, unpacked, read.
 
+mod notes;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_schema::{PackageId, Summary};
 use bulkhead_source::{Client, DownloadRequest, Progress, SourceError};
-use bulkhead_store::{Notebook, Noted, PackageTree, Store};
-use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, index_fingerprint, verify_archive, verify_manifest};
-use bulkhead_workspace::{Package, compact, load_package, metadata_json};
+use bulkhead_store::{Notebook, PackageTree, Store};
+use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, verify_archive, verify_manifest};
+use bulkhead_workspace::{Package, load_package};
 
 use crate::error::Result;
 use crate::lock::Locked;
@@ -18,6 +21,10 @@ use crate::options::GlobalOptions;
 use crate::project::Project;
 use crate::sources::{Archive, Sources, source_error};
 use crate::{Error, ErrorKind, Event, pins};
+
+use self::notes::Notes;
+
+pub use self::told::{Described, Facts, Sketch, Told};
 
 /// What packages are wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +64,12 @@ pub fn load(
     load_for(Purpose::Build, global, project, locked, wanted, client, events)
 }
 
-/// The same, for a purpose that may be less than to compile them. Packages that stay in their archives are left out.
+/// The same, for a purpose that may be less than to compile them, and with as much about each as is wanted. Packages that
+/// stay in their archives are left out.
 ///
 /// # Errors
 /// As for [`load`].
-pub fn load_for(
+pub fn load_for<T: Facts>(
     purpose: Purpose<'_>,
     global: &GlobalOptions,
     project: &Project,
@@ -69,21 +77,19 @@ pub fn load_for(
     wanted: &BTreeSet<PackageId>,
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<BTreeMap<PackageId, Arc<Package>>> {
-    let recall = |notes: &Notes<'_>, id, root: &Path| notes.package(id, root).map(Arc::new);
-    let packages = all(global, project, locked, wanted, purpose, client, events, &recall, &Arc::clone)?;
+) -> Result<BTreeMap<PackageId, T>> {
+    let packages = all(global, project, locked, wanted, purpose, client, events)?;
     check_links(locked, &packages)?;
     Ok(packages)
 }
 
 /// An index that keeps silent about `links` hid it from the resolver: no two packages may link the same library.
-fn check_links(locked: &Locked<'_>, packages: &BTreeMap<PackageId, Arc<Package>>) -> Result<()> {
+fn check_links<T: Facts>(locked: &Locked<'_>, packages: &BTreeMap<PackageId, T>) -> Result<()> {
     for (id, package) in packages {
-        let Some(links) = package.summary.links else { continue };
+        let Some(links) = package.links() else { continue };
         let unknown = locked.resolve.nodes.get(id).is_some_and(|node| node.summary.links.is_none());
-        let collides = |other: &&PackageId| {
-            *other != id && packages.get(*other).is_some_and(|other| other.summary.links == Some(links))
-        };
+        let collides =
+            |other: &&PackageId| *other != id && packages.get(*other).is_some_and(|other| other.links() == Some(links));
         if let Some(other) = packages.keys().filter(|_| unknown).find(collides) {
             return Err(Error::failure(format!("both `{id}` and `{other}` link the native library `{links}`"))
                 .because("a library may stand only once in a program, so that only one package may link it")
@@ -91,22 +97,6 @@ fn check_links(locked: &Locked<'_>, packages: &BTreeMap<PackageId, Arc<Package>>
         }
     }
     Ok(())
-}
-
-/// A package as `metadata` shows it.
-#[derive(Debug, Clone)]
-pub struct Described {
-    /// The element of `packages`.
-    pub json: String,
-    /// The name of its library, as Rust code writes it.
-    pub library: Option<String>,
-}
-
-impl Described {
-    fn of(package: &Arc<Package>) -> Self {
-        let json = serde_json::to_string(&metadata_json(package)).unwrap_or_default();
-        Self { json, library: package.library().map(|target| target.crate_name()) }
-    }
 }
 
 /// The same packages as `metadata` shows them.
@@ -121,18 +111,10 @@ pub fn describe(
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<BTreeMap<PackageId, Described>> {
-    let recall = |notes: &Notes<'_>, _, root: &Path| notes.described(root);
-    all(global, project, locked, wanted, Purpose::Look, client, events, &recall, &Described::of)
+    all(global, project, locked, wanted, Purpose::Look, client, events)
 }
 
-/// How an answer about a package is made from notes, if they have it.
-type Recall<'a, T> = &'a (dyn Fn(&Notes<'_>, PackageId, &Path) -> Option<T> + Sync);
-
-/// How it is made from the package.
-type Tell<'a, T> = &'a (dyn Fn(&Arc<Package>) -> T + Sync);
-
-#[expect(clippy::too_many_arguments, reason = "the two public functions above are one in all but their answers")]
-fn all<T: Send>(
+fn all<T: Told>(
     global: &GlobalOptions,
     project: &Project,
     locked: &mut Locked<'_>,
@@ -140,8 +122,6 @@ fn all<T: Send>(
     purpose: Purpose<'_>,
     client: &Client,
     events: &(dyn Fn(Event) + Sync),
-    recall: Recall<'_, T>,
-    tell: Tell<'_, T>,
 ) -> Result<BTreeMap<PackageId, T>> {
     let store = Store::open(&global.place.bulkhead_home).map_err(verification)?;
     let disk = &global.place.disk;
@@ -149,7 +129,7 @@ fn all<T: Send>(
     let mut stored = Vec::new();
     for &id in wanted {
         if let Some(package) = project.workspace.package(id) {
-            packages.insert(id, tell(package));
+            packages.insert(id, T::of(package));
         } else if let Some(package) = locked.sources.unpacked(id) {
             match locked.sources.repository(id) {
                 Some(repository) => witness(disk, &repository.root),
@@ -160,7 +140,7 @@ fn all<T: Send>(
                 // Whoever wrote the folder left out what its files are to be compared with.
                 digest_of(locked, id)?;
             }
-            packages.insert(id, tell(package));
+            packages.insert(id, T::of(package));
         } else {
             let summary = summary_of(locked, id)?;
             stored.push((digest_in(&summary)?, summary));
@@ -169,7 +149,7 @@ fn all<T: Send>(
     let notebook = store.notebook(&project.workspace.root, writer(global));
     let shelf = Shelf::new(&store, &notebook, purpose, client, disk, events);
     let mut absent = Vec::new();
-    for ((_, summary), found) in stored.iter().zip(look_up(&shelf, &stored, recall, tell)) {
+    for ((_, summary), found) in stored.iter().zip(look_up(&shelf, &stored)) {
         match found? {
             Found::Known(answer) => drop(packages.insert(summary.id, answer)),
             Found::Archive => {}
@@ -181,7 +161,7 @@ fn all<T: Send>(
         disk.never_repeat();
         let root = &project.workspace.root;
         let downloaded = download(global, root, &store, purpose, locked, &absent, client, events)?;
-        packages.extend(downloaded.iter().map(|package| (package.id, tell(package))));
+        packages.extend(downloaded.iter().map(|package| (package.id, T::of(package))));
     }
     Ok(packages)
 }
@@ -256,9 +236,8 @@ pub fn one(
     let store = Store::open(&global.place.bulkhead_home).map_err(verification)?;
     // It belongs to no project, and nothing is written into this.
     let notebook = store.notebook(Path::new(""), writer(global));
-    let shelf = Shelf::new(&store, &notebook, Purpose::Look, client, &global.place.disk, events);
-    let found = look_up(&shelf, &[(digest, Arc::new(summary.clone()))], &|_, _, _| None, &Arc::clone).pop();
-    if let Some(Found::Known(package)) = found.transpose()? {
+    let shelf = Shelf::new(&store, &notebook, Purpose::Build, client, &global.place.disk, events);
+    if let Found::Known(package) = find(&shelf, summary, digest)? {
         return Ok(package);
     }
     events(Event::Status { verb: "Downloading", message: "crates ...".to_owned() });
@@ -278,9 +257,6 @@ pub fn one(
 /// Fewest packages that are worth a thread of their own, if their files have to be looked at.
 const SHARE: usize = 24;
 
-/// The same if all that is to be known of them stands in the project's notebook.
-const NOTED_SHARE: usize = 512;
-
 /// What the store has of a package.
 enum Found<T> {
     /// Nothing of use: it has to be downloaded.
@@ -292,16 +268,12 @@ enum Found<T> {
 }
 
 /// Finds the packages that are in the store, in the order of `wanted`.
-fn look_up<T: Send>(
-    shelf: &Shelf<'_>,
-    wanted: &[(Digest, Arc<Summary>)],
-    recall: Recall<'_, T>,
-    tell: Tell<'_, T>,
-) -> Vec<Result<Found<T>>> {
-    let one = |(digest, summary): &(Digest, Arc<Summary>)| find(shelf, summary, *digest, recall, tell);
+fn look_up<T: Told>(shelf: &Shelf<'_>, wanted: &[(Digest, Arc<Summary>)]) -> Vec<Result<Found<T>>> {
+    let one = |(digest, summary): &(Digest, Arc<Summary>)| find(shelf, summary, *digest);
+    // If all that is to be known stands in the project's notebook, threads would cost more than they share.
     let is_noted = shelf.purpose == Purpose::Look && !shelf.notebook.is_empty();
-    let share = if is_noted { NOTED_SHARE } else { SHARE };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(wanted.len() / share).max(1);
+    let most = if is_noted { 1 } else { std::thread::available_parallelism().map_or(1, usize::from).min(8) };
+    let workers = most.min(wanted.len() / SHARE).max(1);
     let mut shares = wanted.chunks(wanted.len().div_ceil(workers).max(1));
     let own = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {
@@ -316,20 +288,14 @@ fn look_up<T: Send>(
 }
 
 /// Looks one package up: in its notes if they will do, else by verifying its tree and reading its manifest.
-fn find<T>(
-    shelf: &Shelf<'_>,
-    summary: &Summary,
-    digest: Digest,
-    recall: Recall<'_, T>,
-    tell: Tell<'_, T>,
-) -> Result<Found<T>> {
+fn find<T: Told>(shelf: &Shelf<'_>, summary: &Summary, digest: Digest) -> Result<Found<T>> {
     let id = summary.id;
     if shelf.purpose.is_served_by_archive(id) && shelf.store.keeps(id, digest).map_err(verification)? {
         return Ok(Found::Archive);
     }
     let recalled = || {
         let (root, noted) = shelf.store.notes(shelf.notebook, id, digest)?;
-        let answer = recall(&Notes::read(&noted, summary)?, id, &root)?;
+        let answer = T::recall(&Notes::read(&noted, summary)?, id, &root)?;
         for (path, seen) in PackageTree::witnesses(&root).iter().zip(&noted.witnesses) {
             shelf.disk.note_seen(path, seen);
         }
@@ -368,7 +334,7 @@ fn find<T>(
         shelf.to_bind(id, digest);
     }
     witness(shelf.disk, &tree.root);
-    Ok(Found::Known(tell(&package)))
+    Ok(Found::Known(T::of(&package)))
 }
 
 /// The package in a verified tree, which must be the one that it is said to be.
@@ -390,60 +356,6 @@ fn read_as(tree: &PackageTree, summary: &Summary) -> Result<Arc<Package>> {
     let package = read(tree)?;
     verify_manifest(summary, &package.summary).map_err(|found| verification((*found).into()))?;
     Ok(package)
-}
-
-/// What is noted of a package once its manifest was compared with its index entry: in short the fingerprint of that entry,
-/// three texts with their lengths before them, and the package in few bytes; at length its element of `metadata`.
-struct Notes<'a> {
-    /// Where the tree was. The JSON has it in its paths.
-    root: &'a str,
-    /// Empty where there is none.
-    library: &'a str,
-    compact: &'a [u8],
-    noted: &'a Noted<'a>,
-}
-
-impl<'a> Notes<'a> {
-    fn write(package: &Arc<Package>, summary: &Summary) -> Option<(Vec<u8>, String)> {
-        let Described { json, library } = Described::of(package);
-        let mut brief = index_fingerprint(summary).as_bytes().to_vec();
-        let source = package.id.source().to_string();
-        for text in [&source, package.root.to_str()?, library.as_deref().unwrap_or_default()] {
-            brief.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
-            brief.extend_from_slice(text.as_bytes());
-        }
-        brief.extend_from_slice(&compact::encode(package)?);
-        Some((brief, json))
-    }
-
-    /// `None` if they are about a package of another source, which may have the same archive, or if the index says something
-    /// else of it than when they were written.
-    fn read(noted: &'a Noted<'a>, summary: &Summary) -> Option<Self> {
-        let (fingerprint, mut bytes) = noted.brief().split_first_chunk::<32>()?;
-        if *fingerprint != *index_fingerprint(summary).as_bytes() {
-            return None;
-        }
-        let mut text = || {
-            let (length, rest) = bytes.split_first_chunk::<4>()?;
-            let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            bytes = rest;
-            std::str::from_utf8(text).ok()
-        };
-        let (source, root, library) = (text()?, text()?, text()?);
-        (source == summary.id.source().to_string()).then_some(Self { root, library, compact: bytes, noted })
-    }
-
-    fn package(&self, id: PackageId, root: &Path) -> Option<Package> {
-        compact::decode(self.compact, root, id.source()).filter(|package| package.id == id)
-    }
-
-    fn described(&self, root: &Path) -> Option<Described> {
-        if Path::new(self.root) != root {
-            return None;
-        }
-        let json = std::str::from_utf8(self.noted.text()?).ok()?.to_owned();
-        Some(Described { json, library: Some(self.library.to_owned()).filter(|name| !name.is_empty()) })
-    }
 }
 
 fn verification(diagnostic: bulkhead_schema::Diagnostic) -> Error {

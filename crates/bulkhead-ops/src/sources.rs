@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bulkhead_config::{Place, Replacement, SourceTable};
 use bulkhead_resolver::Registry;
@@ -174,9 +174,17 @@ impl Known {
 
 /// What offline resolution prefers: versions that are on this machine.
 struct Downloaded {
+    store: Store,
+    /// What the lockfile names counts as there: it must not be changed behind the user's back.
+    kept: Vec<PackageId>,
+    /// Both, once they matter: while the lockfile fits, they do not.
+    here: OnceLock<Here>,
+}
+
+/// What is on this machine.
+struct Here {
     /// Digests of archives.
     present: HashSet<Digest, BuildHasherDefault<LeadingBytes>>,
-    /// What the lockfile names counts as there: it must not be changed behind the user's back.
     kept: BTreeMap<(SourceId, PackageName), Vec<Version>>,
 }
 
@@ -251,12 +259,8 @@ impl<'a> Sources<'a> {
     }
 
     /// From now on, where a requirement is met by versions that are in `store` or in `kept`, others are passed over.
-    pub fn prefer_downloaded(&mut self, store: &Store, kept: impl Iterator<Item = PackageId>) {
-        let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for id in kept {
-            by_name.entry((id.source(), id.name())).or_default().push(id.version().clone());
-        }
-        self.downloaded = Some(Downloaded { present: store.listing().into_iter().collect(), kept: by_name });
+    pub fn prefer_downloaded(&mut self, store: Store, kept: impl Iterator<Item = PackageId>) {
+        self.downloaded = Some(Downloaded { store, kept: kept.collect(), here: OnceLock::new() });
     }
 
     /// From now on, git sources can be read too.
@@ -659,12 +663,23 @@ impl<'a> Sources<'a> {
 }
 
 impl Downloaded {
+    fn here(&self) -> &Here {
+        self.here.get_or_init(|| {
+            let mut kept: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            for id in &self.kept {
+                kept.entry((id.source(), id.name())).or_default().push(id.version().clone());
+            }
+            Here { present: self.store.listing().into_iter().collect(), kept }
+        })
+    }
+
     /// Which versions of a package are on this machine, if any is.
     fn versions(&self, source: SourceId, name: PackageName, file: &IndexFile) -> Option<Vec<bool>> {
-        let kept = self.kept.get(&(source, name)).map(Vec::as_slice).unwrap_or_default();
+        let Here { present, kept } = self.here();
+        let kept = kept.get(&(source, name)).map(Vec::as_slice).unwrap_or_default();
         let is_here = |(position, entry): (usize, &VersionEntry)| {
             let digest = file.checksum(position).map(Digest::from_bytes);
-            kept.contains(&entry.version) || digest.is_some_and(|digest| self.present.contains(&digest))
+            kept.contains(&entry.version) || digest.is_some_and(|digest| present.contains(&digest))
         };
         let here: Vec<bool> = file.versions().iter().enumerate().map(is_here).collect();
         here.contains(&true).then_some(here)

@@ -36,7 +36,7 @@ pub fn sources<'a>(
         None => GitSources::outside(global, configuration)?,
     });
     if client.options().offline {
-        sources.prefer_downloaded(&Store::open(&global.place.bulkhead_home)?, std::iter::empty());
+        sources.prefer_downloaded(Store::open(&global.place.bulkhead_home)?, std::iter::empty());
     }
     Ok(sources)
 }

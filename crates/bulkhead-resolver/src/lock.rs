@@ -106,8 +106,11 @@ pub fn encode(resolve: &Resolve, version: u8) -> Lockfile {
     let packages = resolve.nodes.iter().map(|(&id, node)| {
         let mut dependencies: Vec<LockedDependency> =
             node.dependencies.iter().map(|dependency| reference(dependency.id, version, &counts)).collect();
-        dependencies.sort_by_cached_key(|it| (it.name, it.version.as_ref().map(Version::to_string), it.source));
-        dependencies.dedup();
+        // They are in the order of their ids, which is another only where versions of one name follow each other.
+        if !dependencies.is_sorted_by(|a, b| a.name < b.name) {
+            dependencies.sort_by_cached_key(|it| (it.name, it.version.as_ref().map(Version::to_string), it.source));
+            dependencies.dedup();
+        }
         let checksum = node.summary.checksum.as_deref().map(str::to_owned);
         let replace = resolve.replacements.get(&id).map(|&other| reference(other, version, &counts));
         LockedPackage { dependencies, checksum, replace, ..bare(id) }
@@ -182,7 +185,7 @@ pub fn updated(
     };
     let same = in_format(if anew { default } else { old.version });
     // Line ends are no matter.
-    if same.lines().eq(text.lines()) {
+    if same == text || same.lines().eq(text.lines()) {
         return None;
     }
     Some(if old.version < default && !anew { in_format(default) } else { same })

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write as _;
 
-use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, FeatureValue, Features, PackageId, Summary, Symbol};
-use semver::{Comparator, Op, VersionReq};
+use bulkhead_schema::{
+    Dependency, DependencyKind, Diagnostic, FeatureValue, Features, PackageId, SourceId, Summary, Symbol,
+};
+use semver::{Comparator, Op, Version, VersionReq};
 
 use crate::Digest;
 
@@ -71,64 +72,101 @@ pub fn verify_manifest(index: &Summary, manifest: &Summary) -> Result<(), Box<Di
 
 /// Stands for everything of an index entry that [`verify_manifest`] compares: what was compared once need not be compared
 /// again while it stays the same.
+///
+/// It is not kept longer than the program that made it, so that its form is free: numbers stand in it as such, since writing
+/// them as text takes longer than hashing them.
 pub fn index_fingerprint(index: &Summary) -> Digest {
     let mut out = Vec::with_capacity(4096);
     put(&mut out, index.id.name().as_str());
-    put_shown(&mut out, Some(index.id.version()));
+    put_version(&mut out, index.id.version());
     put(&mut out, index.id.source().url());
     put(&mut out, index.links.as_ref().map_or("", |links| links.as_str()));
-    put_shown(&mut out, index.rust_version.as_ref());
+    out.push(u8::from(index.rust_version.is_some()));
+    index.rust_version.iter().for_each(|version| put_version(&mut out, version));
     let counts = |dependency: &&Dependency| dependency.kind != DependencyKind::Development;
     for dependency in index.dependencies.iter().filter(counts) {
-        put(&mut out, if dependency.kind == DependencyKind::Build { "build" } else { "normal" });
-        put(&mut out, dependency.package.as_str());
-        put(&mut out, dependency.name_in_manifest().as_str());
-        put_shown(&mut out, Some(&dependency.requirement));
-        put_shown(&mut out, dependency.platform.as_ref());
-        // Most come from where the package comes from, and no address is empty.
-        let elsewhere = dependency.source != index.id.source();
-        put(&mut out, if elsewhere { dependency.source.url() } else { "" });
-        let kind = match (dependency.optional, dependency.default_features) {
-            (true, true) => "optional",
-            (true, false) => "optional bare",
-            (false, true) => "",
-            (false, false) => "bare",
-        };
-        put(&mut out, kind);
-        put_shown(&mut out, Some(dependency.features.len()));
-        dependency.features.iter().for_each(|feature| put(&mut out, feature.as_str()));
+        // More follows: what does not begin so are the features.
+        out.push(1);
+        put_dependency(&mut out, dependency, index.id.source());
     }
+    out.push(0);
     for (name, values) in index.features.iter() {
         put(&mut out, name.as_str());
-        put_shown(&mut out, Some(values.len()));
-        values.iter().for_each(|value| put_shown(&mut out, Some(value)));
+        put_count(&mut out, values.len());
+        values.iter().for_each(|value| put_value(&mut out, value));
     }
     Digest::of(&out)
 }
 
+fn put_dependency(out: &mut Vec<u8>, dependency: &Dependency, home: SourceId) {
+    let flags = [dependency.kind == DependencyKind::Build, dependency.optional, dependency.default_features];
+    out.extend(flags.map(u8::from));
+    put(out, dependency.package.as_str());
+    put(out, dependency.name_in_manifest().as_str());
+    put_count(out, dependency.requirement.comparators.len());
+    for Comparator { op, major, minor, patch, pre } in &dependency.requirement.comparators {
+        out.push(operator(*op));
+        for number in [Some(*major), *minor, *patch] {
+            out.push(u8::from(number.is_some()));
+            out.extend_from_slice(&number.unwrap_or_default().to_le_bytes());
+        }
+        put(out, pre);
+    }
+    put(out, &shown(dependency.platform.as_ref()));
+    // Most come from where the package comes from, and no address is empty.
+    put(out, if dependency.source == home { "" } else { dependency.source.url() });
+    put_count(out, dependency.features.len());
+    dependency.features.iter().for_each(|feature| put(out, feature.as_str()));
+}
+
+fn put_version(out: &mut Vec<u8>, Version { major, minor, patch, pre, build }: &Version) {
+    [major, minor, patch].into_iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+    put(out, pre);
+    put(out, build);
+}
+
+fn put_value(out: &mut Vec<u8>, value: &FeatureValue) {
+    match value {
+        FeatureValue::Feature(name) => {
+            out.push(0);
+            put(out, name.as_str());
+        }
+        FeatureValue::Dependency(name) => {
+            out.push(1);
+            put(out, name.as_str());
+        }
+        FeatureValue::DependencyFeature { dependency, feature, weak } => {
+            out.push(if *weak { 3 } else { 2 });
+            put(out, dependency.as_str());
+            put(out, feature.as_str());
+        }
+    }
+}
+
+fn operator(op: Op) -> u8 {
+    match op {
+        Op::Exact => 0,
+        Op::Greater => 1,
+        Op::GreaterEq => 2,
+        Op::Less => 3,
+        Op::LessEq => 4,
+        Op::Tilde => 5,
+        Op::Caret => 6,
+        Op::Wildcard => 7,
+        // The crate may learn others, which cannot be told apart then.
+        _ => 8,
+    }
+}
+
 /// A text after its length.
 fn put(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(&length(text.len()));
+    put_count(out, text.len());
     out.extend_from_slice(text.as_bytes());
 }
 
-/// What is shown of `value`, after its length; nothing stands for none.
-fn put_shown(out: &mut Vec<u8>, value: Option<impl fmt::Display>) {
-    let start = out.len();
-    out.extend_from_slice(&length(0));
-    if let Some(value) = value {
-        // Writing to memory does not fail.
-        let _ = write!(out, "{value}");
-    }
-    let shown = length(out.len() - start - length(0).len());
-    if let Some(place) = out.get_mut(start..start + shown.len()) {
-        place.copy_from_slice(&shown);
-    }
-}
-
 /// Index entries are far shorter than what would not fit.
-fn length(length: usize) -> [u8; 4] {
-    u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
 }
 
 fn shown<T: fmt::Display>(value: Option<T>) -> String {
@@ -329,10 +367,11 @@ impl From<Disagreement> for Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use super::{same_versions, verify_manifest};
+    use super::{index_fingerprint, same_versions, verify_manifest};
     use bulkhead_schema::index::{IndexFile, Validators};
     use bulkhead_schema::{PackageName, SourceId, Summary};
     use semver::VersionReq;
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     /// The summary of an index line of which `fields` are the rest. Manifests have summaries of the same form.
@@ -394,6 +433,43 @@ mod tests {
         check(r#""links":"z""#, r#""links":"y""#, &["`package.links`: the index says z, the manifest says y"]);
         let rust = "`package.rust-version`: the index says 1.70.0, the manifest says 1.80.0";
         check(r#""rust_version":"1.70""#, r#""rust_version":"1.80""#, &[rust]);
+    }
+
+    /// Attack 45: what was noted of a package counts only while its index entry says the same.
+    #[test]
+    fn everything_that_is_compared_has_a_part_in_the_fingerprint() {
+        let mut entries: Vec<String> = [
+            "",
+            r#","optional":true"#,
+            r#","default_features":false"#,
+            r#","features":["f"]"#,
+            r#","features":["f","g"]"#,
+            r#","features":["fg"]"#,
+            r#","package":"other""#,
+            r#","kind":"build""#,
+            r#","target":"cfg(unix)""#,
+            r#","registry":"https://example.org/index/""#,
+        ]
+        .map(dependency)
+        .to_vec();
+        let requirements =
+            ["^2", "^1.1", "^1.0", "^1.0.0", "~1", "=1", ">1", ">=1", "<1", "<=1", "1.*", ">=1, <2", "^1.0.0-a"];
+        entries.extend(requirements.map(|requirement| format!(r#""deps":[{{"name":"d","req":"{requirement}"}}]"#)));
+        let features = [r#"{}"#, r#"{"x":[]}"#, r#"{"x":["y"],"y":[]}"#, r#"{"x":[],"y":["x"]}"#];
+        entries.extend(features.map(|features| format!(r#""features":{features}"#)));
+        let values = ["dep:d", "d/f", "d?/f"];
+        let optional = r#""deps":[{"name":"d","req":"^1","optional":true}]"#;
+        entries.extend(values.map(|value| format!(r#"{optional},"features":{{"z":["{value}","dep:d"]}}"#)));
+        entries.extend([r#""links":"z""#, r#""links":"y""#, r#""rust_version":"1.70""#].map(str::to_owned));
+        // The public registry has no packages that depend on another.
+        let source = "sparse+https://index.example.org/";
+        let prints: BTreeSet<_> =
+            entries.iter().map(|fields| index_fingerprint(&summary(source, fields)).to_string()).collect();
+        assert_eq!(prints.len(), entries.len());
+        let elsewhere = index_fingerprint(&summary("", &entries[0]));
+        assert!(!prints.contains(&elsewhere.to_string()));
+        let development = dependency(r#","kind":"dev""#);
+        assert_eq!(index_fingerprint(&summary("", &development)), index_fingerprint(&summary("", r#""deps":[]"#)));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Drawing a graph as a tree.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use bulkhead_schema::{PackageId, Symbol};
-use bulkhead_workspace::Package;
 
 use super::graph::{EdgeKind, Graph, NodeIndex, Subject};
 use crate::Error;
 use crate::error::Result;
+use crate::packages::Sketch;
 
 /// How lines begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,11 +74,37 @@ enum Step {
 struct Pen<'a> {
     graph: &'a Graph<'a>,
     workspace: &'a BTreeSet<PackageId>,
-    drawn: BTreeSet<NodeIndex>,
+    drawn: Nodes,
     /// For each level above: whether more siblings follow.
     levels: Vec<bool>,
-    path: BTreeSet<NodeIndex>,
+    /// The columns of these levels.
+    columns: String,
+    path: Nodes,
+    /// The line that is being written.
+    line: String,
     paper: &'a mut Paper<'a>,
+}
+
+/// A set of nodes.
+struct Nodes(Vec<bool>);
+
+impl Nodes {
+    fn none_of(graph: &Graph<'_>) -> Self {
+        Self(vec![false; graph.size()])
+    }
+
+    fn contains(&self, node: NodeIndex) -> bool {
+        self.0.get(node.number()).is_some_and(|is_in| *is_in)
+    }
+
+    /// Whether it was not there before.
+    fn insert(&mut self, node: NodeIndex) -> bool {
+        self.0.get_mut(node.number()).is_some_and(|is_in| !std::mem::replace(is_in, true))
+    }
+
+    fn remove(&mut self, node: NodeIndex) -> bool {
+        self.0.get_mut(node.number()).is_some_and(|is_in| std::mem::replace(is_in, false))
+    }
 }
 
 /// Takes line after line, as a drawing without deduplication can be longer than memory. Says whether it wants more.
@@ -98,8 +125,9 @@ impl Drawing {
         workspace: &'a BTreeSet<PackageId>,
         paper: &'a mut Paper<'a>,
     ) {
-        let (drawn, levels, path) = Default::default();
-        let mut pen = Pen { graph, workspace, drawn, levels, path, paper };
+        let (drawn, path) = (Nodes::none_of(graph), Nodes::none_of(graph));
+        let (levels, columns, line) = Default::default();
+        let mut pen = Pen { graph, workspace, drawn, levels, columns, path, line, paper };
         for (position, root) in roots.iter().enumerate() {
             if (position > 0 && !(pen.paper)("")) || !self.node(*root, &mut pen) {
                 return;
@@ -123,15 +151,22 @@ impl Drawing {
                     more
                 }
                 Step::Title(title) => {
-                    let start: String = pen.levels.iter().map(|more| self.column(*more)).collect();
-                    (pen.paper)(&format!("{start}{title}"))
+                    pen.line.clear();
+                    pen.line.extend([pen.columns.as_str(), title]);
+                    (pen.paper)(&pen.line)
                 }
                 Step::In(more) => {
                     pen.levels.push(more);
+                    pen.columns.extend(self.column(more));
                     true
                 }
-                Step::Out => pen.levels.pop().is_some(),
-                Step::Leave(index) => pen.path.remove(&index),
+                Step::Out => {
+                    let left = pen.levels.pop();
+                    let kept = left.map_or(0, |more| pen.columns.len() - self.column_length(more));
+                    pen.columns.truncate(kept);
+                    left.is_some()
+                }
+                Step::Leave(index) => pen.path.remove(index),
             };
             if !more {
                 return false;
@@ -143,13 +178,14 @@ impl Drawing {
     /// Draws the line of one node; says whether more is wanted, and whether what it depends on follows.
     fn one(&self, index: NodeIndex, pen: &mut Pen<'_>) -> (bool, bool) {
         // A cycle (through development dependencies) is cut even without deduplication.
-        let again = pen.path.contains(&index) || (!pen.drawn.insert(index) && !self.no_dedupe);
-        let mut line = self.line_start(&pen.levels);
-        line.push_str(&self.text(index, pen.graph));
+        let again = pen.path.contains(index) || (!pen.drawn.insert(index) && !self.no_dedupe);
+        pen.line.clear();
+        self.begin_line(pen);
+        self.text(index, pen.graph, &mut pen.line);
         if again && !pen.graph.get(index).edges.is_empty() {
-            line.push_str(" (*)");
+            pen.line.push_str(" (*)");
         }
-        ((pen.paper)(&line), !again)
+        ((pen.paper)(&pen.line), !again)
     }
 
     fn below(&self, index: NodeIndex, pen: &Pen<'_>) -> Vec<Step> {
@@ -178,53 +214,73 @@ impl Drawing {
         }
     }
 
-    fn column(&self, more: bool) -> String {
-        if more { format!("{}   ", self.symbols.down) } else { "    ".to_owned() }
+    fn column(&self, more: bool) -> [&'static str; 2] {
+        if more { [self.symbols.down, "   "] } else { ["", "    "] }
     }
 
-    fn line_start(&self, levels: &[bool]) -> String {
-        match (self.prefix, levels.split_last()) {
-            (Prefix::None, _) => String::new(),
-            (Prefix::Depth, _) => levels.len().to_string(),
-            (Prefix::Indent, None) => String::new(),
-            (Prefix::Indent, Some((more, above))) => {
+    fn column_length(&self, more: bool) -> usize {
+        self.column(more).map(str::len).iter().sum()
+    }
+
+    fn begin_line(&self, pen: &mut Pen<'_>) {
+        match (self.prefix, pen.levels.last()) {
+            (Prefix::None, _) | (Prefix::Indent, None) => {}
+            (Prefix::Depth, _) => put(&mut pen.line, pen.levels.len()),
+            (Prefix::Indent, Some(&more)) => {
                 let Symbols { tee, ell, right, .. } = self.symbols;
-                let above: String = above.iter().map(|more| self.column(*more)).collect();
-                format!("{above}{}{right}{right} ", if *more { tee } else { ell })
+                let above = pen.columns.len() - self.column_length(more);
+                pen.line.extend([&pen.columns[..above], if more { tee } else { ell }, right, right, " "]);
             }
         }
     }
 
-    fn text(&self, index: NodeIndex, graph: &Graph<'_>) -> String {
-        let (package, features) = match &graph.get(index).subject {
-            Subject::Package { package, features, .. } => (*package, *features),
+    fn text(&self, index: NodeIndex, graph: &Graph<'_>, line: &mut String) {
+        match &graph.get(index).subject {
+            Subject::Package { package, features, .. } => {
+                self.format.iter().for_each(|piece| piece.write(package.sketch, features, line));
+            }
             Subject::Feature { of, name, by_command_line } => {
                 let package = graph.package(*of).map(|package| package.id.name().as_str()).unwrap_or_default();
-                let mark = if *by_command_line { " (command-line)" } else { "" };
-                return format!("{package} feature \"{name}\"{mark}");
+                let mark = if *by_command_line { "\" (command-line)" } else { "\"" };
+                line.extend([package, " feature \"", name.as_str(), mark]);
             }
-        };
-        self.format.iter().map(|piece| piece_text(piece, package, features)).collect()
+        }
     }
 }
 
-fn piece_text(piece: &Piece, package: &Package, features: &BTreeSet<Symbol>) -> String {
-    match piece {
-        Piece::Text(text) => text.clone(),
-        Piece::Package => package_text(package),
-        Piece::License => package.details.license.clone().unwrap_or_default(),
-        Piece::Repository => package.details.repository.clone().unwrap_or_default(),
-        Piece::Features => features.iter().map(|feature| feature.as_str()).collect::<Vec<_>>().join(","),
-        Piece::Library => package.library().map(|target| target.crate_name()).unwrap_or_default(),
+/// Writing to a string cannot fail.
+fn put(line: &mut String, value: impl std::fmt::Display) {
+    let _ = write!(line, "{value}");
+}
+
+impl Piece {
+    fn write(&self, package: &Sketch, features: &BTreeSet<Symbol>, line: &mut String) {
+        match self {
+            Self::Text(text) => line.push_str(text),
+            Self::Package => put_package(package, line),
+            Self::License => line.extend(package.license.as_deref()),
+            Self::Repository => line.extend(package.repository.as_deref()),
+            Self::Features => {
+                for (position, feature) in features.iter().enumerate() {
+                    line.extend([if position == 0 { "" } else { "," }, feature.as_str()]);
+                }
+            }
+            Self::Library => line.extend(package.library.as_deref()),
+        }
     }
 }
 
-fn package_text(package: &Package) -> String {
-    let text = package.id.to_string();
-    let named = format!("{} v{}", package.id.name(), package.id.version());
-    match text.strip_prefix(&named) {
-        Some(source) if package.is_proc_macro() => format!("{named} (proc-macro){source}"),
-        _ => text,
+fn put_package(package: &Sketch, line: &mut String) {
+    let (name, version) = (package.id.name(), package.id.version());
+    line.extend([name.as_str(), " v"]);
+    put(line, version);
+    if package.is_proc_macro {
+        line.push_str(" (proc-macro)");
+    }
+    // Of packages of the public registry nothing is said but this.
+    if !package.id.source().is_crates_io() {
+        let text = package.id.to_string();
+        line.extend(text.strip_prefix(&format!("{name} v{version}")));
     }
 }
 

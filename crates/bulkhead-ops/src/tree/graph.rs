@@ -1,13 +1,13 @@
 //! The graph to be drawn: packages and features, and who leads to whom for what.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bulkhead_resolver::{ActivatedFeatures, FeaturesFor, MemberFeatures, Resolve};
 use bulkhead_schema::platform::Cfg;
-use bulkhead_schema::{Dependency, DependencyKind, FeatureValue, PackageId, Symbol};
+use bulkhead_schema::{Dependency, DependencyKind, FeatureValue, PackageId, Summary, Symbol};
 use bulkhead_unit_graph::CompileKind;
-use bulkhead_workspace::Package;
+
+use crate::packages::Sketch;
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -62,10 +62,23 @@ struct Meant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeIndex(usize);
 
+impl NodeIndex {
+    pub(super) fn number(self) -> usize {
+        self.0
+    }
+}
+
+/// A package, and what resolution knows of it.
+#[derive(Clone, Copy)]
+pub(super) struct Drawn<'a> {
+    pub(super) sketch: &'a Sketch,
+    summary: &'a Summary,
+}
+
 /// What stands in a line.
 pub(super) enum Subject<'a> {
     /// A package with one set of features, for one platform: it may be there several times.
-    Package { package: &'a Package, features: &'a BTreeSet<Symbol>, platform: CompileKind },
+    Package { package: Drawn<'a>, features: &'a BTreeSet<Symbol>, platform: CompileKind },
     /// A feature that somebody asks for.
     Feature { of: NodeIndex, name: Symbol, by_command_line: bool },
 }
@@ -81,6 +94,8 @@ pub(super) struct Node<'a> {
 pub(super) struct Graph<'a> {
     nodes: Vec<Node<'a>>,
     packages: BTreeMap<(PackageId, &'a BTreeSet<Symbol>, CompileKind), NodeIndex>,
+    /// The nodes of the places that were come by: several may have one.
+    places: HashMap<Place, NodeIndex>,
     features: BTreeMap<(NodeIndex, Symbol), NodeIndex>,
 }
 
@@ -91,7 +106,7 @@ pub(super) type Platforms<'a> = BTreeMap<CompileKind, (&'a str, &'a [Cfg])>;
 pub(super) struct Input<'a, 'b> {
     pub(super) resolve: &'a Resolve,
     pub(super) features: &'a ActivatedFeatures,
-    pub(super) packages: &'a BTreeMap<PackageId, Arc<Package>>,
+    pub(super) packages: &'a BTreeMap<PackageId, Sketch>,
     pub(super) edges: Edges,
     /// The platforms that are compiled for.
     pub(super) targets: &'b [CompileKind],
@@ -111,13 +126,18 @@ type Named = BTreeMap<(NodeIndex, Symbol), BTreeSet<(NodeIndex, bool)>>;
 impl<'a> Graph<'a> {
     /// What the members lead to.
     pub(super) fn build(input: &Input<'a, '_>) -> Self {
-        let mut graph = Self { nodes: Vec::new(), packages: BTreeMap::new(), features: BTreeMap::new() };
+        let (nodes, packages, places, features) = Default::default();
+        let mut graph = Self { nodes, packages, places, features };
         let links = graph.visit(input);
         let mut named = Named::new();
         for (from, declared, place) in links {
-            let Some(to) = graph.find(input, place) else { continue };
-            named.entry((from, declared.name_in_manifest())).or_default().insert((to, declared.optional));
-            graph.link(from, declared, to, input.edges.features);
+            let Some(to) = graph.find(place) else { continue };
+            if input.edges.features {
+                named.entry((from, declared.name_in_manifest())).or_default().insert((to, declared.optional));
+                graph.link(from, declared, to);
+            } else {
+                graph.edge(from, EdgeKind::from(declared.kind), to);
+            }
         }
         if input.edges.features {
             graph.ask(input, &named);
@@ -147,13 +167,18 @@ impl<'a> Graph<'a> {
                     continue;
                 }
             };
+            if self.places.contains_key(&place) {
+                continue;
+            }
             let Some((package, features)) = input.package(place) else { continue };
             let key = (place.0, features, place.2);
-            if self.packages.contains_key(&key) {
+            if let Some(known) = self.packages.get(&key) {
+                self.places.insert(place, *known);
                 continue;
             }
             let index = self.add(Subject::Package { package, features, platform: place.2 });
             self.packages.insert(key, index);
+            self.places.insert(place, index);
             for (declared, place) in input.dependencies(place).into_iter().rev() {
                 pending.push(Step::Link(index, declared, place));
                 pending.push(Step::Enter(place));
@@ -167,16 +192,16 @@ impl<'a> Graph<'a> {
         NodeIndex(self.nodes.len() - 1)
     }
 
-    fn find(&self, input: &Input<'a, '_>, place: Place) -> Option<NodeIndex> {
-        let (_, features) = input.package(place)?;
-        self.packages.get(&(place.0, features, place.2)).copied()
+    fn find(&self, place: Place) -> Option<NodeIndex> {
+        self.places.get(&place).copied()
     }
 
-    fn link(&mut self, from: NodeIndex, declared: &Dependency, to: NodeIndex, by_features: bool) {
+    /// Through the features that are asked for.
+    fn link(&mut self, from: NodeIndex, declared: &Dependency, to: NodeIndex) {
         let kind = EdgeKind::from(declared.kind);
         let default = declared.default_features.then(|| Symbol::new("default"));
         let wanted: Vec<Symbol> = default.into_iter().chain(declared.features.iter().copied()).collect();
-        if !by_features || wanted.is_empty() {
+        if wanted.is_empty() {
             self.edge(from, kind, to);
             return;
         }
@@ -210,7 +235,7 @@ impl<'a> Graph<'a> {
     fn ask(&mut self, input: &Input<'a, '_>, named: &Named) {
         for (id, wanted) in input.members {
             for kind in input.targets {
-                let Some(member) = self.find(input, (*id, FeaturesFor::Target, *kind)) else { continue };
+                let Some(member) = self.find((*id, FeaturesFor::Target, *kind)) else { continue };
                 let mut values: Vec<FeatureValue> = wanted.features.iter().copied().collect();
                 if wanted.all {
                     let known = input.resolve.nodes.get(id).into_iter().flat_map(|node| node.summary.features.keys());
@@ -291,7 +316,7 @@ impl<'a> Graph<'a> {
     /// The nodes in the order in which they are drawn: packages before features, by name and version.
     fn ranks(&self) -> Vec<usize> {
         let key = |index: usize| match &self.nodes[index].subject {
-            Subject::Package { package, features, platform } => (Some((package.id, *features, *platform)), None),
+            Subject::Package { package, features, platform } => (Some((package.sketch.id, *features, *platform)), None),
             Subject::Feature { of, name, .. } => (None, Some((*of, *name))),
         };
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
@@ -310,6 +335,11 @@ impl<'a> Graph<'a> {
             node.edges.sort_by_key(|(kind, to)| (*kind, ranks[to.0]));
             node.edges.dedup();
         }
+    }
+
+    /// How many nodes there are.
+    pub(super) fn size(&self) -> usize {
+        self.nodes.len()
     }
 
     /// The node at `index`.
@@ -332,9 +362,9 @@ impl<'a> Graph<'a> {
     }
 
     /// The package that a node is.
-    pub(super) fn package(&self, index: NodeIndex) -> Option<&'a Package> {
+    pub(super) fn package(&self, index: NodeIndex) -> Option<&'a Sketch> {
         match &self.nodes[index.0].subject {
-            Subject::Package { package, .. } => Some(package),
+            Subject::Package { package, .. } => Some(package.sketch),
             Subject::Feature { .. } => None,
         }
     }
@@ -365,44 +395,45 @@ impl<'a> Graph<'a> {
 }
 
 impl<'a> Input<'a, '_> {
-    fn package(&self, (id, purpose, _): Place) -> Option<(&'a Package, &'a BTreeSet<Symbol>)> {
-        Some((self.packages.get(&id)?, self.features.features.get(&(id, purpose))?))
+    fn package(&self, (id, purpose, _): Place) -> Option<(Drawn<'a>, &'a BTreeSet<Symbol>)> {
+        let package = Drawn { sketch: self.packages.get(&id)?, summary: &self.resolve.nodes.get(&id)?.summary };
+        Some((package, self.features.features.get(&(id, purpose))?))
     }
 
     /// Where a package's active dependencies lead.
     fn dependencies(&self, place: Place) -> Vec<(&'a Dependency, Place)> {
         let Some(node) = self.resolve.nodes.get(&place.0) else { return Vec::new() };
+        let active = self.features.dependencies.get(&(place.0, place.1));
+        let of_member = self.members.iter().any(|(member, _)| *member == place.0);
         let mut found = Vec::new();
         for edge in &node.dependencies {
-            let is_macro = self.packages.get(&edge.id).is_some_and(|package| package.is_proc_macro());
+            let is_macro = self.packages.get(&edge.id).is_some_and(|package| package.is_proc_macro);
             if is_macro && !self.edges.macros {
                 continue;
             }
-            for declared in edge.declared.iter().filter(|declared| self.is_active(place, declared)) {
+            let wanted = |declared: &&Dependency| {
+                (declared.kind != DependencyKind::Development || of_member)
+                    && self.applies(place.2, declared)
+                    && (!declared.optional || active.is_some_and(|it| it.contains(&declared.name_in_manifest())))
+            };
+            for declared in edge.declared.iter().filter(wanted) {
                 found.push((declared, self.place_of(edge.id, is_macro, place, declared.kind)));
             }
         }
         found
     }
 
-    fn is_active(&self, (id, purpose, kind): Place, dependency: &Dependency) -> bool {
-        let optional = || {
-            let active = self.features.dependencies.get(&(id, purpose));
-            active.is_some_and(|names| names.contains(&dependency.name_in_manifest()))
-        };
+    /// Whether such dependencies are drawn, on this platform.
+    fn applies(&self, kind: CompileKind, dependency: &Dependency) -> bool {
         // A build script runs here, whatever it builds for.
         let kind = if dependency.kind == DependencyKind::Build { CompileKind::Host } else { kind };
-        let applies = || match (&dependency.platform, self.platforms) {
-            (Some(platform), Some(known)) => {
-                known.get(&kind).is_some_and(|(triple, cfg)| platform.matches(triple, cfg))
-            }
-            _ => true,
-        };
-        let of_member = || self.members.iter().any(|(member, _)| *member == id);
         self.edges.wants(dependency.kind)
-            && (dependency.kind != DependencyKind::Development || of_member())
-            && applies()
-            && (!dependency.optional || optional())
+            && match (&dependency.platform, self.platforms) {
+                (Some(platform), Some(known)) => {
+                    known.get(&kind).is_some_and(|(triple, cfg)| platform.matches(triple, cfg))
+                }
+                _ => true,
+            }
     }
 
     /// Build dependencies and proc macros, and what they need, are for the host, and have features of their own if
