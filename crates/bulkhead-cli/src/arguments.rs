@@ -129,6 +129,12 @@ pub(crate) trait SharedArguments: Sized {
             .ignore_rust_version()
     }
 
+    /// `--compile-time-deps`
+    fn compile_time_deps(self) -> Self {
+        let help = "Only compile proc macros and build scripts, and run the latter (unstable)";
+        self.add(flag("compile-time-deps", help).hide(true))
+    }
+
     /// `-j`
     fn jobs(self) -> Self {
         let help = "Number of parallel jobs, defaults to # of CPUs.";

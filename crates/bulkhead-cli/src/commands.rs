@@ -143,6 +143,7 @@ fn build() -> Command {
             "future-incompat-report",
         ]))
         .future_incompat_report()
+        .compile_time_deps()
         .message_format()
         .packages(words)
         .targets(words, "Build all targets")
@@ -171,6 +172,7 @@ fn check_arguments(command: Command) -> Command {
     let words = Words { verb: "Check", artifacts: "Check", package: "Package(s) to check", noun: "check" };
     command
         .future_incompat_report()
+        .compile_time_deps()
         .message_format()
         .packages(words)
         .targets(words, "Check all targets")

@@ -58,6 +58,11 @@ fn check_unstable(place: &Place, flags: &[String]) -> Result<()> {
     }
 }
 
+/// Whether `-Z` was given and, as the command goes on, allowed.
+fn may_be_unstable(matches: &ArgMatches) -> bool {
+    !strings(matches, "unstable").is_empty()
+}
+
 /// The lockfile that the user's environment names, where the flag lets it.
 fn lockfile(place: &Place, flags: &[String]) -> Result<Option<PathBuf>> {
     let given = place.variable("CARGO_RESOLVER_LOCKFILE_PATH");
@@ -218,6 +223,10 @@ fn compile_with(
     if string(matches, "artifact-dir").is_some() {
         return Err(Error::failure("the `--artifact-dir` flag is unstable, and Bulkhead follows stable Cargo"));
     }
+    let compile_time_deps = flag(matches, "compile-time-deps");
+    if compile_time_deps && !may_be_unstable(matches) {
+        return Err(Error::failure("the `--compile-time-deps` flag is unstable, and Bulkhead follows stable Cargo"));
+    }
     let private = flag(matches, "document-private-items");
     let mut arguments: Vec<OsString> = string(matches, "TESTNAME").map(OsString::from).into_iter().collect();
     if let Ok(Some(values)) = matches.try_get_many::<OsString>("args") {
@@ -229,6 +238,7 @@ fn compile_with(
         intent,
         packages: packages(matches),
         targets: targets(matches)?,
+        compile_time_deps,
         features: features(matches),
         profile,
         platforms: strings(matches, "target"),
@@ -275,9 +285,7 @@ fn intent_and_profile(
 
 /// What `rustc` and `rustdoc` say to the compiler.
 fn single(matches: &ArgMatches, intent: &Intent) -> Result<SingleTarget> {
-    // Where `-Z` has come so far, it was `-Z unstable-options`, and allowed.
-    let refused =
-        |name: &str| string(matches, name).is_some() && (name != "print" || strings(matches, "unstable").is_empty());
+    let refused = |name: &str| string(matches, name).is_some() && !(name == "print" && may_be_unstable(matches));
     if let Some(unstable) = ["print", "output-format"].into_iter().find(|name| refused(name)) {
         let message = format!("the `{unstable}` flag is unstable, and Bulkhead follows stable Cargo");
         return Err(Error::failure(message));

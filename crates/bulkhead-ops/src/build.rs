@@ -45,6 +45,9 @@ pub fn build(
     let start = Instant::now();
     let mut prepared = compile::prepare(global, options, events)?;
     prepared.graph.set_doctests_aside();
+    if options.compile_time_deps {
+        prepared.graph.keep_what_compilation_runs();
+    }
     let mut permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
     prefetch::provide(global, &prepared, &mut permissions, events)?;
     permissions.check_grants(&prepared.graph)?;

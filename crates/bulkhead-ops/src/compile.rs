@@ -379,6 +379,9 @@ fn build_options(
     let mut build = BuildOptions::new(root, target_dir, profile, global.place.program.clone());
     build.flags = flags;
     build.rustc_wrapper = config.tool("rustc-wrapper")?.map(|tool| tool.value);
+    let variables = global.place.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+    let variables = variables.filter(|(name, _)| bulkhead_policy::is_for_rustc_wrapper(name));
+    build.rustc_wrapper_environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     build.rustc_workspace_wrapper = config.tool("rustc-workspace-wrapper")?.map(|tool| tool.value);
     build.message_format = options.message_format;
     build.diagnostic_width = options.terminal_width;

@@ -116,6 +116,8 @@ pub struct CompileOptions {
     pub packages: PackageOptions,
     /// Which of their targets.
     pub targets: TargetFilter,
+    /// Only the build scripts and procedural macros among what would be compiled, as rust-analyzer wants it.
+    pub compile_time_deps: bool,
     /// With which features.
     pub features: FeatureOptions,
     /// `--profile NAME`; `--release` is `release`. `None` for the command's own default.

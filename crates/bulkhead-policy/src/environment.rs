@@ -10,6 +10,12 @@ pub fn environment_allowed(name: &str) -> bool {
     !is_secret_variable(name) && !chooses_programs(name) && (tool_variable(name) || listed(name))
 }
 
+/// Whether a variable tells `build.rustc-wrapper` what to do. Tools that make themselves the wrapper (cargo-llvm-cov,
+/// cargo-expand) name what they want to read there after it: `CARGO_EXPAND_RUSTC_WRAPPER`.
+pub fn is_for_rustc_wrapper(name: &str) -> bool {
+    name.contains("_RUSTC_WRAPPER") && name != "CARGO_BUILD_RUSTC_WRAPPER" && !is_secret_variable(name)
+}
+
 /// The tools of a native build, in the forms that the `cc` and `cmake` crates read: `CC`, `CC_<platform>`, `HOST_CC`,
 /// `TARGET_CC`, and `<PLATFORM>_CC`.
 fn tool_variable(name: &str) -> bool {

@@ -64,6 +64,8 @@ pub struct BuildOptions {
     pub flags: BTreeMap<CompileKind, PlatformFlags>,
     /// `build.rustc-wrapper`
     pub rustc_wrapper: Option<PathBuf>,
+    /// Variables that only that wrapper and what it starts get.
+    pub rustc_wrapper_environment: BTreeMap<String, String>,
     /// `build.rustc-workspace-wrapper`
     pub rustc_workspace_wrapper: Option<PathBuf>,
     /// Variables that only the workspace wrapper and what it starts get.
@@ -100,6 +102,7 @@ impl BuildOptions {
             flags: BTreeMap::new(),
             rustc_wrapper: None,
             rustc_workspace_wrapper: None,
+            rustc_wrapper_environment: BTreeMap::new(),
             wrapper_environment: BTreeMap::new(),
             message_format: MessageFormat::Human,
             diagnostic_width: None,

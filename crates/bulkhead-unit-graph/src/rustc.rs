@@ -38,6 +38,9 @@ fn wrapped(context: &Context<'_>, unit: &Unit, mut command: Command) -> Command 
     if for_members.is_some() {
         command.environment.extend(options.wrapper_environment.clone());
     }
+    if options.rustc_wrapper.is_some() {
+        command.environment.extend(options.rustc_wrapper_environment.clone());
+    }
     for wrapper in for_members.into_iter().chain(&options.rustc_wrapper) {
         command.arguments.insert(0, command.program.display().to_string());
         command.program.clone_from(wrapper);

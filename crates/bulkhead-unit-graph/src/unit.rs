@@ -112,22 +112,42 @@ impl UnitGraph {
 
     /// Sets the doctests aside, which start no rustc; what they need stays.
     pub fn set_doctests_aside(&mut self) {
-        let mut new_indexes = Vec::with_capacity(self.units.len());
-        let mut kept = 0;
-        for unit in &self.units {
-            let stays = unit.mode != CompileMode::Doctest;
-            new_indexes.push(stays.then_some(UnitIndex(kept)));
-            kept += u32::from(stays);
+        let stays: Vec<bool> = self.units.iter().map(|unit| unit.mode != CompileMode::Doctest).collect();
+        self.doctests = self.take_out(&stays);
+    }
+
+    /// Leaves only what compilation runs: build scripts and procedural macros that others depend on, and all that these need.
+    pub fn keep_what_compilation_runs(&mut self) {
+        let mut stays = vec![false; self.units.len()];
+        // Dependents have greater indexes: whether a unit stays is known when its dependencies are looked at.
+        for (index, unit) in self.units.iter().enumerate().rev() {
+            for dependency in &unit.dependencies {
+                let needed = self.unit(dependency.unit);
+                let runs = needed.target.is_proc_macro() || needed.mode == CompileMode::RunBuildScript;
+                stays[dependency.unit.0 as usize] |= stays[index] || runs;
+            }
         }
+        self.take_out(&stays);
+    }
+
+    /// Takes out the units that do not stay, and on which none that stays depends.
+    fn take_out(&mut self, stays: &[bool]) -> Vec<Unit> {
+        let mut kept = 0;
+        let new_index = |stays: &bool| {
+            let index = stays.then_some(UnitIndex(kept));
+            kept += u32::from(*stays);
+            index
+        };
+        let new_indexes: Vec<_> = stays.iter().map(new_index).collect();
         let moved = |index: UnitIndex| new_indexes.get(index.0 as usize).copied().flatten();
         for dependency in self.units.iter_mut().flat_map(|unit| &mut unit.dependencies) {
-            // Nothing depends on a doctest.
             dependency.unit = moved(dependency.unit).unwrap_or(dependency.unit);
         }
-        let (doctests, units) =
-            std::mem::take(&mut self.units).into_iter().partition(|unit| unit.mode == CompileMode::Doctest);
-        (self.doctests, self.units) = (doctests, units);
         self.roots = self.roots.iter().filter_map(|root| moved(*root)).collect();
+        let mut stays = stays.iter();
+        let (units, taken) = std::mem::take(&mut self.units).into_iter().partition(|_| stays.next() == Some(&true));
+        self.units = units;
+        taken
     }
 
     /// All units with their indexes, dependencies first.
