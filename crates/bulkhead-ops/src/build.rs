@@ -130,6 +130,7 @@ pub fn with_executor<T>(
     let context = Context::new(graph, toolchain, build_options);
     let owner = owner(global, &build_options.target_dir)?;
     let sources = global.place.bulkhead_home.join("store");
+    let pinned = prefetch::folder(&global.place.bulkhead_home);
     let source = |package: &Package| {
         let checksum = prepared.checksums.get(&package.id).filter(|_| package.root.starts_with(&sources));
         checksum.map(|checksum| checksum.to_string())
@@ -141,6 +142,7 @@ pub fn with_executor<T>(
         system: &opened.system,
         rustc: &toolchain.rustc,
         sources: &sources,
+        pinned: &pinned,
         source: &source,
     });
     // `[env]` of configuration counts as the environment, so that a change of it is noticed.

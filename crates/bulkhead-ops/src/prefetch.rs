@@ -48,6 +48,11 @@ pub fn provide(
     Ok(())
 }
 
+/// Where the files lie, each in a folder that is called by its digest.
+pub fn folder(bulkhead_home: &Path) -> PathBuf {
+    bulkhead_home.join("prefetch")
+}
+
 fn one(
     global: &GlobalOptions,
     prepared: &Prepared,
@@ -56,7 +61,7 @@ fn one(
     events: &dyn Fn(Event),
 ) -> Result<Granted<PathBuf>> {
     let digest = file.sha256.as_str().trim_start_matches("sha256:");
-    let folder = global.place.bulkhead_home.join("prefetch").join(digest);
+    let folder = folder(&global.place.bulkhead_home).join(digest);
     let path = folder.join(&file.file);
     if !is_whole(global, &path, &file.sha256) {
         events(Event::Status { verb: "Fetching", message: format!("`{}` for `{id}`", file.file) });

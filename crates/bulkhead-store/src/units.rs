@@ -114,10 +114,22 @@ impl UnitCache {
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(self.refuse(key, error.to_string())),
         };
-        match self.read(&folder, key) {
+        match check_owner(&folder).and_then(|()| self.read(&folder, key)) {
             Ok(body) => Ok(Some(Entry { folder, files: body.files, note: body.note })),
+            Err(_) if !self.is_current(key, &folder) => Ok(None),
             Err(problem) => Err(self.refuse(key, problem)),
         }
+    }
+
+    /// Whether what was found under `key` is still what stands there: another process may have collected it meanwhile.
+    pub fn holds(&self, key: Digest, entry: &Entry) -> bool {
+        self.is_current(key, &entry.folder)
+    }
+
+    fn is_current(&self, key: Digest, folder: &OwnedFd) -> bool {
+        let there = rustix::fs::statat(&self.folder, key.to_string(), AtFlags::SYMLINK_NOFOLLOW);
+        let here = rustix::fs::fstat(folder);
+        matches!((there, here), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
     }
 
     /// Notes that the entry under `key` was of use, which keeps it from being the next to go.
@@ -267,6 +279,18 @@ impl Entry {
         }
         Ok(())
     }
+}
+
+/// The seal already says who wrote an entry. That others could write it is a sign that something is wrong all the same.
+fn check_owner(folder: &OwnedFd) -> Result<(), String> {
+    let stat = rustix::fs::fstat(folder).map_err(|error| error.to_string())?;
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err("it belongs to someone else".to_owned());
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err("it may be written by others".to_owned());
+    }
+    Ok(())
 }
 
 fn open_file(folder: &OwnedFd, name: &str) -> rustix::io::Result<std::fs::File> {

@@ -56,5 +56,6 @@ mod subcommands;
 mod toolchain_programs;
 mod trees;
 mod unit_cache;
+mod unit_sharing;
 mod updating;
 mod vendoring;

@@ -11,6 +11,7 @@ mod take;
 
 use std::path::Path;
 
+use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Command, CompileMode, UnitIndex};
 use bulkhead_workspace::Package;
 
@@ -39,6 +40,8 @@ pub struct Cache<'a> {
     pub rustc: &'a Path,
     /// Where the sources of all packages that take part lie.
     pub sources: &'a Path,
+    /// Where files lie that policy pins for build scripts, each in a folder that is called by its digest.
+    pub pinned: &'a Path,
     /// The digest of all files of a package that cannot change; `None` for one that can.
     pub source: &'a (dyn Fn(&Package) -> Option<String> + Sync),
 }
@@ -67,9 +70,15 @@ pub(crate) fn keys(build: &Build<'_>, index: UnitIndex, command: &Command) -> Re
         dependencies,
         toolchain: cache.toolchain,
         system: (is_run || contents::uses_system(unit, &command.arguments)).then_some(cache.system),
-        confinement: format!("{:?}", build.options.level),
+        confinement: confinement_text(build, index),
     };
     Ok(key::keys(&inputs, &Places::new(&cache.places)))
+}
+
+/// How the process is confined, and which pinned files it may read.
+fn confinement_text(build: &Build<'_>, index: UnitIndex) -> String {
+    let pinned = (build.options.grants)(build.unit(index)).read.into_iter().map(|granted| granted.value);
+    format!("{:?} {:?}", build.options.level, pinned.collect::<Vec<_>>())
 }
 
 /// Whether the unit may be shared at all: the digest of its sources if so, else why not, if that is worth a word.
@@ -86,7 +95,7 @@ fn eligible(build: &Build<'_>, index: UnitIndex, command: &Command) -> Result<St
     if grants.network.is_some() {
         return because("it was granted the network");
     }
-    if !grants.read.is_empty() || !grants.write.is_empty() {
+    if !grants.write.is_empty() || !grants.read.iter().all(|granted| is_pinned(cache.pinned, &granted.value)) {
         return because("it was granted files and folders of which nobody knows what they hold");
     }
     if !Places::new(&cache.places).are_plain() {
@@ -109,6 +118,13 @@ fn eligible(build: &Build<'_>, index: UnitIndex, command: &Command) -> Result<St
         return Err(Some(format!("of what `{argument}` names nobody knows what it holds")));
     }
     Ok(source)
+}
+
+/// Whether `path` is a file that policy pins: its digest, which stands in its path, is in the key with the variable that names it.
+fn is_pinned(pinned: &Path, path: &Path) -> bool {
+    let folder = path.parent();
+    let digest = folder.and_then(|folder| folder.file_name()?.to_str());
+    folder.and_then(Path::parent) == Some(pinned) && digest.is_some_and(|text| Digest::parse(text).is_ok())
 }
 
 /// An argument for the compiler of a unit that is shared: generated code bears a name that is the same in every workspace.

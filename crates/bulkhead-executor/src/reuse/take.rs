@@ -102,11 +102,11 @@ fn take<T>(
             build.contents.note(index, &entry.files);
             Some(taken)
         }
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData && units.holds(key, &entry) => {
             damaged(units.refuse(key, "a file in it is not what was put there".to_owned()));
             None
         }
-        // Another process may have removed the entry meanwhile, or the disk is full, of which the compiler will tell.
+        // Another process has collected the entry meanwhile, or the disk is full, of which the compiler will tell.
         Err(_) => None,
     }
 }

@@ -87,7 +87,7 @@ impl UnitCache {
     }
 
     fn check(&self, key: Digest, entry: &Entry) -> Option<Finding> {
-        let error = entry.check().err()?;
+        let error = entry.check().err().filter(|_| self.holds(key, entry))?;
         Some(self.refuse(key, error.to_string()))
     }
 

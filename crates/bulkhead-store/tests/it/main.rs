@@ -6,4 +6,5 @@ mod archives;
 mod notebooks;
 mod stores;
 mod tar;
+mod units;
 mod vendored;
