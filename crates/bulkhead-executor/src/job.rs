@@ -148,7 +148,7 @@ fn exited(index: UnitIndex, command: Arc<Command>, ended: &process::Ended, count
     let kind = FailureKind::Exit {
         command,
         status: ended.exit.status.to_std().to_string(),
-        limit: process::limit_text(&ended.exit),
+        limit: ended.limit.map(Box::new),
         output: (String::new(), String::new()),
         errors: counts.errors,
         warnings: counts.warnings - counts.duplicates,

@@ -70,8 +70,8 @@ pub enum FailureKind {
         command: std::sync::Arc<bulkhead_unit_graph::Command>,
         /// `exit status: 101`, `signal: 9 (SIGKILL)`.
         status: String,
-        /// The limit that it passed, in words.
-        limit: Option<&'static str>,
+        /// The limit that ended it.
+        limit: Option<Box<crate::Reached>>,
         /// `(stdout, stderr)` of a build script; empty for rustc.
         output: (String, String),
         /// Number of errors that rustc reported.

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bulkhead_sandbox::{Child, Denial, DenialKind, Exit, Gate, Process, SandboxError, Stream, Target};
+use bulkhead_sandbox::{Child, Denial, DenialKind, Exit, Gate, Limits, Process, SandboxError, Stream, Target};
 use bulkhead_schema::Diagnostic;
 use bulkhead_unit_graph::{Command, UnitIndex};
 
 use crate::confinement::{self, Confinement};
+use crate::limit::Reached;
 use crate::outcome::LIBRARY_PATH;
 use crate::run::Build;
 use crate::tokens::Tokens;
@@ -68,6 +69,8 @@ pub(crate) struct Ended {
     pub(crate) exit: Exit,
     /// Whether something was denied to it.
     pub(crate) denied: bool,
+    /// The limit that ended it.
+    pub(crate) limit: Option<Reached>,
 }
 
 /// A process of a unit that executes its program.
@@ -75,6 +78,7 @@ pub(crate) struct Running<'a> {
     child: Child,
     index: UnitIndex,
     command: &'a Command,
+    limits: Limits,
 }
 
 /// Starts `command` for the unit at `index`. With a gate, it returns when that opens.
@@ -98,13 +102,13 @@ pub(crate) fn start<'a>(
     if build.options.stop.load(Ordering::Relaxed) {
         child.kill();
     }
-    Ok(Running { child, index, command })
+    Ok(Running { child, index, command, limits: process.limits })
 }
 
 impl Running<'_> {
     /// Waits for the end and hands over the output as it comes.
     pub(crate) fn wait(self, build: &Build<'_>, on_output: impl FnMut(Stream, &[u8])) -> Result<Ended, SandboxError> {
-        let Self { child, index, command } = self;
+        let Self { child, index, command, limits } = self;
         let exit = child.wait_with(on_output);
         build.set_killer(index, None);
         let mut exit = exit?;
@@ -114,7 +118,8 @@ impl Running<'_> {
         if denied {
             build.emit(Event::Denied { unit: index, denials });
         }
-        Ok(Ended { exit, denied })
+        let limit = Reached::by(&exit, &limits, confinement::kind_of(build.unit(index)));
+        Ok(Ended { exit, denied, limit })
     }
 }
 
@@ -155,14 +160,4 @@ fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach
     process.observe = build.runs_package_code[index.0 as usize];
     process.inherit.clone_from(&build.jobserver.descriptors);
     Ok(process)
-}
-
-/// The limit that ended a process, in words.
-pub fn limit_text(exit: &Exit) -> Option<&'static str> {
-    Some(match exit.limit? {
-        bulkhead_sandbox::LimitHit::WallTime => "it took too long",
-        bulkhead_sandbox::LimitHit::CpuTime => "it used too much processor time",
-        bulkhead_sandbox::LimitHit::Output => "it printed too much",
-        bulkhead_sandbox::LimitHit::FileSize => "it wrote too large a file",
-    })
 }

@@ -175,7 +175,7 @@ fn judge(
     Err(FailureKind::Exit {
         command: Arc::clone(command),
         status: ended.exit.status.to_std().to_string(),
-        limit: process::limit_text(&ended.exit),
+        limit: ended.limit.map(Box::new),
         output: (String::from_utf8_lossy(stdout).into_owned(), String::from_utf8_lossy(stderr).into_owned()),
         errors: 0,
         warnings: 0,

@@ -188,6 +188,9 @@ impl Run<'_> {
             None => Ok(exit.status.success()),
             Some(LimitHit::WallTime | LimitHit::CpuTime) => Err(self.beyond("time-seconds")),
             Some(LimitHit::FileSize) => Err(self.beyond("pack-mib")),
+            Some(LimitHit::TotalMemory) => {
+                Err(self.error(GitErrorKind::Refused, "it takes too much memory".to_owned()))
+            }
             Some(LimitHit::Output) => Err(self.error(GitErrorKind::Refused, "it prints too much".to_owned())),
         }
     }

@@ -5,7 +5,7 @@ use std::process::{Command as Start, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bulkhead_executor::{Confinement, limit_text};
+use bulkhead_executor::{Confinement, Reached};
 use bulkhead_policy::profile::{Profile, compile};
 use bulkhead_policy::{Granted, Origin, ProcessKind};
 use bulkhead_sandbox::{Child, Denial, Exit, Killer, Stdin, Stdout};
@@ -82,9 +82,8 @@ pub fn run(
         id.into_iter().for_each(|id| audit::record_denied(place, id, &exit.denials));
         events(Event::Diagnostic(denials(permissions, kind, &exit.denials)));
     }
-    match limit_text(&exit) {
-        Some(limit) => Err(Error::failure(format!("the program was ended: {limit}"))
-            .help(format!("`[limits.{}]` in `bulkhead.toml` sets its limits", kind.name()))),
+    match Reached::by(&exit, &process.limits, kind) {
+        Some(limit) => Err(Error::failure(format!("the program was ended: {limit}")).help(limit.help())),
         None => Ok(exit.status.to_std()),
     }
 }

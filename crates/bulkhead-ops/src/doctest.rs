@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bulkhead_executor::{Confinement, limit_text, noteworthy};
+use bulkhead_executor::{Confinement, Reached, noteworthy};
 use bulkhead_policy::profile::compile;
 use bulkhead_policy::{Granted, Origin, ProcessKind};
 use bulkhead_sandbox::{Exit, Stdout};
@@ -45,13 +45,13 @@ pub fn run(
                 message: format!("`{}`", shell_line(&command, global.verbose > 1)),
             });
         }
-        let exit = confined(built, &context, unit, &command)?;
+        let (exit, limit) = confined(built, &context, unit, &command)?;
         let denied = noteworthy(&command, exit.denials.clone());
         if !denied.is_empty() {
             audit::record_denied(&global.place, unit.package.id, &denied);
             events(Event::Diagnostic(denials(&built.permissions, unit, "a doctest, or rustdoc,", &denied)));
         }
-        if let Some(reason) = failure(&exit, &command)
+        if let Some(reason) = failure(&exit, limit, &command)
             && !on_failure(unit, reason)
         {
             break;
@@ -73,8 +73,8 @@ fn doctest_options(built: &Built, unit: &Unit, options: &CompileOptions) -> Resu
     })
 }
 
-/// Runs rustdoc to its end. What the tests say goes where ours goes.
-fn confined(built: &Built, context: &Context<'_>, unit: &Unit, command: &Command) -> Result<Exit> {
+/// Runs rustdoc to its end, or to one of its limits. What the tests say goes where ours goes.
+fn confined(built: &Built, context: &Context<'_>, unit: &Unit, command: &Command) -> Result<(Exit, Option<Reached>)> {
     let permissions = &built.permissions;
     let failed = |error: &dyn std::fmt::Display| {
         Error::new(ErrorKind::Sandbox, "could not run doctests confined").because(error)
@@ -97,18 +97,20 @@ fn confined(built: &Built, context: &Context<'_>, unit: &Unit, command: &Command
     process.stdout = Stdout::Inherit;
     process.observe = true;
     let child = bulkhead_sandbox::spawn(&process).map_err(|error| failed(&error))?;
-    child.wait().map_err(|error| failed(&error))
+    let exit = child.wait().map_err(|error| failed(&error))?;
+    let limit = Reached::by(&exit, &process.limits, ProcessKind::Rustdoc);
+    Ok((exit, limit))
 }
 
 /// Why the process ended badly, as `test` says it: nothing more if tests failed, which they told themselves.
-fn failure(exit: &Exit, command: &Command) -> Option<String> {
+fn failure(exit: &Exit, limit: Option<Reached>, command: &Command) -> Option<String> {
     let status = exit.status.to_std();
     if status.success() {
         return None;
     }
     let line = shell_line(command, false);
-    Some(match (limit_text(exit), status.code()) {
-        (Some(limit), _) => format!("`{line}` was ended: {limit}"),
+    Some(match (limit, status.code()) {
+        (Some(limit), _) => format!("`{line}` was ended: {limit}\n{}", limit.help()),
         (None, Some(101)) => String::new(),
         (None, _) => format!("process didn't exit successfully: `{line}` ({status})"),
     })

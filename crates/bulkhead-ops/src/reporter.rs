@@ -379,7 +379,7 @@ fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {
                 ));
             }
             if let Some(limit) = limit {
-                error = error.because(format!("it exceeded its limit of {limit}"));
+                error = error.because(limit.to_string()).help(limit.help());
             }
             for (title, text) in [("stdout", &output.0), ("stderr", &output.1)] {
                 if !text.trim().is_empty() {

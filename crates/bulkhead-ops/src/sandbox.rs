@@ -24,7 +24,7 @@ use crate::confined::{self, could_not};
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
-use crate::{Error, ErrorKind, Event, build, prefetch, reporter, specs};
+use crate::{Error, ErrorKind, Event, build, own_limits, prefetch, reporter, specs};
 
 /// What one process may do.
 pub struct Shown {
@@ -204,6 +204,7 @@ pub fn shell(
     process.stdout = Stdout::Inherit;
     process.observe = true;
     process.limits.wall_time = None;
+    own_limits::lift();
     let child = bulkhead_sandbox::spawn(&process).map_err(|error| could_not(&error))?;
     let exit = confined::wait(child, stop)?;
     if let Some(unit) = unit.filter(|_| !exit.denials.is_empty()) {

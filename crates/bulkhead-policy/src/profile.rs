@@ -47,6 +47,19 @@ impl ProcessKind {
     }
 }
 
+impl ProcessKind {
+    /// The table of a policy that holds the limits of such processes, and of no others.
+    pub fn limits_table(self) -> &'static str {
+        match self {
+            Self::BuildScript => "limits.build-script",
+            Self::Rustc | Self::Rustdoc | Self::Rustfmt => "limits.rustc",
+            Self::Run => "limits.run",
+            Self::Test => "limits.test",
+            Self::Git => "limits.git",
+        }
+    }
+}
+
 /// Why a process may do something.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {

@@ -140,6 +140,8 @@ impl Status {
 pub enum LimitHit {
     /// [`Limits::wall_time`](crate::Limits::wall_time).
     WallTime,
+    /// [`Limits::total_memory_bytes`](crate::Limits::total_memory_bytes).
+    TotalMemory,
     /// [`Limits::cpu_time`](crate::Limits::cpu_time).
     CpuTime,
     /// [`Limits::output_bytes`](crate::Limits::output_bytes).

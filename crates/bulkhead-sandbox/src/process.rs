@@ -151,9 +151,12 @@ pub struct Limits {
     /// Private writable memory per process, in bytes (`RLIMIT_DATA`). Address space as such is not limited: rustc maps far
     /// more of it than it uses.
     pub memory_bytes: Option<u64>,
+    /// Memory of all processes of the run together, in bytes: what is their own, not the files that they map. Looked at every
+    /// tenth of a second by [`Child::wait_with`](crate::Child::wait_with), which kills a run that has more.
+    pub total_memory_bytes: Option<u64>,
     /// Processes and threads alive at once, in the whole run.
     pub processes: Option<u64>,
-    /// Open descriptors per process.
+    /// Open descriptors per process. `None` leaves the parent's own limit, and lets a process raise it to 65536 at most.
     pub open_files: Option<u64>,
     /// Largest file that can be written, in bytes.
     pub file_size: Option<u64>,
@@ -164,12 +167,13 @@ pub struct Limits {
 
 impl Default for Limits {
     /// Far above what ordinary builds use, far below what harms the machine: one hour, 4096 processes, files of 32 GiB,
-    /// 128 MiB of output.
+    /// 128 MiB of output, nine tenths of the memory (the system would end it, or something else, at ten).
     fn default() -> Limits {
         Limits {
             wall_time: Some(Duration::from_secs(3600)),
             cpu_time: None,
             memory_bytes: None,
+            total_memory_bytes: platform::available_memory().map(|bytes| bytes / 10 * 9),
             processes: Some(4096),
             open_files: None,
             file_size: Some(32 << 30),

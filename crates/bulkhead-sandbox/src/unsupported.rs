@@ -36,6 +36,27 @@ pub fn lock_bytes(
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
+/// What is said at the end, a whole line each.
+#[derive(Debug, Clone, Default)]
+pub struct LastWords {
+    /// When the processor time is used up.
+    pub processor_time: String,
+    /// When the time of [`end_after`] has passed.
+    pub time: String,
+    /// When the program aborts.
+    pub abort: String,
+}
+
+/// Does nothing.
+pub fn last_words(_words: LastWords) {}
+
+/// Does nothing.
+pub fn end_after(_time: Option<std::time::Duration>) {}
+
+pub(crate) fn available_memory() -> Option<u64> {
+    None
+}
+
 /// A child cannot exist here.
 #[derive(Debug)]
 pub(crate) enum Child {}

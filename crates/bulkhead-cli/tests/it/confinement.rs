@@ -428,6 +428,41 @@ fn main() { println!("{}", include!(concat!(env!("OUT_DIR"), "/value.rs"))); }
     assert_eq!(stage.bulkhead(&["run", "-q"]).assert_success().stdout, "forty-three\n");
 }
 
+/// Attack 112: what uses too much is ended, and the message has process, package, limit, value and the line that raises it.
+#[test]
+fn a_limit_that_ends_a_process_is_told_with_the_line_that_raises_it() {
+    let stage = Stage::new(crate::stage::APP);
+    let hold = "let held = vec![1u8; 150 << 20]; std::thread::sleep(std::time::Duration::from_secs(1)); assert!(held[7] == 1);";
+    for (key, value, script) in [
+        ("time-seconds", 1, "std::thread::sleep(std::time::Duration::from_secs(20));"),
+        ("cpu-seconds", 1, "let mut n = 0u64; loop { n = std::hint::black_box(n + 1); if n == u64::MAX { break } }"),
+        ("total-memory-mib", 100, hold),
+        ("memory-mib", 100, hold),
+        ("output-mib", 1, "for _ in 0..100000 { println!(\"cargo::metadata=a={}\", \"x\".repeat(100)); }"),
+        ("file-mib", 1, "std::fs::write(std::env::var(\"OUT_DIR\").unwrap() + \"/x\", vec![0; 2 << 20]).unwrap();"),
+    ] {
+        stage.project.write("build.rs", format!("fn main() {{ {script} }}"));
+        stage.project.write("bulkhead.toml", format!("[limits.build-script]\n{key} = {value}\n"));
+        let outcome = stage.bulkhead(&["build"]);
+        let told = format!("the limit `limits.build-script.{key}` is {value}");
+        let line = format!("a larger `{key}` below `[limits.build-script]`");
+        let failed = "failed to run custom build command for `app v";
+        crate::stage::assert_error(&outcome, 101, &[failed, &told, &line, "bulkhead config explain"]);
+    }
+    // The benign twin: the same code below its limits. A limit of scripts is none of compilers.
+    stage.project.write("build.rs", format!("fn main() {{ {hold} }}"));
+    stage
+        .project
+        .write("bulkhead.toml", "[limits.build-script]\ntotal-memory-mib = 300\nmemory-mib = 300\ntime-seconds = 50\n");
+    stage.bulkhead(&["build"]).assert_success();
+    stage.project.write("bulkhead.toml", "[limits.rustc]\ntime-seconds = 2\n");
+    let endless =
+        "const N: u64 = { let mut n = 0; while n < u64::MAX { n += 1; } n };\nfn main() { println!(\"{N}\") }\n";
+    stage.project.write("src/main.rs", format!("#![allow(long_running_const_eval)]\n{endless}"));
+    let outcome = stage.bulkhead(&["build"]);
+    crate::stage::assert_error(&outcome, 101, &["could not compile `app`", "`limits.rustc.time-seconds` is 2"]);
+}
+
 /// Bulkhead's own limits are about itself: what it builds with, and what it runs, has those of the user.
 #[test]
 fn limits_of_bulkhead_itself_hold_for_nothing_else() {
@@ -445,6 +480,16 @@ fn limits_of_bulkhead_itself_hold_for_nothing_else() {
     // They do hold for Bulkhead.
     let outcome = stage.command(&["metadata"]).env("BULKHEAD_LIMIT_MEMORY_MIB", "1").run();
     assert_ne!(outcome.code(), Some(0), "{outcome}");
+    // And it says so when it ends by one.
+    assert!(outcome.stderr.contains("Bulkhead itself may use 1 MiB; `BULKHEAD_LIMIT_MEMORY_MIB`"), "{outcome}");
+    stage.project.write("build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(30)) }");
+    let outcome = stage.command(&["build"]).env("BULKHEAD_LIMIT_TIME_SECONDS", "1").run();
+    let told = "error: Bulkhead itself ran for 1 s, its limit, and ends\nhelp: `BULKHEAD_LIMIT_TIME_SECONDS`";
+    assert!(outcome.assert_code(101).stderr.contains(told), "{outcome}");
+    stage.project.write("build.rs", "fn main() {}");
+    stage.project.write("src/main.rs", "fn main() { std::thread::sleep(std::time::Duration::from_millis(1500)) }");
+    stage.bulkhead(&["build"]).assert_success();
+    stage.command(&["run"]).env("BULKHEAD_LIMIT_TIME_SECONDS", "1").run().assert_success();
     for value in ["0", "-1", "much"] {
         let outcome = stage.command(&["metadata"]).env("BULKHEAD_LIMIT_MEMORY_MIB", value).run();
         assert!(outcome.assert_code(1).stderr.contains("BULKHEAD_LIMIT_MEMORY_MIB"), "{outcome}");

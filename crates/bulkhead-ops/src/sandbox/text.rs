@@ -92,13 +92,22 @@ impl Shown {
     }
 
     fn limits(&self) -> BTreeMap<&'static str, u64> {
-        let Limits { wall_time, cpu_time, memory_bytes, processes, open_files, file_size, output_bytes } =
-            confinement::limits(&self.profile);
+        let Limits {
+            wall_time,
+            cpu_time,
+            memory_bytes,
+            total_memory_bytes,
+            processes,
+            open_files,
+            file_size,
+            output_bytes,
+        } = confinement::limits(&self.profile);
         let mebibytes = |bytes: Option<u64>| bytes.map(|bytes| bytes >> 20);
         let all = [
             ("time-seconds", wall_time.map(|time| time.as_secs())),
             ("cpu-seconds", cpu_time.map(|time| time.as_secs())),
             ("memory-mib", mebibytes(memory_bytes)),
+            ("total-memory-mib", mebibytes(total_memory_bytes)),
             ("processes", processes),
             ("open-files", open_files),
             ("file-mib", mebibytes(file_size)),

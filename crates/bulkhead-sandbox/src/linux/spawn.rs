@@ -14,6 +14,7 @@ use super::namespaces::{self, Maps, Shared};
 use super::observe::Observer;
 use super::proxy::Proxy;
 use super::syscall::{Errno, check, owned, pipe};
+use super::total_memory::{TotalMemory, available_memory};
 use super::view::{self, ROOT, Step, View};
 use super::wait::{self, Readers};
 use super::{init, landlock, seccomp, support};
@@ -21,8 +22,16 @@ use crate::child::Child;
 use crate::error::SandboxError;
 use crate::process::{Level, Limits, Network, Process, Stdin, Stdout};
 
-/// Options of the memory file system that holds the view's shells, `/tmp` and `HOME`: half of the memory at most.
-const ROOT_OPTIONS: &std::ffi::CStr = c"mode=0755,size=50%,nr_inodes=1048576";
+/// Options of the memory file system that holds the view's shells, `/tmp` and `HOME`: half of the memory at most, and no more
+/// than the processes may have.
+fn root_options(limits: &Limits) -> CString {
+    let half = available_memory().unwrap_or(u64::MAX) / 2;
+    let size = match limits.total_memory_bytes.filter(|bytes| *bytes < half) {
+        Some(bytes) => bytes.to_string(),
+        None => "50%".to_owned(),
+    };
+    CString::new(format!("mode=0755,size={size},nr_inodes=1048576")).unwrap_or_default()
+}
 
 /// Starts a process, confined as described.
 ///
@@ -70,6 +79,7 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
         observer,
         deadline,
         output_bytes: process.limits.output_bytes,
+        memory: process.limits.total_memory_bytes.map(TotalMemory::new),
         private,
         proxy: own_network.into_proxy(),
     })))
@@ -231,7 +241,7 @@ fn entry(
         namespaces,
         maps: Maps::of_this_process(),
         steps: view.steps,
-        root_options: ROOT_OPTIONS.to_owned(),
+        root_options: root_options(&process.limits),
         pid_max: pid_max(&process.limits),
         limits: limits(&process.limits, full)?,
         landlock: view.landlock,
@@ -297,6 +307,9 @@ fn pid_max(limits: &Limits) -> Option<CString> {
     CString::new((processes.saturating_add(301)).min(4_194_304).to_string()).ok()
 }
 
+/// Most descriptors that a process may ask for where nothing was said.
+const MOST_OPEN_FILES: u64 = 1 << 16;
+
 /// The resource limits, none above what this process may give.
 fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, SandboxError> {
     let seconds = |time: std::time::Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
@@ -316,6 +329,7 @@ fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, Sandb
             Some(value) => value,
             // The parent's soft limits of these are about the parent.
             None if is_own => u64::MAX,
+            None if resource == libc::RLIMIT_NOFILE => MOST_OPEN_FILES,
             None => continue,
         };
         let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -325,7 +339,10 @@ fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, Sandb
             source: errno.into(),
         })?;
         let hard = value.saturating_add(grace).min(current.rlim_max);
-        result.push((resource, libc::rlimit { rlim_cur: value.min(hard), rlim_max: hard }));
+        // Programs that count on descriptors below 1024 would not bear another soft limit than the user's.
+        let unset = resource == libc::RLIMIT_NOFILE && limits.open_files.is_none();
+        let soft = if unset { current.rlim_cur } else { value };
+        result.push((resource, libc::rlimit { rlim_cur: soft.min(hard), rlim_max: hard }));
     }
     Ok(result)
 }

@@ -11,6 +11,7 @@ use super::init::{Message, MessageBytes};
 use super::observe::Observer;
 use super::proxy::Proxy;
 use super::syscall::check;
+use super::total_memory::TotalMemory;
 use crate::child::{Exit, LimitHit, Status, Stream, Usage};
 use crate::error::SandboxError;
 use crate::process::{Level, Process};
@@ -27,6 +28,7 @@ pub(super) struct Started {
     pub(super) observer: Option<Observer>,
     pub(super) deadline: Option<Instant>,
     pub(super) output_bytes: Option<u64>,
+    pub(super) memory: Option<TotalMemory>,
     /// Removed when the child has ended.
     #[expect(dead_code, reason = "held for its destructor")]
     pub(super) private: Option<PrivateFolder>,
@@ -131,6 +133,10 @@ impl Child {
                 limit = Some(LimitHit::WallTime);
                 self.kill();
             }
+            if limit.is_none() && !ended && self.holds_too_much() {
+                limit = Some(LimitHit::TotalMemory);
+                self.kill();
+            }
             if ready.notice
                 && let Some(observer) = &mut self.started.observer
             {
@@ -167,6 +173,11 @@ impl Child {
         Ok(limit)
     }
 
+    fn holds_too_much(&mut self) -> bool {
+        let process = self.started.process;
+        self.started.memory.as_mut().is_some_and(|memory| memory.is_exceeded(process))
+    }
+
     /// Reads once; at the end of the pipe, closes it.
     fn read(&mut self, stream: Stream, buffer: &mut [u8]) -> Option<usize> {
         let reader = match stream {
@@ -198,9 +209,11 @@ impl Child {
             number(Some(&started.status).filter(|_| !ended && reports)),
         ];
         let mut polls = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-        let timeout = match started.deadline {
+        let left = started.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let next = left.into_iter().chain(started.memory.as_ref().map(TotalMemory::wait)).min();
+        let timeout = match next {
             _ if ended => 200,
-            Some(deadline) if !killed => milliseconds(deadline.saturating_duration_since(Instant::now())),
+            Some(next) if !killed => milliseconds(next),
             _ => -1,
         };
         // SAFETY: the array is valid for its length.

@@ -61,6 +61,52 @@ fn too_many_processes() {
     assert!(text(&output.stderr).to_lowercase().contains("fork"), "{}", text(&output.stderr));
 }
 
+/// Attack 112: no process holds much, all of them together do.
+#[test]
+fn memory_of_all_processes_together() {
+    if !has("/usr/bin/python3") {
+        return;
+    }
+    let place = Place::new();
+    let hold = |mebibytes: u32| {
+        let hold = format!("b = bytearray(b'x' * ({mebibytes} << 20)); import time; time.sleep(3)");
+        // In sessions of their own, with parents that have ended.
+        let script = format!("for i in 1 2 3 4 5; do setsid /usr/bin/python3 -c \"{hold}\" & done; wait");
+        let mut process = place.shell(&script);
+        process.limits.memory_bytes = Some(150 << 20);
+        process.limits.total_memory_bytes = Some(200 << 20);
+        confined(&process).exit
+    };
+    let start = Instant::now();
+    assert_eq!(hold(60).limit, Some(LimitHit::TotalMemory));
+    let few = hold(10);
+    assert_eq!((few.limit, few.status), (None, Status::Code(0)));
+    assert!(start.elapsed() < Duration::from_secs(60));
+    // What forks share counts once.
+    let fork = "import os, time\nb = bytearray(b'x' * (90 << 20))\nfor i in range(5):\n  os.fork() or time.sleep(1) or os._exit(0)\ntime.sleep(1)";
+    let mut process = place.run("/usr/bin/python3", &["-c", fork]);
+    process.limits.total_memory_bytes = Some(200 << 20);
+    assert_eq!(confined(&process).exit.limit, None);
+    // Files in its private /tmp are memory as well.
+    let mut process = place.shell("dd if=/dev/zero of=/tmp/big bs=1M count=300 2>&1 || echo full");
+    process.limits.total_memory_bytes = Some(100 << 20);
+    assert!(text(&confined(&process).stdout).ends_with("full\n"));
+}
+
+/// Attack 112.
+#[test]
+fn open_files_are_those_of_the_user_and_never_without_end() {
+    let place = Place::new();
+    let output =
+        confined(&place.shell("ulimit -Sn; ulimit -Hn; ulimit -Hn 2>&1; ulimit -n 70000 2>/dev/null && echo raised"));
+    let lines: Vec<u64> = text(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect();
+    assert!(lines[0] <= lines[1] && lines[1] <= 65536, "{lines:?}");
+    assert!(!text(&output.stdout).contains("raised"));
+    let mut process = place.shell("ulimit -Sn");
+    process.limits.open_files = Some(100);
+    assert_eq!(text(&confined(&process).stdout), "100\n");
+}
+
 /// Attack 112.
 #[test]
 fn processor_time_file_size_and_memory() {

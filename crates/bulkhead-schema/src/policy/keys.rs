@@ -108,7 +108,14 @@ const LOCK_WORDS: &[&str] = &[
 macro_rules! limits {
     ($table:literal, $default:literal) => {
         [
-            key(concat!($table, ".memory-mib"), Count, "none", LOWER, "Memory, in MiB."),
+            key(concat!($table, ".memory-mib"), Count, "none", LOWER, "Memory of each process, in MiB."),
+            key(
+                concat!($table, ".total-memory-mib"),
+                Count,
+                "nine tenths of what there is",
+                LOWER,
+                "Memory of all processes of a run, in MiB.",
+            ),
             key(concat!($table, ".time-seconds"), Count, $default, LOWER, "Time on the clock, in seconds."),
             key(concat!($table, ".cpu-seconds"), Count, "none", LOWER, "Processor time, in seconds."),
             key(concat!($table, ".output-mib"), Count, "128", LOWER, "What may be printed, in MiB."),

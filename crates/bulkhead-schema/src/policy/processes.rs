@@ -39,8 +39,10 @@ impl Limits {
 /// What one process, with all that it starts, may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessLimits {
-    /// `memory-mib`, of each process that it starts, and of all together where the system has control groups for us
+    /// `memory-mib`, of each process that it starts
     pub memory_mib: Option<u64>,
+    /// `total-memory-mib`, of all of them together
+    pub total_memory_mib: Option<u64>,
     /// `time-seconds`, on the clock
     pub time_seconds: Option<u64>,
     /// `cpu-seconds` of processor time, of each process that it starts
@@ -63,6 +65,7 @@ impl Bounds for ProcessLimits {
     fn fields(&mut self) -> Vec<(&'static str, &mut Option<u64>)> {
         vec![
             ("memory-mib", &mut self.memory_mib),
+            ("total-memory-mib", &mut self.total_memory_mib),
             ("time-seconds", &mut self.time_seconds),
             ("cpu-seconds", &mut self.cpu_seconds),
             ("output-mib", &mut self.output_mib),
