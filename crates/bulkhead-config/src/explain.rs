@@ -7,8 +7,10 @@ use bulkhead_schema::Diagnostic;
 use bulkhead_schema::config::{Data, Entry, Node};
 use serde::Serialize;
 
+use bulkhead_schema::secrets::holds_token;
+
 use crate::keys::{self, Class, KEYS, Key, Kind};
-use crate::layer::{Definition, Layer, LayerClass};
+use crate::layer::{Definition, Layer, LayerClass, Origin};
 use crate::read::Config;
 use crate::show::{self, Format};
 use crate::{IgnoredKey, merge};
@@ -138,7 +140,8 @@ pub fn explain(
 }
 
 fn of_variable(key: &Key, variable: &str, value: &str) -> Statement {
-    let value = if key.is_secret() { show::REDACTED.to_owned() } else { show::without_password(value) };
+    let is_secret = key.is_secret() || holds_token(value);
+    let value = if is_secret { show::REDACTED.to_owned() } else { show::without_password(value) };
     let value = toml::Value::String(value).to_string();
     let origin = format!("environment variable `{variable}`");
     Statement { layer: "environment", origin, value, outcome: Outcome::Wins, reason: String::new() }
@@ -227,6 +230,38 @@ pub fn keys_in_use(layers: &[Layer], environment: &BTreeMap<String, String>) -> 
         }
     }
     found.into_iter().collect()
+}
+
+/// What variables and `--config` say of keys that a project's file could not set: where it is said, and what.
+pub fn said_outside_of_files(
+    layers: &[Layer],
+    environment: &BTreeMap<String, String>,
+    current_dir: &Path,
+) -> BTreeMap<String, String> {
+    let mut said = BTreeMap::new();
+    for key in KEYS.iter().filter(|key| key.class != Class::Harmless) {
+        let own = Config::variable(&key.pattern.split('.').collect::<Vec<_>>());
+        let (start, end) = own.split_once('*').unwrap_or((&own, ""));
+        let starting = environment.range(start.to_owned()..).take_while(|(name, _)| name.starts_with(start));
+        let own = starting.filter(|(name, _)| *name == &own || own.contains('*') && name.ends_with(end));
+        let special = special_variables(key.pattern).iter().filter_map(|name| environment.get_key_value(*name));
+        for (name, value) in own.chain(special) {
+            let Statement { origin, value, .. } = of_variable(key, name, value);
+            said.insert(origin, value);
+        }
+    }
+    for layer in layers.iter().filter(|layer| matches!(layer.origin, Origin::CommandLine(_))) {
+        let mut names = std::collections::BTreeSet::new();
+        collect(&layer.value, &mut Vec::new(), &mut names);
+        for name in names {
+            let parts: Vec<&str> = name.split('.').collect();
+            let key = keys::find(&parts).filter(|key| key.class != Class::Harmless);
+            if let Some(statement) = key.and_then(|key| of_layer(key, &parts, layer, &[], current_dir)) {
+                said.insert(format!("--config {name}"), statement.value);
+            }
+        }
+    }
+    said
 }
 
 fn collect<'a>(node: &'a Node, path: &mut Vec<&'a str>, found: &mut std::collections::BTreeSet<String>) {

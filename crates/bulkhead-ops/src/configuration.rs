@@ -38,7 +38,8 @@ pub struct Configuration {
 pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configuration> {
     let place = &global.place;
     let (layers, mut ignored) = layers(global, events)?;
-    let files = ConfigurationFiles::of(&layers);
+    let said = bulkhead_config::explain::said_outside_of_files(&layers, &environment(place), &place.current_dir);
+    let files = ConfigurationFiles::of(&layers).with(said);
     let Merged { config, ignored: more, warnings } =
         bulkhead_config::merge(layers, environment(place), place.current_dir.clone())?;
     ignored.extend(more);
@@ -102,7 +103,7 @@ fn report_ignored(ignored: &[IgnoredKey], events: &dyn Fn(Event)) {
 pub(crate) fn project_root(disk: &Disk, current_dir: &Path) -> PathBuf {
     let mut root = current_dir;
     for folder in current_dir.ancestors().take_while(|folder| disk.check_ownership(folder).is_ok()) {
-        if disk.exists(&folder.join(".git")) {
+        if is_repository(disk, folder) {
             return folder.to_path_buf();
         }
         if disk.is_file(&folder.join("Cargo.toml")) {
@@ -110,6 +111,18 @@ pub(crate) fn project_root(disk: &Disk, current_dir: &Path) -> PathBuf {
         }
     }
     root.to_path_buf()
+}
+
+/// Whether `folder` is the root of a repository. One that is a submodule belongs to the repository around it, whose workspace
+/// it may be a member of.
+pub(crate) fn is_repository(disk: &Disk, folder: &Path) -> bool {
+    const LARGEST: u64 = 4096;
+    let git = folder.join(".git");
+    let is_submodule = || {
+        let text = disk.read_text(&git, LARGEST).unwrap_or_default();
+        text.strip_prefix("gitdir:").is_some_and(|place| place.contains("/modules/"))
+    };
+    disk.exists(&git) && !(disk.is_file(&git) && is_submodule())
 }
 
 /// The files to read, the lowest precedence first.

@@ -13,7 +13,7 @@ use crate::audit::{self, Kind, Values};
 use crate::options::Place;
 use crate::policy::PolicyFile;
 
-/// What files of configuration say, as far as it acts: by path, what they hold and how far they are trusted.
+/// What configuration says, as far as it acts: of files, by path, what they hold and how far they are trusted.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigurationFiles {
     project: Values,
@@ -35,6 +35,13 @@ impl ConfigurationFiles {
             values.insert(path.display().to_string(), held(text, state));
         }
         files
+    }
+
+    /// Those, and what variables and flags say besides of keys that are not harmless.
+    #[must_use]
+    pub fn with(mut self, said: Values) -> Self {
+        self.project.extend(said);
+        self
     }
 }
 

@@ -83,7 +83,7 @@ pub fn ceilings(disk: &Disk, manifest_path: &Path) -> Vec<PathBuf> {
     let mut ceilings = Vec::new();
     for folder in manifest_path.ancestors().skip(1) {
         let foreign = folder.parent().is_none_or(|parent| disk.check_ownership(parent).is_err());
-        if foreign || disk.exists(&folder.join(".git")) {
+        if foreign || configuration::is_repository(disk, folder) {
             ceilings.push(folder.to_path_buf());
             break;
         }

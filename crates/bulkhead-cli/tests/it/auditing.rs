@@ -199,3 +199,32 @@ fn denials_that_are_swallowed_are_written_down() {
     stage.bulkhead(&["check"]).assert_success();
     assert_eq!(shown(&stage, &["--event", "denial"]), denials);
 }
+
+/// What chooses programs or whom to talk to is written down as well where a variable or a flag says it, and that it no longer does.
+#[test]
+fn settings_of_variables_and_flags_are_written_down() {
+    let stage = Stage::new(APP);
+    let configuration = || shown(&stage, &["--event", "configuration"]);
+    stage.bulkhead(&["check"]).assert_success();
+    let before = configuration();
+    // Harmless ones are nobody's business.
+    stage.command(&["check", "--config", "build.jobs=1"]).env("CARGO_INCREMENTAL", "0").run().assert_success();
+    assert_eq!(configuration(), before);
+    let flags = [
+        "check",
+        "--config",
+        "build.rustflags=[\"--cfg=odd\"]",
+        "--config",
+        "http.proxy=\"http://me:hunter2@127.0.0.1:9\"",
+    ];
+    let token = format!("ghp_{}", "hunter2".repeat(4));
+    let command = stage.command(&flags).env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "/bin/odd-runner");
+    command.env("CARGO_REGISTRY_TOKEN", &token).env("no_proxy", "127.0.0.1").run();
+    for part in ["--config build.rustflags", "--cfg=odd", "--config http.proxy", "odd-runner", "CARGO_REGISTRY_TOKEN"] {
+        assert!(configuration().contains(part), "{part}: {}", configuration());
+    }
+    let entries = configuration().lines().count();
+    stage.bulkhead(&["check"]).assert_success();
+    assert!(configuration().lines().count() > entries, "it went out of force: {}", configuration());
+    assert!(!std::fs::read_to_string(log(&stage)).unwrap().contains("hunter2"), "no secret is written down");
+}

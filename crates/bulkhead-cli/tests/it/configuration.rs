@@ -535,6 +535,63 @@ fn attack_6_configuration_of_somebody_else_is_ignored_and_named() {
     assert!(stage.project.path("theirs").exists());
 }
 
+/// Attack 6: the search for configuration, manifests and policy ends at the repository, and where a folder belongs to somebody
+/// else, whatever lies above, and whoever owns that.
+#[test]
+fn the_search_upwards_stops_at_the_repository_and_where_others_own() {
+    let stage = || {
+        let stage = Stage::new(
+            "//- /inner/Cargo.toml\n[package]\nname = \"inner\"\nversion = \"0.1.0\"\nedition = \"2021\"\n//- /inner/src/lib.rs\n",
+        );
+        stage.project.write(".cargo/config.toml", "[build]\ntarget-dir = \"above\"\n");
+        stage.project.write("Cargo.toml", "[workspace]\nmembers = [\"inner\"]\n");
+        stage.project.write("bulkhead.toml", "[run]\nconfined = true\n");
+        stage
+    };
+    let inner = |stage: &Stage, program: &str| {
+        let command = stage.home.command(program).args(["check"]).current_dir(stage.project.path("inner"));
+        command.run().assert_success().stderr.clone()
+    };
+    let searched = |stage: &Stage| stage.project.path("above").exists() || stage.project.path("Cargo.lock").exists();
+    // One's own folder, which is no repository: all of it counts.
+    let own = stage();
+    inner(&own, BULKHEAD);
+    assert!(own.project.path("above").exists() && own.project.path("Cargo.lock").exists());
+    // Above the repository.
+    let repository = stage();
+    std::fs::create_dir(repository.project.path("inner/.git")).unwrap();
+    inner(&repository, BULKHEAD);
+    assert!(!searched(&repository) && repository.project.path("inner/Cargo.lock").exists());
+    // A submodule may be a member of the workspace around it.
+    let submodule = stage();
+    submodule.project.write("inner/.git", "gitdir: ../.git/modules/inner\n");
+    std::fs::create_dir(submodule.project.path(".git")).unwrap();
+    inner(&submodule, BULKHEAD);
+    assert!(submodule.project.path("above").exists() && submodule.project.path("Cargo.lock").exists());
+    // A folder of somebody else's, with files of one's own in it (they were planted by a link, a copy, an archive); and files of
+    // somebody else's in a folder in which everybody may write.
+    for shared in [false, true] {
+        let foreign = stage();
+        let root = foreign.project.root().to_owned();
+        let uid = (!shared).then_some(65533);
+        if shared {
+            std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        }
+        let theirs = [".cargo/config.toml", "Cargo.toml", "bulkhead.toml"].map(|name| foreign.project.path(name));
+        let given = match shared {
+            false => std::os::unix::fs::chown(&root, uid, None),
+            true => theirs.iter().try_for_each(|path| std::os::unix::fs::chown(path, Some(65533), None)),
+        };
+        if given.is_err() {
+            return crate::stage::skipped("this user may not give files away");
+        }
+        inner(&foreign, BULKHEAD);
+        assert!(!searched(&foreign), "shared: {shared}");
+        inner(&foreign, "cargo");
+        assert!(searched(&foreign), "it bites under cargo, shared: {shared}");
+    }
+}
+
 #[test]
 fn terminal_settings_of_the_user_act_and_a_repository_cannot_silence_warnings() {
     let stage = Stage::new(APP);

@@ -27,12 +27,15 @@ impl Loader<'_> {
     }
 
     fn search_upwards(&mut self, manifest_path: &Path) -> Option<PathBuf> {
-        // The manifest's own folder is looked at too, but its own manifest is known to have no `[workspace]`.
-        for folder in manifest_path.parent()?.ancestors().skip(1) {
-            if let Some(root) = self.root_at(folder, manifest_path) {
+        let own = manifest_path.parent()?;
+        for folder in own.ancestors() {
+            // The manifest itself is known to have no `[workspace]`.
+            if folder != own
+                && let Some(root) = self.root_at(folder, manifest_path)
+            {
                 return Some(root);
             }
-            // A ceiling is the last folder that is looked at.
+            // A ceiling is the last folder that is looked at; the manifest's own may be one.
             if self.options.ceilings.iter().any(|ceiling| ceiling == folder) {
                 return None;
             }
