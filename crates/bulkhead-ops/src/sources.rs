@@ -728,6 +728,10 @@ pub fn source_error(error: SourceError) -> Error {
         SourceKind::Protocol | SourceKind::TooLarge | SourceKind::RefusedAddress => {
             Error::refusal(ErrorKind::Verification, "registry-answer", format!("refused what `{url}` answered"))
         }
+        SourceKind::Certificate => {
+            let message = format!("the server of `{url}` does not show that it is who it should be");
+            Error::refusal(ErrorKind::Verification, "registry-certificate", message)
+        }
         _ => Error::failure(format!("failed to fetch `{url}`")),
     };
     let help = match kind {
@@ -735,6 +739,10 @@ pub fn source_error(error: SourceError) -> Error {
         SourceKind::Network => {
             Some("check the network, the proxy settings and `http.cainfo`; --offline works from the cache")
         }
+        SourceKind::Certificate => Some(
+            "check the address; if your own authority signs its certificates, or those of a proxy on the way, name its file in \
+             `http.cainfo` of your own config.toml",
+        ),
         _ => None,
     };
     let failure = failure.because(message);

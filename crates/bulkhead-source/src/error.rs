@@ -13,6 +13,8 @@ pub enum ErrorKind {
     NotFound,
     /// No connection, a timeout, or a server that fails, after all retries.
     Network,
+    /// The server cannot show a certificate for its name. Nothing was sent to it.
+    Certificate,
     /// The server answered something that breaks the protocol.
     Protocol,
     /// The answer is larger than allowed.
@@ -57,6 +59,7 @@ impl From<SourceError> for Diagnostic {
             ErrorKind::Offline => ("source-offline", "run the command once without `--offline`"),
             ErrorKind::NotFound => ("source-not-found", "check the name and the registry"),
             ErrorKind::Network => ("source-network", "check the connection and the proxy settings, then try again"),
+            ErrorKind::Certificate => ("source-certificate", "check the address; a proxy may stand between you and it"),
             ErrorKind::Protocol => {
                 ("source-protocol", "the registry or a proxy on the way to it is broken; tell its operator")
             }

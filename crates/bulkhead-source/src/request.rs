@@ -190,7 +190,44 @@ fn send_failure(error: &reqwest::Error, url: String) -> Attempt {
     if error.is_redirect() {
         return Attempt::last(SourceError::new(ErrorKind::RefusedAddress, url, describe(error)));
     }
+    if let Some(reason) = certificate_problem(error) {
+        return Attempt::last(SourceError::new(ErrorKind::Certificate, url, reason));
+    }
     Attempt { error: SourceError::new(ErrorKind::Network, url, describe(error)), passing: true, wait: None }
+}
+
+/// What is wrong with the server's certificate, if that is why nothing was asked.
+fn certificate_problem(error: &reqwest::Error) -> Option<String> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let problem = loop {
+        let here = cause?;
+        match here.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(problem)) => break problem,
+            Some(_) => return None,
+            None => {}
+        }
+        // The source of an error of input or output is not the one that it carries, but what is behind that.
+        cause = match here.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(carried) => Some(carried),
+            None => here.source(),
+        };
+    };
+    use rustls::CertificateError as Problem;
+    Some(match problem {
+        Problem::UnknownIssuer => "its certificate is signed by nobody whom this machine trusts".to_owned(),
+        Problem::NotValidForName | Problem::NotValidForNameContext { .. } => {
+            "its certificate is for another name".to_owned()
+        }
+        Problem::Expired | Problem::ExpiredContext { .. } => {
+            "its certificate has expired, unless the clock of this machine is wrong".to_owned()
+        }
+        Problem::NotValidYet | Problem::NotValidYetContext { .. } => {
+            "its certificate is not valid yet, unless the clock of this machine is wrong".to_owned()
+        }
+        Problem::Revoked => "its certificate was revoked".to_owned(),
+        Problem::Other(other) => format!("its certificate cannot be one of a server: {:?}", other.0),
+        other => format!("its certificate is not accepted: {other}"),
+    })
 }
 
 /// The innermost reason, which is the one that says something, and the library's own summary before it.

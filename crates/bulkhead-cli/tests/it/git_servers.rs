@@ -71,7 +71,7 @@ impl TlsServer {
         let folder = Home::new();
         std::fs::write(
             folder.path().join("extensions"),
-            format!("subjectAltName={subject}\nbasicConstraints=CA:TRUE\n"),
+            format!("subjectAltName={subject}\nbasicConstraints=CA:FALSE\n"),
         )
         .unwrap();
         let openssl = |arguments: &[&str]| {
@@ -142,6 +142,39 @@ fn attack_94_a_server_with_a_wrong_certificate_is_refused() {
                 assert!(!outcome.stderr.contains("git-certificate"), "{outcome}");
             }
             false => assert_error(&outcome, 104, &["error[git-certificate]", &server.url(), "`http.cainfo`"]),
+        }
+    }
+}
+
+/// The same for registries, with the reason, and without asking again and again.
+#[test]
+fn a_registry_with_a_wrong_certificate_is_refused_and_the_reason_explained() {
+    for (subject, days, trusted, reason) in [
+        ("IP:127.0.0.1", "30", true, None),
+        ("IP:127.0.0.1", "30", false, Some("signed by nobody")),
+        ("DNS:other.example", "30", true, Some("for another name")),
+        ("IP:127.0.0.1", "-1", true, Some("expired")),
+    ] {
+        let Some(server) = TlsServer::start(subject, days) else {
+            return skipped("openssl is not installed (`.ci/run` installs it)");
+        };
+        let index = format!("sparse+https://127.0.0.1:{}/", server.port);
+        let project = project(&format!(
+            "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n\
+             apple = {{ version = \"1\", registry-index = \"{index}\" }}\n//- /src/lib.rs\n"
+        ));
+        let home = Home::new();
+        let mut command = home.command(crate::stage::BULKHEAD).args(["generate-lockfile"]).current_dir(project.root());
+        if trusted {
+            command = command.env("CARGO_HTTP_CAINFO", server.certificate());
+        }
+        let outcome = command.run();
+        match reason {
+            None => assert!(!outcome.stderr.contains("certificate"), "{outcome}"),
+            Some(reason) => {
+                assert_error(&outcome, 104, &["error[registry-certificate]", reason, "`http.cainfo`"]);
+                assert!(!outcome.stderr.contains("spurious") && !outcome.stderr.contains("{"), "{outcome}");
+            }
         }
     }
 }
