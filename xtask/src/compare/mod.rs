@@ -6,11 +6,13 @@
 mod applications;
 mod apps;
 mod commands;
+mod edits;
 mod generated;
 mod graph;
 mod hostile;
 mod known;
 mod lock;
+mod matrix;
 mod metadata;
 mod published;
 mod rebuild;
@@ -43,7 +45,8 @@ pub(crate) struct Options {
     parts: Vec<String>,
 }
 
-const PARTS: &[&str] = &["lock", "generated", "applications", "workspaces", "sources", "apps", "rebuild", "hostile"];
+const PARTS: &[&str] =
+    &["lock", "generated", "applications", "workspaces", "sources", "apps", "rebuild", "matrix", "hostile"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let options = parse(arguments)?;
@@ -61,6 +64,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             "generated" => generated::compare(&options, &sides, &mut report)?,
             "apps" => apps::compare(&options, &sides, &mut report)?,
             "hostile" => hostile::compare(&options, &sides, &mut report)?,
+            "matrix" => matrix::compare(&options, &sides, &mut report)?,
             _ => rebuild::compare(&options, &sides, &mut report)?,
         }
         println!("== {part}: {:.0} s", begin.elapsed().as_secs_f64());

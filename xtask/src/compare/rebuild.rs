@@ -144,7 +144,12 @@ fn enrol(side: &Side, root: &Path) -> Result<(), String> {
     if outcome.code() == Some(0) { Ok(()) } else { Err(format!("bulkhead trust: {}", outcome.stderr)) }
 }
 
-fn judge(cargo: &Outcome, bulkhead: &Outcome, cargo_rebuilt: &[String], bulkhead_rebuilt: &[String]) -> Verdict {
+pub(super) fn judge(
+    cargo: &Outcome,
+    bulkhead: &Outcome,
+    cargo_rebuilt: &[String],
+    bulkhead_rebuilt: &[String],
+) -> Verdict {
     let mut text = String::new();
     if cargo.code() != bulkhead.code() {
         let _ = writeln!(text, "exit status: cargo {:?}, bulkhead {:?}", cargo.code(), bulkhead.code());
@@ -170,19 +175,19 @@ fn build(copy: &Copy<'_>, command: &[&str], environment: &[(&str, &str)]) -> Out
 }
 
 /// What the compiler said, fresh or replayed.
-fn messages(outcome: &Outcome) -> Vec<String> {
+pub(super) fn messages(outcome: &Outcome) -> Vec<String> {
     let parsed = outcome.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let messages = parsed.filter(|message| message["reason"] == "compiler-message");
     messages.map(|message| format!("{}: {}", message["target"]["name"], message["message"]["message"])).collect()
 }
 
 /// What is said of the progress, sorted by whoever compares: units end in any order.
-fn status_lines(outcome: &Outcome, root: &str) -> Vec<String> {
+pub(super) fn status_lines(outcome: &Outcome, root: &str) -> Vec<String> {
     outcome.stderr.lines().filter_map(|line| status_line(&hashless(&line.replace(root, "")))).collect()
 }
 
 /// The units that were not fresh, and the build scripts that ran (their stamp is new).
-fn rebuilt(outcome: &Outcome, stamps: &mut BTreeMap<String, String>, root: &Path) -> Vec<String> {
+pub(super) fn rebuilt(outcome: &Outcome, stamps: &mut BTreeMap<String, String>, root: &Path) -> Vec<String> {
     let mut units = Vec::new();
     for line in outcome.stdout.lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else { continue };

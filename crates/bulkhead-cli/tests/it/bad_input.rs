@@ -203,10 +203,10 @@ fn without_a_network_the_error_says_so_and_what_to_do() {
 }
 
 /// A file system of `size` bytes on `folder` until the value is dropped; `None` where this user may not mount.
-struct Mounted<'a>(&'a Path);
+pub(crate) struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {
-    fn new(folder: &'a Path, arguments: &[&str]) -> Option<Mounted<'a>> {
+    pub(crate) fn new(folder: &'a Path, arguments: &[&str]) -> Option<Mounted<'a>> {
         std::fs::create_dir_all(folder).unwrap();
         let mounted = std::process::Command::new("mount").args(arguments).arg(folder).output();
         let done = mounted.is_ok_and(|output| output.status.success());

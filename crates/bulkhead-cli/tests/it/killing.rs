@@ -50,7 +50,7 @@ fn main() {
 }
 "#;
 
-fn stage() -> Stage {
+pub(crate) fn stage() -> Stage {
     let stage = Stage::new(WORKSPACE);
     let generate = r#"fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -109,14 +109,14 @@ fn prepare(stage: &Stage, before: Before, value: u64) {
 }
 
 /// What a build leaves for users.
-fn left(stage: &Stage, value: u64) -> Vec<u8> {
+pub(crate) fn left(stage: &Stage, value: u64) -> Vec<u8> {
     let outcome = stage.bulkhead(&["run", "-q"]);
     assert_eq!(outcome.assert_success().stdout, format!("{value} {value} SHOUT7\n"));
     std::fs::read(stage.project.path("target/debug/app")).unwrap()
 }
 
 /// All below `folder` that is written under a name of its own before it is complete.
-fn unfinished(folder: &Path, into: &mut Vec<PathBuf>) {
+pub(crate) fn unfinished(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let is_dir = entry.file_type().unwrap().is_dir();

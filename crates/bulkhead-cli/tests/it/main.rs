@@ -16,6 +16,7 @@ mod compiling;
 mod config_get;
 mod configuration;
 mod confinement;
+mod disks;
 mod doctests;
 mod documenting;
 mod editors_and_tools;

@@ -1,0 +1,255 @@
+//! The rebuild matrix: edits × commands, over a workspace of twelve packages and over released ones. After each edit both
+//! programs must rebuild the same units with the same words, or Bulkhead none where all contents are as they were; and then
+//! nothing more.
+
+use super::edits::{self, Copy, Step};
+use super::rebuild::{judge, messages, rebuilt, status_lines};
+use super::report::{Report, Verdict};
+use super::text_diff::same_lines;
+use super::{Options, published, workspaces};
+use crate::sides::{Side, Sides};
+use bulkhead_test_support::{Outcome, split_fixture};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const FIXTURE: &str = include_str!("../../data/matrix.fixture");
+const EDITS: &str = include_str!("../../data/matrix.edits");
+const REAL_EDITS: &str = include_str!("../../data/matrix-real.edits");
+
+/// What is asked for after each edit: a word for it, and the command line.
+type Commands = &'static [(&'static str, &'static [&'static str])];
+
+const COMMANDS: Commands = &[
+    ("build", &["build", "--workspace", "--offline"]),
+    ("check", &["check", "--workspace", "--offline"]),
+    ("test", &["test", "--workspace", "--no-run", "--offline"]),
+    ("features", &["build", "--workspace", "--features", "app/extra,util/fast", "--offline"]),
+];
+
+const SMALL_COMMANDS: Commands = &[COMMANDS[0], COMMANDS[1]];
+
+const REAL_COMMANDS: Commands = &[
+    ("build", &["build"]),
+    ("check", &["check"]),
+    ("test", &["test", "--no-run"]),
+    ("features", &["build", "--no-default-features", "--features", "{features}"]),
+];
+
+/// A project of published packages.
+struct Project {
+    name: &'static str,
+    /// `package@version`; several make a workspace.
+    packages: &'static [&'static str],
+    /// What the edits call by these names.
+    names: &'static [(&'static str, &'static str)],
+    /// The features of the fourth command.
+    features: &'static str,
+}
+
+const PROJECTS: [Project; 3] = [
+    Project {
+        name: "hexyl",
+        packages: &["hexyl@0.17.0"],
+        names: &[
+            ("main", "src/main.rs"),
+            ("manifest", "Cargo.toml"),
+            ("folder", ""),
+            ("package", "hexyl"),
+            ("library", "libanstyle-"),
+            ("update", "bitflags@2.9.0"),
+        ],
+        features: "",
+    },
+    Project {
+        name: "hyperfine",
+        packages: &["hyperfine@1.20.0"],
+        names: &[
+            ("main", "src/main.rs"),
+            ("manifest", "Cargo.toml"),
+            ("folder", ""),
+            ("package", "hyperfine"),
+            ("library", "libitoa-"),
+            ("update", "itoa@1.0.11"),
+        ],
+        features: "",
+    },
+    Project {
+        name: "serde",
+        packages: &["serde@1.0.229", "serde_core@1.0.229", "serde_derive@1.0.229", "serde_json@1.0.154"],
+        names: &[
+            ("main", "serde_json/src/lib.rs"),
+            ("manifest", "serde_json/Cargo.toml"),
+            ("folder", "serde_json/"),
+            ("package", "serde_json"),
+            ("library", "libitoa-"),
+            ("update", "itoa@1.0.11"),
+        ],
+        features: "serde_json/alloc,serde/alloc",
+    },
+];
+
+/// One workspace and what was asked of it.
+struct Matrix<'a> {
+    name: &'a str,
+    commands: Vec<(&'static str, Vec<&'a str>)>,
+    copies: Vec<Copy<'a>>,
+    /// What build scripts said last, by side and command.
+    stamps: BTreeMap<(&'static str, &'static str), BTreeMap<String, String>>,
+}
+
+pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> Result<(), String> {
+    if options.wants("twelve") {
+        let steps = edits::parse(EDITS, &[]).into_iter().filter(|step| step.small || !options.small);
+        let commands = if options.small { SMALL_COMMANDS } else { COMMANDS };
+        let make = |_: &Side, root: &Path| {
+            split_fixture(FIXTURE).iter().try_for_each(|(path, content)| edits::write(&root.join(path), content))
+        };
+        run("twelve", options, sides, (commands, ""), &make, &steps.collect::<Vec<_>>(), report)?;
+    }
+    for project in PROJECTS.iter().filter(|project| !options.small && options.wants(project.name)) {
+        let source = source(project, options, sides)?;
+        let make = |_: &Side, root: &Path| copy_folder(&source, root);
+        let steps = edits::parse(REAL_EDITS, project.names);
+        run(project.name, options, sides, (REAL_COMMANDS, project.features), &make, &steps, report)?;
+    }
+    Ok(())
+}
+
+/// The project as it was published, with a lockfile.
+fn source(project: &Project, options: &Options, sides: &Sides) -> Result<PathBuf, String> {
+    let folder = options.folder.join("matrix").join("sources");
+    let root = match project.packages {
+        [package] => {
+            let (name, version) = package.split_once('@').unwrap_or((package, ""));
+            published::unpack(&folder, name, version, &sides.cargo)?
+        }
+        members => workspaces::assemble(&folder.join(project.name), members, sides)?,
+    };
+    if !root.join("Cargo.lock").exists() {
+        let outcome = sides.cargo.run(&root, &["generate-lockfile"]);
+        if outcome.code() != Some(0) {
+            return Err(format!("{}: {}", project.name, outcome.stderr));
+        }
+    }
+    Ok(root)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)?.flatten() {
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a project in the folder of one side.
+type Make<'a> = &'a dyn Fn(&Side, &Path) -> std::io::Result<()>;
+
+fn run(
+    name: &str,
+    options: &Options,
+    sides: &Sides,
+    (commands, features): (Commands, &str),
+    make: Make<'_>,
+    steps: &[Step],
+    report: &mut Report,
+) -> Result<(), String> {
+    let mut copies = Vec::new();
+    for side in sides.both() {
+        let folder = options.folder.join("matrix").join(name).join(side.name);
+        let root = folder.join("workspace");
+        let prepared = prepare(&folder, &root, &|| make(side, &root));
+        prepared.map_err(|error| format!("{}: {error}", root.display()))?;
+        let copy = Copy { side, root, environment: BTreeMap::new() };
+        copy.trust().map_err(|error| format!("{name}: {error}"))?;
+        copies.push(copy);
+    }
+    let fill = |words: &[&'static str]| {
+        words.iter().map(|word| if *word == "{features}" { features } else { *word }).collect()
+    };
+    let commands = commands.iter().map(|(word, line)| (*word, fill(line))).collect();
+    let mut matrix = Matrix { name, commands, copies, stamps: BTreeMap::new() };
+    println!("-- {name}: {} edits, {} commands", steps.len(), matrix.commands.len());
+    steps.iter().try_for_each(|step| matrix.step(step, report))
+}
+
+fn prepare(folder: &Path, root: &Path, make: &dyn Fn() -> std::io::Result<()>) -> std::io::Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(root)?;
+    make()?;
+    // What is built is no part of it.
+    edits::write(&root.join(".gitignore"), "/target\n")?;
+    edits::git_init(root)
+}
+
+impl Matrix<'_> {
+    /// One edit, all commands, and all again.
+    fn step(&mut self, step: &Step, report: &mut Report) -> Result<(), String> {
+        // A rebuild is decided by modification times: let the clock of the file system advance.
+        std::thread::sleep(Duration::from_millis(30));
+        for copy in &mut self.copies {
+            copy.apply(step)?;
+        }
+        let subject = format!("{}: {}", self.name, step.name);
+        let mut cells = String::new();
+        for number in 0..self.commands.len() {
+            let [(cargo, cargo_units), (bulkhead, bulkhead_units)] = [self.build(0, number), self.build(1, number)];
+            let word = self.commands[number].0;
+            let verdict = match step.nothing {
+                true => judge(&bulkhead, &bulkhead, &[], &bulkhead_units),
+                false => judge(&cargo, &bulkhead, &cargo_units, &bulkhead_units),
+            };
+            report.add(&subject, &format!("units rebuilt ({word})"), verdict);
+            let said = same_lines(&messages(&cargo), &messages(&bulkhead));
+            report.add(&subject, &format!("compiler messages ({word})"), said);
+            if !step.nothing {
+                let verdict = self.compare_status(&cargo, &bulkhead);
+                report.add(&subject, &format!("status lines ({word})"), verdict);
+            }
+            let _ = write!(cells, " {}→{} |", cargo_units.len(), bulkhead_units.len());
+        }
+        println!("| {} |{cells}{}", step.name, if step.nothing { " same contents" } else { "" });
+        self.again(&subject, report);
+        Ok(())
+    }
+
+    /// Whatever was built is fresh now.
+    fn again(&mut self, subject: &str, report: &mut Report) {
+        let mut built = Vec::new();
+        for number in 0..self.commands.len() {
+            let (outcome, units) = self.build(1, number);
+            if outcome.code() == Some(0) {
+                built.extend(units);
+            }
+        }
+        let texts: Vec<String> = built.iter().map(|unit| format!("rebuilt again: {unit}\n")).collect();
+        report.add(subject, "nothing rebuilt afterwards", Verdict::from_differences(texts.concat()));
+    }
+
+    /// Runs a command on one side, and says what was not fresh.
+    fn build(&mut self, side: usize, number: usize) -> (Outcome, Vec<String>) {
+        let (word, line) = &self.commands[number];
+        let copy = &self.copies[side];
+        let arguments: Vec<&str> = line.iter().copied().chain(["--message-format=json"]).collect();
+        let invocation = copy.side.invocation(&copy.root, &arguments);
+        let invocation = copy.environment.iter().fold(invocation, |run, (name, value)| run.env(name, value));
+        let outcome = invocation.run();
+        let stamps = self.stamps.entry((copy.side.name, word)).or_default();
+        let units = rebuilt(&outcome, stamps, &copy.root);
+        (outcome, units)
+    }
+
+    fn compare_status(&self, cargo: &Outcome, bulkhead: &Outcome) -> Verdict {
+        let roots: Vec<_> = self.copies.iter().map(|copy| copy.root.to_string_lossy().into_owned()).collect();
+        same_lines(&status_lines(cargo, &roots[0]), &status_lines(bulkhead, &roots[1]))
+    }
+}
