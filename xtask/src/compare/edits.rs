@@ -101,7 +101,9 @@ impl Copy<'_> {
 
     /// Lets Bulkhead use what the project's files grant and configure.
     pub(super) fn trust(&self) -> io::Result<()> {
-        if self.side.name == "bulkhead" { self.tell(&["trust", "--yes"]) } else { Ok(()) }
+        let files = ["bulkhead.toml", ".cargo/config.toml"];
+        let is_asked = self.side.name == "bulkhead" && files.iter().any(|file| self.root.join(file).exists());
+        if is_asked { self.tell(&["trust", "--yes"]) } else { Ok(()) }
     }
 
     fn move_root(&mut self) -> io::Result<()> {
