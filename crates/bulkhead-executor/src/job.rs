@@ -39,8 +39,8 @@ pub(crate) fn compile(
     match hold {
         None => {
             forget(build, index, &outputs).map_err(other)?;
-            if let Some(messages) = reuse(build, index, &command, &outputs) {
-                return finish_reused(build, index, record, &command, &messages).map_err(other);
+            if let Some(taken) = reuse(build, index, &command, &outputs) {
+                return finish_reused(build, index, record, &command, &taken).map_err(other);
             }
             build.set_compiling(index);
             build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
@@ -78,7 +78,7 @@ pub(crate) fn compile(
     settled.map_err(|diagnostic| Failure { denied: ended.denied, ..other(diagnostic) })?;
     // A hard link changes the state of the file: what is remembered is how it is after that.
     uplift_outputs(build, index).map_err(other)?;
-    seal(build, index, &mut record).map_err(other)?;
+    seal(build, index, &mut record, |_| None).map_err(other)?;
     build.set_record(index, record);
     if is_whole {
         keep(build, index, &command, &stored);
@@ -86,12 +86,12 @@ pub(crate) fn compile(
     publish(build, index, false).map_err(other)
 }
 
-/// Takes the unit's outputs out of the cache, if they are there. Returns what rustc said.
-fn reuse(build: &Build<'_>, index: UnitIndex, command: &Command, outputs: &[Output]) -> Option<String> {
+/// Takes the unit's outputs out of the cache, if they are there.
+fn reuse(build: &Build<'_>, index: UnitIndex, command: &Command, outputs: &[Output]) -> Option<reuse::Taken> {
     let keys = reuse::keys(build, index, command).ok()?;
-    let messages = reuse::take_compiled(build, index, keys, outputs)?;
+    let taken = reuse::take_compiled(build, index, keys, outputs)?;
     build.emit(Event::Reused { unit: index });
-    Some(messages)
+    Some(taken)
 }
 
 /// A unit whose outputs were put in place is remembered as if its compiler had run just now, and told as if it were fresh.
@@ -100,11 +100,11 @@ fn finish_reused(
     index: UnitIndex,
     mut record: Record,
     command: &Command,
-    messages: &str,
+    taken: &reuse::Taken,
 ) -> Result<(), Diagnostic> {
-    settle(build, index, &mut record, command, messages)?;
+    settle(build, index, &mut record, command, &taken.messages)?;
     uplift_outputs(build, index)?;
-    seal(build, index, &mut record)?;
+    seal(build, index, &mut record, |path| taken.digest(path))?;
     build.set_record(index, record);
     replay(build, index);
     publish(build, index, true)
@@ -196,15 +196,23 @@ fn settle(
     Ok(())
 }
 
-/// Notes how the outputs were left, and that the unit is done.
-fn seal(build: &Build<'_>, index: UnitIndex, record: &mut Record) -> Result<(), Diagnostic> {
+/// Notes how the outputs were left, and that the unit is done. `known` are the digests of files that need not be read again.
+fn seal<'a>(
+    build: &Build<'_>,
+    index: UnitIndex,
+    record: &mut Record,
+    known: impl Fn(&Path) -> Option<&'a str>,
+) -> Result<(), Diagnostic> {
     let unit = build.unit(index);
     for path in required_outputs(build, index) {
         let is_used = unit.target.is_build_script() || is_used_by_compilers(&path);
         let stamp = match unit.mode {
             // Crates of one name share a page, and the last one has it.
             CompileMode::Doc => Ok(OutputStamp::any(&path)),
-            _ if is_used => OutputStamp::take_with_digest(&path),
+            _ if is_used => match known(&path) {
+                Some(digest) => OutputStamp::take_known(&path, digest),
+                None => OutputStamp::take_with_digest(&path),
+            },
             _ => OutputStamp::take(&path),
         };
         record.outputs.push(stamp.map_err(|_| missing_output(&path))?);

@@ -73,6 +73,11 @@ impl OutputStamp {
         Ok(Self { path: path.to_owned(), length, modified, changed: files::changed(&metadata), digest: None })
     }
 
+    /// The same for a file whose digest is known, since it was written just now.
+    pub(crate) fn take_known(path: &Path, digest: &str) -> io::Result<Self> {
+        Ok(Self { digest: Some(digest.to_owned()), ..Self::take(path)? })
+    }
+
     /// The same for what becomes part of other units: whoever exchanges it has to exchange its content for the same.
     pub(crate) fn take_with_digest(path: &Path) -> io::Result<Self> {
         Ok(Self { digest: Some(content::digest_of_file(path)?), ..Self::take(path)? })

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bulkhead_executor::{BuildError, FailureKind, Outcome};
+use bulkhead_policy::is_about_terminal;
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{CompileMode, Context, Unit, UnitGraph, script_folder, unit_graph_json};
 use bulkhead_workspace::Package;
@@ -147,6 +148,7 @@ pub fn with_executor<T>(
     });
     // `[env]` of configuration counts as the environment, so that a change of it is noticed.
     let mut environment: BTreeMap<_, _> = permissions.environment().into_iter().collect();
+    environment.retain(|name, _| !is_about_terminal(name));
     environment.extend(build_options.environment.clone());
     let environment: Vec<_> = environment.into_iter().collect();
     let executor_options = bulkhead_executor::Options {
@@ -162,7 +164,7 @@ pub fn with_executor<T>(
         protected: &permissions.protected,
         cache,
         environment: &environment,
-        has_variable: &|name| permissions.has_variable(name),
+        has_variable: &|name| permissions.has_variable(name) && !is_about_terminal(name),
         stop,
         jobserver: None,
         grants: &|unit| permissions.grants(unit),

@@ -16,6 +16,12 @@ pub fn is_for_rustc_wrapper(name: &str) -> bool {
     name.contains("_RUSTC_WRAPPER") && name != "CARGO_BUILD_RUSTC_WRAPPER" && !is_secret_variable(name)
 }
 
+/// Whether a variable only says how a terminal wants things shown. What a build prints goes through us and into no terminal;
+/// whoever builds in an editor and in two terminals should not build three times.
+pub fn is_about_terminal(name: &str) -> bool {
+    ["CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "FORCE_COLOR", "NO_COLOR", "TERM"].contains(&name)
+}
+
 /// The tools of a native build, in the forms that the `cc` and `cmake` crates read: `CC`, `CC_<platform>`, `HOST_CC`,
 /// `TARGET_CC`, and `<PLATFORM>_CC`.
 fn tool_variable(name: &str) -> bool {

@@ -146,3 +146,28 @@ fn a_file_that_policy_pins_is_part_of_the_key() {
     assert!(plain.0 && needy.0 && plain.1 != needy.1 && plain.1 != "\n", "{plain:?} {needy:?}");
     assert_eq!((build("plain"), build("needy")), ((false, plain.1), (false, needy.1)));
 }
+
+/// How a terminal wants things shown is nobody's input: scripts do not see it, and it makes no other unit.
+#[test]
+fn the_terminal_is_no_input() {
+    let stage = stage();
+    let script = "fn main() { let seen: Vec<_> = [\"TERM\", \"NO_COLOR\", \"LANG\"].into_iter().filter_map(|name| std::env::var(name).ok()).collect(); \
+        println!(\"cargo::rustc-env=SAID={}\", seen.join(\" \")); println!(\"cargo::rerun-if-env-changed=TERM\"); }";
+    let package = CrateBuilder::new("needy", "1.0.1").build_script(script);
+    stage.registry.publish(package.file("src/lib.rs", "pub const SAID: &str = env!(\"SAID\");"));
+    let build = |variables: &[(&str, &str)]| {
+        let second = project(APP);
+        let command = |arguments: &[&str]| {
+            let invocation = stage.home.command(BULKHEAD).current_dir(second.root()).args(arguments);
+            variables.iter().fold(invocation, |invocation, (name, value)| invocation.env(name, value)).run()
+        };
+        let outcome = command(&["build", "-v"]);
+        assert!(!outcome.stderr.contains("may not see"), "{outcome}");
+        (ran(&outcome, "needy"), command(&["run", "-q"]).assert_success().stdout.clone())
+    };
+    let (xterm, screen) = ([("TERM", "xterm"), ("LANG", "C")], [("TERM", "screen"), ("LANG", "C"), ("NO_COLOR", "1")]);
+    assert_eq!(build(&xterm), (true, "C\n".to_owned()));
+    assert_eq!(build(&screen), (false, "C\n".to_owned()));
+    // The language may decide in which order a script sorts.
+    assert_eq!(build(&[("TERM", "xterm"), ("LANG", "C.UTF-8")]), (true, "C.UTF-8\n".to_owned()));
+}

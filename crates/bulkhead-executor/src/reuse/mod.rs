@@ -18,7 +18,7 @@ use bulkhead_workspace::Package;
 pub(crate) use contents::Known;
 pub(crate) use keep::{Job, Keeper, beside, compiled, ran};
 pub(crate) use key::Keys;
-pub(crate) use take::{take_compiled, take_run};
+pub(crate) use take::{Taken, take_compiled, take_run};
 
 use crate::confinement;
 use crate::run::Build;

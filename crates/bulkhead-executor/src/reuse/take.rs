@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bulkhead_store::{Entry, Finding, UnitContent};
+use bulkhead_store::{Entry, Finding, UnitContent, UnitFile};
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Output, OutputKind, UnitIndex};
 
@@ -13,8 +13,26 @@ use super::units;
 use crate::run::Build;
 use crate::{Event, files};
 
-/// Puts the outputs of the unit at `index` where its compiler would have, if they are known. Returns rustc's messages.
-pub(crate) fn take_compiled(build: &Build<'_>, index: UnitIndex, keys: Keys, outputs: &[Output]) -> Option<String> {
+/// What was taken out of a compiled unit.
+pub(crate) struct Taken {
+    /// rustc's messages.
+    pub(crate) messages: String,
+    files: Vec<UnitFile>,
+}
+
+impl Taken {
+    /// The digest of an output: its content was compared with it on the way.
+    pub(crate) fn digest(&self, path: &Path) -> Option<&str> {
+        let name = path.file_name()?;
+        match &self.files.iter().find(|file| name == file.name.as_str())?.content {
+            UnitContent::File { digest, .. } => Some(digest),
+            UnitContent::Folder | UnitContent::Link(_) => None,
+        }
+    }
+}
+
+/// Puts the outputs of the unit at `index` where its compiler would have, if they are known.
+pub(crate) fn take_compiled(build: &Build<'_>, index: UnitIndex, keys: Keys, outputs: &[Output]) -> Option<Taken> {
     let dep_info = build.planner.dep_info(index);
     take(build, index, keys, |entry, note| {
         let Note::Compiled { messages, dep_info: text } = note else { return Err(strange()) };
@@ -22,7 +40,7 @@ pub(crate) fn take_compiled(build: &Build<'_>, index: UnitIndex, keys: Keys, out
         if placed.is_err() {
             outputs.iter().for_each(|output| drop(files::remove(&output.path)));
         }
-        placed.map(|()| messages)
+        placed.map(|()| Taken { messages, files: entry.files.clone() })
     })
 }
 
