@@ -8,6 +8,7 @@ use bulkhead_test_support::{Outcome, Registry};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 /// How many members the workspace of the `edit` row has, each depending on the one before.
 const MEMBERS: usize = 20;
@@ -18,6 +19,8 @@ pub(super) enum Row {
     /// An operation on one of the applications.
     On(Operation, Workload),
     NoOp,
+    /// A source has another time, and holds what it held.
+    Touch,
     Edit,
     Clean,
     /// Another workspace with the dependencies of one that was built.
@@ -69,6 +72,7 @@ impl Row {
         Row::On(Operation::Fetch, Workload::Service),
         Row::On(Operation::Fetch, Workload::Many),
         Row::NoOp,
+        Row::Touch,
         Row::Edit,
         Row::Clean,
         Row::Second,
@@ -82,6 +86,7 @@ impl Row {
         match self {
             Row::On(operation, workload) => format!("{}-{}", operation.name(), workload.name()),
             Row::NoOp => "noop".to_owned(),
+            Row::Touch => "touch".to_owned(),
             Row::Edit => "edit".to_owned(),
             Row::Clean => "clean".to_owned(),
             Row::Second => "second".to_owned(),
@@ -101,6 +106,7 @@ impl Row {
         match self {
             Row::On(operation, workload) => format!("{}, {}", operation.title(), workload.title()),
             Row::NoOp => "build, nothing changed (quickstart)".to_owned(),
+            Row::Touch => "build, a source touched (quickstart)".to_owned(),
             Row::Edit => "build, one line edited (20 members)".to_owned(),
             Row::Clean => "clean build, nothing in the cache (quickstart)".to_owned(),
             Row::Second => "second workspace with the same dependencies (quickstart)".to_owned(),
@@ -110,7 +116,7 @@ impl Row {
 
     /// Whether the work is the program's own, so that counting its system calls says something.
     pub(super) fn is_own_work(self) -> bool {
-        !matches!(self, Row::Edit | Row::Clean | Row::Second | Row::SecondOn(_))
+        !matches!(self, Row::Touch | Row::Edit | Row::Clean | Row::Second | Row::SecondOn(_))
     }
 
     /// Runs the work once, uncounted.
@@ -135,7 +141,7 @@ impl Row {
                 stage.online(side, workload, "fetch")?;
                 done(&side.run(&stage.application(side, workload), BUILD))
             }
-            Row::NoOp | Row::Clean | Row::Second => {
+            Row::NoOp | Row::Touch | Row::Clean | Row::Second => {
                 done(&side.run(&stage.project(side, "quickstart"), &["build", "--locked"]))
             }
             Row::Edit => done(&side.run(&stage.project(side, "workspace"), &["build", "--workspace"])),
@@ -165,6 +171,11 @@ impl Row {
                 }
             }
             Row::NoOp => Ok(side.command(&stage.project(side, "quickstart"), &["build", "--locked"])),
+            Row::Touch => {
+                let quickstart = stage.project(side, "quickstart");
+                touch(&quickstart.join("src/main.rs"))?;
+                Ok(side.command(&quickstart, &["build", "--locked"]))
+            }
             Row::Edit => {
                 let workspace = stage.project(side, "workspace");
                 let number = stage.counter.fetch_add(1, Ordering::Relaxed);
@@ -358,6 +369,11 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
         return Ok(());
     }
     std::fs::write(path, text).map_err(failed)
+}
+
+fn touch(path: &Path) -> Result<(), String> {
+    let file = std::fs::File::options().write(true).open(path);
+    file.and_then(|file| file.set_modified(SystemTime::now())).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Removes a file or folder, which may hold read-only folders (a store's trees are).
