@@ -113,9 +113,15 @@ impl Side {
 
     /// The unit graph as JSON. Stock cargo wants to be told that it is a nightly for this.
     pub(crate) fn unit_graph(&self, folder: &Path, arguments: &[&str]) -> Outcome {
+        self.unit_graph_with(folder, arguments, &[])
+    }
+
+    /// The same with variables of one's own.
+    pub(crate) fn unit_graph_with(&self, folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
         let unstable: &[&str] =
             if self.is_stock() { &["-Z", "unstable-options", "--unit-graph"] } else { &["--unit-graph"] };
         let invocation = self.invocation(folder, arguments).args(unstable);
+        let invocation = environment.iter().fold(invocation, |run, (name, value)| run.env(name, value));
         let invocation = if self.is_stock() { invocation.env("RUSTC_BOOTSTRAP", "1") } else { invocation };
         invocation.run()
     }

@@ -185,7 +185,11 @@ pub fn test(
             // Whoever reads JSON has the path from there.
             if !matches!(options.message_format, MessageFormat::Json { .. }) {
                 let what = if options.intent == Intent::Bench { "benches" } else { "unittests" };
-                events(Event::Status { verb: "Executable", message: title(what, unit, &shown) });
+                let message = match global.verbose {
+                    0 => title(what, unit, &shown),
+                    _ => format!("`{}`", executable.path.display()),
+                };
+                events(Event::Status { verb: "Executable", message });
             }
             continue;
         }

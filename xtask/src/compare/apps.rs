@@ -196,7 +196,7 @@ fn compare_builds(
 }
 
 /// What a user finds below `target/debug`: the files there, and those of `deps` without their hashes.
-fn artifacts(output: &Path) -> Vec<String> {
+pub(super) fn artifacts(output: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for (folder, prefix) in [(output.to_owned(), ""), (output.join("deps"), "deps/")] {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -14,6 +14,7 @@ mod known;
 mod lock;
 mod matrix;
 mod metadata;
+mod profiles;
 mod published;
 mod rebuild;
 mod report;
@@ -46,7 +47,7 @@ pub(crate) struct Options {
 }
 
 const PARTS: &[&str] =
-    &["lock", "generated", "applications", "workspaces", "sources", "apps", "rebuild", "matrix", "hostile"];
+    &["lock", "generated", "applications", "workspaces", "sources", "apps", "profiles", "rebuild", "matrix", "hostile"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let options = parse(arguments)?;
@@ -63,6 +64,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             "sources" => sources::compare(&options, &sides, &mut report)?,
             "generated" => generated::compare(&options, &sides, &mut report)?,
             "apps" => apps::compare(&options, &sides, &mut report)?,
+            "profiles" => profiles::compare(&options, &sides, &mut report)?,
             "hostile" => hostile::compare(&options, &sides, &mut report)?,
             "matrix" => matrix::compare(&options, &sides, &mut report)?,
             _ => rebuild::compare(&options, &sides, &mut report)?,

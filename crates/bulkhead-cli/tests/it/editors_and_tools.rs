@@ -46,7 +46,7 @@ fn both(twins: &Twins, tool: &Path, arguments: &[&str]) -> [(Outcome, String); 2
 }
 
 /// The text with each hash of a unit (16 hexadecimal digits behind a hyphen) replaced.
-fn without_hashes(text: &str) -> String {
+pub(crate) fn without_hashes(text: &str) -> String {
     let mut parts = text.split('-');
     let mut result = parts.next().unwrap_or_default().to_owned();
     for part in parts {

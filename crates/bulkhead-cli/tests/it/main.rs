@@ -20,6 +20,7 @@ mod disks;
 mod doctests;
 mod documenting;
 mod editors_and_tools;
+mod environment;
 mod explaining;
 mod fixing;
 mod flags;

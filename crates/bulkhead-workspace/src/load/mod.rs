@@ -246,8 +246,10 @@ impl Loader<'_> {
         let root_path = self.root_of(&current).unwrap_or_else(|| current_path.clone());
         let root = self.manifest_or_report(&root_path)?;
         let root_folder = root_path.parent()?.to_owned();
-        self.warn_of_root_only_sections(&current, &root_path);
         let members = self.members(&root, &root_folder)?;
+        for member in members.iter().filter(|member| member.manifest_path != root_path) {
+            self.warn_of_root_only_sections(&member.manifest_path, &root_path);
+        }
         let current_id = match &current.package {
             Some(_) => Some(self.package(&current_path)?.id),
             None => None,
@@ -498,21 +500,19 @@ impl Loader<'_> {
     }
 
     /// Cargo passes over these sections of members; so that nobody wonders, it says so.
-    fn warn_of_root_only_sections(&mut self, current: &Manifest, root_path: &Path) {
-        if current.path == root_path {
-            return;
-        }
+    fn warn_of_root_only_sections(&mut self, path: &Path, root_path: &Path) {
+        let Some(member) = self.manifest(path) else { return };
         let sections = [
-            ("profiles", !current.profiles.is_empty()),
-            ("patch", !current.patches.is_empty()),
-            ("replace", !current.replacements.is_empty()),
+            ("profiles", !member.profiles.is_empty()),
+            ("patch", !member.patches.is_empty()),
+            ("replace", !member.replacements.is_empty()),
         ];
         for (what, present) in sections {
             if present {
                 let message = format!(
-                    "{what} for the non root package will be ignored, specify {what} at the workspace root: package: \
-                     `{}`, workspace: `{}`",
-                    current.path.display(),
+                    "{what} for the non root package will be ignored, specify {what} at the workspace root:\n\
+                     package:   {}\nworkspace: {}",
+                    path.display(),
                     root_path.display()
                 );
                 self.findings.push(Diagnostic::warning("non-root-section", message));
