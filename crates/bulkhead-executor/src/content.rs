@@ -62,7 +62,7 @@ pub(crate) fn digest(path: &Path) -> Option<String> {
 
 /// The digest of a single file of any size.
 pub(crate) fn digest_of_file(path: &Path) -> io::Result<String> {
-    let (mut file, mut hasher, mut buffer) = (std::fs::File::open(path)?, Hasher::new(), vec![0; 1 << 18]);
+    let (mut file, mut hasher, mut buffer) = (files::open(path)?, Hasher::new(), vec![0; 1 << 18]);
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hasher.finish().to_string()),
@@ -98,7 +98,7 @@ fn add(hasher: &mut Hasher, path: &Path, link_metadata: &Metadata, left: &mut u6
 
 fn file(path: &Path, left: &mut u64) -> io::Result<Option<Digest>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(*left + 1).read_to_end(&mut bytes)?;
+    files::open(path)?.take(*left + 1).read_to_end(&mut bytes)?;
     let Some(remaining) = left.checked_sub(bytes.len() as u64) else { return Ok(None) };
     *left = remaining;
     Ok(Some(Digest::of(&bytes)))

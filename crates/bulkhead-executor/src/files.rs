@@ -144,10 +144,22 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Opens a file that has an end. In a target folder that came along there may be a pipe instead, on which opening would wait
+/// for ever, or a link to a device.
+pub(crate) fn open(path: &Path) -> io::Result<std::fs::File> {
+    let mut options = std::fs::File::options();
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = std::os::unix::fs::OpenOptionsExt::custom_flags(options.read(true), flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no file")),
+    }
+}
+
 /// Reads at most `limit` bytes; a longer file is an error.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path)?;
+    let file = open(path)?;
     io::Read::read_to_end(&mut io::Read::take(file, limit + 1), &mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::other(format!("{} is longer than {limit} bytes", path.display())));

@@ -79,7 +79,11 @@ fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
 }
 
 fn is_tagged(folder: &Path) -> bool {
-    let tag = std::fs::read(folder.join("CACHEDIR.TAG")).unwrap_or_default();
+    let path = folder.join("CACHEDIR.TAG");
+    // A repository may have put a pipe or a link to an endless device there.
+    let is_plain =
+        std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() < 1 << 16);
+    let tag = if is_plain { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
     tag.starts_with(
         b"Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag created by cargo.",
     )

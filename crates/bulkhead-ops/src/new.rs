@@ -171,7 +171,11 @@ fn start_repository(root: &Path) -> std::io::Result<()> {
 /// Adds the target folder to what git passes over, in the way and words of `cargo init`.
 fn ignore_target(root: &Path) -> Result<()> {
     let path = root.join(".gitignore");
-    let Ok(old) = std::fs::read_to_string(&path) else { return disk::write_atomically(&path, b"/target\n") };
+    // A link to a device has no end.
+    let is_file = std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    let Some(old) = is_file.then(|| std::fs::read_to_string(&path).ok()).flatten() else {
+        return disk::write_atomically(&path, b"/target\n");
+    };
     let added = match old.lines().any(|line| line == "/target") {
         true => "#\n# already existing elements were commented out\n\n#/target\n",
         false => "\n/target\n",
@@ -188,8 +192,9 @@ struct WorkspaceAbove {
 fn workspace_above(root: &Path) -> Option<WorkspaceAbove> {
     root.ancestors().skip(1).find_map(|folder| {
         let manifest = folder.join("Cargo.toml");
-        let size = std::fs::metadata(&manifest).ok()?.len();
-        let text = (size <= MAX_MANIFEST_SIZE as u64).then(|| std::fs::read_to_string(&manifest).ok())??;
+        let metadata = std::fs::metadata(&manifest).ok()?;
+        let fits = metadata.is_file() && metadata.len() <= MAX_MANIFEST_SIZE as u64;
+        let text = fits.then(|| std::fs::read_to_string(&manifest).ok())??;
         let document: toml_edit::DocumentMut = text.parse().ok()?;
         document.contains_key("workspace").then_some(WorkspaceAbove { manifest, document })
     })

@@ -183,7 +183,10 @@ fn hold(inputs: &[u8], renewed: &mut Renewed) -> Option<Vec<File>> {
     let mut path = Vec::new();
     for _ in 0..u32::from_le_bytes(rest.array()?) {
         rest.path(&mut path)?;
-        let lock = File::open(Path::new(std::ffi::OsStr::from_bytes(&path))).ok()?;
+        // Where somebody put a pipe, opening must not wait for ever.
+        let waits_not = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let place = Path::new(std::ffi::OsStr::from_bytes(&path));
+        let lock = File::options().read(true).custom_flags(waits_not).open(place).ok()?;
         match lock.try_lock() {
             Ok(()) => locks.push(lock),
             Err(std::fs::TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {}

@@ -156,7 +156,7 @@ pub(crate) fn folder(root: &Path, places: Option<&Places>) -> io::Result<Found> 
 
 /// Reads a file once: what it holds, and whether it names one of `places`.
 pub(crate) fn file(path: &Path, places: Option<&Places>) -> io::Result<(UnitContent, bool)> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = files::open(path)?;
     let executable = file.metadata()?.mode() & 0o111 != 0;
     let needles: Vec<_> = places.into_iter().flat_map(Places::folders).map(memchr::memmem::Finder::new).collect();
     let overlap = needles.iter().map(|needle| needle.needle().len()).max().unwrap_or(1) - 1;

@@ -241,6 +241,41 @@ fn case_122_a_macro_cannot_reach_what_compilers_remember_of_other_units() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "one folder for each unit, again");
 }
 
+/// Every file of a target folder that came along is a pipe, on which whoever opens it waits for ever, or leads to a device
+/// without an end.
+#[test]
+fn case_128_a_target_folder_of_pipes_and_devices_holds_nobody_up() {
+    for pipes in [true, false] {
+        let arena = Arena::new("evil = \"1\"", "fn main() { evil::new(); println!(\"good\") }");
+        arena.stage.registry.publish(package("evil", "1.0.0").build_script("fn main() {}"));
+        arena.bulkhead(&["build"]).assert_success();
+        let target = arena.stage.project.path("target");
+        // What the compiler remembers is its own business: it waits, confined, until it is interrupted or its time is up.
+        let ours =
+            |path: &Path| !path.ends_with(".bulkhead-target") && !path.starts_with(target.join("debug/incremental"));
+        for path in files(&target, "", "").iter().filter(|path| ours(path)) {
+            std::fs::remove_file(path).unwrap();
+            match pipes {
+                true => assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()),
+                false => symlink("/dev/zero", path).unwrap(),
+            }
+        }
+        let limit = std::time::Duration::from_secs(60);
+        for arguments in [&["build"][..], &["check"], &["run"], &["clean"]] {
+            let outcome = arena.command(crate::stage::BULKHEAD, arguments).timeout(limit).run();
+            arena.assert_unharmed(&outcome);
+        }
+        // Where only Cargo's tag says whose the folder is.
+        std::fs::create_dir_all(&target).unwrap();
+        symlink("/dev/zero", target.join("CACHEDIR.TAG")).unwrap();
+        let outcome = arena.command(crate::stage::BULKHEAD, &["clean"]).timeout(limit).run();
+        arena.assert_unharmed(&outcome);
+        assert!(target.exists(), "it is not known to be a target folder: {outcome}");
+        std::fs::remove_dir_all(&target).unwrap();
+        assert_eq!(arena.bulkhead(&["run"]).assert_success().stdout, "good\n");
+    }
+}
+
 /// What a repository may bring along as a link to where only the user may write, and what is then run. The build and the
 /// packages are harmless: all that counts is where things are written and removed.
 const LINKS: [(&str, &str, &[&str]); 15] = [
