@@ -2,7 +2,10 @@
 
 use crate::stage::{Stage, assert_error, folder_outside_tmp};
 use bulkhead_test_support::{Canaries, CrateBuilder};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 const APP: &str = r#"
@@ -252,6 +255,109 @@ fn files_that_policy_pins_are_fetched_and_shown_to_the_script() {
     stage.project.write("bulkhead.toml", policy(&"0a".repeat(32)));
     stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
     assert_error(&build(), 104, &["prefetch-mismatch", "data.bin"]);
+}
+
+/// A server of this machine; the heads of the requests that reached it.
+fn server() -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, heads) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&heads);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let count = stream.read(&mut head).unwrap_or(0);
+            noted.lock().unwrap().push(String::from_utf8_lossy(&head[..count]).into_owned());
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfile");
+        }
+    });
+    (port, heads)
+}
+
+/// Attack 99: a build script with a list of hosts reaches these and nothing else, whatever it says to the proxy.
+#[test]
+fn a_script_with_a_list_of_hosts_reaches_only_these_through_the_proxy() {
+    let stage = Stage::new(APP);
+    let ((granted, heads), (other, strangers)) = (server(), server());
+    let script = r#"
+use std::io::{Read, Write};
+fn ask(text: String) -> String {
+    let proxy = std::env::var("http_proxy").unwrap_or("http://127.0.0.1:3128".into());
+    let mut answer = String::new();
+    if let Ok(mut stream) = std::net::TcpStream::connect(proxy.trim_start_matches("http://")) {
+        let _ = stream.write_all(text.replace('|', "\r\n").as_bytes());
+        let _ = stream.read_to_string(&mut answer);
+    }
+    format!("{} {}", answer.lines().next().unwrap_or("nothing"), answer.lines().last().unwrap_or_default())
+}
+fn main() {
+    let (granted, other) = ({GRANTED}, {OTHER});
+    let mut number = 0;
+    for request in [
+        format!("GET http://127.0.0.1:{granted}/file HTTP/1.1|Host: evil.example||"),
+        format!("CONNECT 127.0.0.1:{granted} HTTP/1.1||GET /tunnel HTTP/1.1|Host: x||"),
+        format!("CONNECT 127.0.0.1:{other} HTTP/1.1||"),
+        format!("GET http://127.0.0.1:{other}/ HTTP/1.1|Host: 127.0.0.1:{granted}||"),
+        format!("GET http://[::ffff:127.0.0.1]:{granted}/ HTTP/1.1||"),
+        format!("CONNECT localhost:{granted} HTTP/1.1||"),
+        format!("CONNECT localhost.:{granted} HTTP/1.1||"),
+        format!("CONNECT 2130706433:{granted} HTTP/1.1||"),
+        format!("CONNECT 0.0.0.0:{granted} HTTP/1.1||"),
+        format!("CONNECT 127.0.0.1.:{granted} HTTP/1.1||"),
+        "CONNECT 192.0.2.1:443 HTTP/1.1||".to_string(),
+        "CONNECT not-granted.example:443 HTTP/1.1||".to_string(),
+        format!("CONNECT 127.0.0.1:{granted}@127.0.0.1:{other} HTTP/1.1||"),
+        format!("GET http://127.0.0.1:{granted}/ HTTP/1.1|Host : evil.example||"),
+        format!("GET / HTTP/1.1|Host: 127.0.0.1:{granted}||"),
+    ] {
+        println!("cargo::warning={number}: {}", ask(request));
+        number += 1;
+    }
+    let past = std::net::TcpStream::connect(("127.0.0.1", granted)).is_ok();
+    println!("cargo::warning=past the proxy: {past}");
+    println!("cargo::rustc-env=SEEN=x");
+}
+"#;
+    let script = script.replace("{GRANTED}", &format!("{granted}_u16")).replace("{OTHER}", &format!("{other}_u16"));
+    let package = CrateBuilder::new("needy", "1.0.0").build_script(&script);
+    stage.registry.publish(package.file("src/lib.rs", "pub const SEEN: &str = env!(\"SEEN\");"));
+    let build = || stage.bulkhead(&["build", "-vv"]);
+    // Without a grant there is no proxy.
+    let closed = build();
+    assert!(closed.assert_success().stderr.contains("needy@1.0.0: 0: nothing"), "{closed}");
+    let line = stage.registry.index_lines("needy");
+    let entry: serde_json::Value = serde_json::from_str(line.trim()).unwrap();
+    let digest = entry["cksum"].as_str().unwrap();
+    let grant = format!(
+        "[[grant]]\npackage = 'needy'\nversion = '1'\ndigest = 'sha256:{digest}'\n\
+         network = ['127.0.0.1:{granted}']\nreason = 'a mirror'\n"
+    );
+    stage.project.write("bulkhead.toml", grant);
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    stage.bulkhead(&["clean"]).assert_success();
+    let built = build();
+    let stderr = &built.assert_success().stderr;
+    let answer = |number: usize, text: &str| {
+        assert!(stderr.contains(&format!("needy@1.0.0: {number}: HTTP/1.1 {text}")), "{number}: {text}\n{built}");
+    };
+    answer(0, "200 OK file");
+    answer(1, "200 Connection established file");
+    (2..12).for_each(|number| answer(number, "403 Forbidden"));
+    (12..15).for_each(|number| answer(number, "400 Bad Request"));
+    assert!(stderr.contains("past the proxy: false"), "{built}");
+    // The server is told whom the proxy has judged, not what the script claims.
+    let heads = heads.lock().unwrap();
+    assert_eq!(heads.len(), 2, "{heads:?}");
+    assert!(heads[0].contains(&format!("Host: 127.0.0.1:{granted}\r\n")) && !heads[0].contains("evil"), "{heads:?}");
+    assert!(heads[1].starts_with("GET /tunnel") && strangers.lock().unwrap().is_empty(), "{heads:?}");
+    for denied in [
+        &format!("connect 127.0.0.1:{other}"),
+        &format!("connect [::ffff:127.0.0.1]:{granted}"),
+        &format!("connect localhost:{granted}"),
+        "connect 192.0.2.1:443",
+        "connect not-granted.example:443",
+    ] {
+        assert!(stderr.contains(denied), "{denied}\n{built}");
+    }
 }
 
 #[test]

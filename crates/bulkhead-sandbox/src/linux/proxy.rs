@@ -200,7 +200,14 @@ impl Request {
         // One request for each connection: the next could be for another host.
         let mut forward = format!("{method} {path} {version}\r\nHost: {authority}\r\nConnection: close\r\n");
         for line in lines.filter(|line| !line.is_empty()) {
-            let (name, _) = line.split_once(':')?;
+            let (name, value) = line.split_once(':')?;
+            // What servers read differently (a space before the colon, a folded line, a lone line feed) could be a second
+            // `Host`.
+            let is_token =
+                !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it));
+            if !is_token || value.contains(['\r', '\n', '\0']) {
+                return None;
+            }
             let name = name.to_ascii_lowercase();
             if !matches!(name.as_str(), "connection" | "host" | "keep-alive") && !name.starts_with("proxy-") {
                 forward.push_str(line);
@@ -302,6 +309,9 @@ mod tests {
             "GET https://a.example/ HTTP/1.1\r\n\r\n",
             "GET  http://a.example/ HTTP/1.1\r\n\r\n",
             "CONNECT a.example:99999 HTTP/1.1\r\n\r\n",
+            "GET http://a.example/ HTTP/1.1\r\nHost : b\r\n\r\n",
+            "GET http://a.example/ HTTP/1.1\r\nA: c\r\n Host: b\r\n\r\n",
+            "GET http://a.example/ HTTP/1.1\r\nA: c\nHost: b\r\n\r\n",
             "\r\n\r\n",
         ] {
             assert_eq!(target(head), None, "{head}");
