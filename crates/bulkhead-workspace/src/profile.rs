@@ -64,6 +64,15 @@ pub struct ProfileRequest {
     pub always_unwind: bool,
 }
 
+/// Two tables speak of the same package, and neither says that it counts more.
+fn ambiguous_override(profile: &str, package: PackageId, specs: &[&str]) -> Diagnostic {
+    let message = format!(
+        "multiple package overrides in profile `{profile}` match package `{package}`\nfound package specs: {}",
+        specs.join(", ")
+    );
+    Diagnostic::error("profile", message)
+}
+
 /// Names that Cargo keeps for itself, or that would clash with folders below `target/`.
 const RESERVED: &[&str] = &[
     "build",
@@ -203,8 +212,14 @@ impl Profiles {
         if let Some(table) = table.packages.get("*").filter(|_| !request.is_member) {
             settings.apply_override(table, &mut shared_debug);
         }
-        for (_, table) in table.packages.iter().filter(|(spec, _)| *spec != "*" && matches(spec, request.package)) {
+        let named = |spec: &str| spec != "*" && matches(spec, request.package);
+        let mut overrides = table.packages.iter().filter(|(spec, _)| named(spec));
+        if let Some((_, table)) = overrides.next() {
             settings.apply_override(table, &mut shared_debug);
+        }
+        if overrides.next().is_some() {
+            let specs: Vec<_> = table.packages.keys().map(String::as_str).filter(|spec| named(spec)).collect();
+            return Err(ambiguous_override(name, request.package, &specs));
         }
         let strip = match settings.strip {
             Some(strip) => strip,

@@ -166,6 +166,18 @@ fn broken_inheritance_is_an_error_to_whoever_compiles() {
         "#]],
     );
     check(
+        "[profile.dev.package.m]\nopt-level = 1\n[profile.dev.package.'m@0.0.0']\nopt-level = 2\n",
+        "dev",
+        &expect![[r#"
+            multiple package overrides in profile `dev` match package `m v0.0.0 (/w)`
+            found package specs: m, m@0.0.0 [profile]
+            multiple package overrides in profile `dev` match package `m v0.0.0 (/w)`
+            found package specs: m, m@0.0.0 [profile]
+            d target: O0 ThinLocal cgu None debug Full shared None assert true overflow true inc true Unwind strip None
+            d host: O0 ThinLocal cgu None debug None shared Some(Full) assert true overflow true inc true Unwind strip None
+        "#]],
+    );
+    check(
         "",
         "nope",
         &expect![[r#"
