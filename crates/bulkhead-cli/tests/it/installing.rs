@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, assert_error};
 use bulkhead_test_support::{CrateBuilder, GitRepository, Outcome, Registry};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const HERE: &str = r#"
 //- /Cargo.toml
@@ -163,6 +163,28 @@ fn a_package_cannot_configure_how_it_is_built() {
     let allowed = format!("{policy}[[build-code.override]]\npackage = \"nosy\"\nlevel = \"confined\"\n");
     std::fs::write(&path, allowed).unwrap();
     roots.run("bulkhead", &["install", "nosy", "--force"]).assert_code(0);
+}
+
+/// The file of this ending below `folder`.
+fn file_below(folder: &Path, ending: &str) -> Option<PathBuf> {
+    folder.read_dir().ok()?.flatten().map(|entry| entry.path()).find_map(|path| match path.is_dir() {
+        true => file_below(&path, ending),
+        false => path.ends_with(ending).then_some(path),
+    })
+}
+
+#[test]
+fn what_was_changed_in_the_store_is_not_installed() {
+    let roots = Roots::new();
+    let arguments = ["install", "tool@1.0.0", "--force"];
+    roots.run("bulkhead", &arguments).assert_success();
+    let source = file_below(&roots.stage.home.bulkhead_home(), "tool-1.0.0/src/bin/tool-program.rs").unwrap();
+    std::fs::set_permissions(&source, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(&source, "fn main() { println!(\"planted\") }").unwrap();
+    let outcome = roots.run("bulkhead", &arguments);
+    assert!(outcome.assert_success().stderr.contains("was unpacked again"), "{outcome}");
+    let program = roots.root("bulkhead").join("bin/tool-program");
+    assert_eq!(roots.stage.home.command(program.to_str().unwrap()).run().stdout, "tool 1.0.0\n");
 }
 
 #[test]

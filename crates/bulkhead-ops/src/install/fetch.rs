@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::git::GitSources;
 use crate::lock::{self, LockRequest};
 use crate::options::{GlobalOptions, NameFilter, TargetFilter};
-use crate::packages::{self, Purpose};
+use crate::packages;
 use crate::provenance::Provenance;
 use crate::sources::Sources;
 use crate::{Error, Event, disk, project, registries};
@@ -213,8 +213,7 @@ fn from_elsewhere(
     let found = locked.resolve.nodes.keys().copied().find(|id| id.name().as_str() == name && !id.source().is_path());
     let id = found.ok_or_else(|| Error::failure(format!("could not find `{name}`")))?;
     let wanted = BTreeSet::from([id]);
-    let packages: BTreeMap<_, Arc<Package>> =
-        packages::load_for(Purpose::Look, &inner, &project, &mut locked, &wanted, &client, &quiet)?;
+    let packages: BTreeMap<_, Arc<Package>> = packages::load(&inner, &project, &mut locked, &wanted, &client, &quiet)?;
     let package = packages.get(&id).ok_or_else(|| Error::failure(format!("could not load `{id}`")))?;
     let whole = locked.sources.repository(id).map_or_else(|| package.root.clone(), |git| git.root.clone());
     let copy = temporary.path().join("package");
