@@ -15,7 +15,7 @@ use crate::incremental::Own as Incremental;
 use crate::messages::{self, Counts, Line, Lines};
 use crate::process::{self, Reach};
 use crate::record::{OutputStamp, Record};
-use crate::run::{Build, is_planned_variable, planned_variable};
+use crate::run::{Build, seen_variable};
 use crate::staging::Staging;
 use crate::{Event, Failure, FailureKind, Stream, dep_info, folders, reuse, uplift};
 
@@ -172,14 +172,10 @@ fn settle(
     if !path.as_os_str().is_empty() {
         let bytes = files::read(&path, MAX_TEXT).map_err(|error| failed("read", &path, &error))?;
         let dep_info = dep_info::parse(&String::from_utf8_lossy(&bytes));
-        let is_set = |name: &str| command.environment.iter().any(|(key, _)| key == name);
-        for name in dep_info.variables {
-            if is_planned_variable(&name) {
-                record.variables.push((name.clone(), planned_variable(command, &name)));
-            } else if !is_set(&name) {
-                // What a build script set is the business of its own run.
-                record.variables.push((name.clone(), build.variable(unit, &name)));
-            }
+        // Where the output of its build script lies is the business of the script's own run.
+        for name in dep_info.variables.into_iter().filter(|name| name != "OUT_DIR") {
+            let value = seen_variable(build, unit, command, &name);
+            record.variables.push((name, value));
         }
         if unit.is_local {
             let sources = dep_info.sources.iter().map(|source| command.current_dir.join(source));

@@ -9,7 +9,7 @@ use crate::content::{self, Source};
 use crate::files::{self, Stamp};
 
 /// Changes whenever the meaning of a [`Record`] does: older ones are then not believed.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Largest record that is read.
 const MAX_RECORD: u64 = 64 << 20;

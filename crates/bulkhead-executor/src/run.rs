@@ -414,9 +414,12 @@ fn check(
         is_script,
         outputs: &job::required_outputs(build, index),
         immutable: (!unit.is_local).then_some(unit.package.root.as_path()),
-        variable: &|name| match is_planned_variable(name) && !is_script {
-            true => planned_variable(planned.get_or_init(|| build.planner.command(index, &build.scripts())), name),
-            false => build.variable(unit, name),
+        variable: &|name| match is_script {
+            true => build.variable(unit, name),
+            false => {
+                let command = planned.get_or_init(|| build.planner.command(index, &build.scripts()));
+                seen_variable(build, unit, command, name)
+            }
         },
         package_files: &|| build.package_files(&unit.package),
         workspace_root: &options.workspace_root,
@@ -430,14 +433,11 @@ fn is_tracked(unit: &Unit, dependency: &Unit) -> bool {
     dependency.target.kind != TargetKind::Bin || unit.mode == CompileMode::RunBuildScript
 }
 
-/// Whether a variable that the code asked for is the planner's: fields of the manifest, mostly.
-pub(crate) fn is_planned_variable(name: &str) -> bool {
-    name.starts_with("CARGO")
-}
-
-/// The value that the planner gives to a variable.
-pub(crate) fn planned_variable(command: &Command, name: &str) -> Option<String> {
-    command.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+/// The value of a variable that the code asked for, as its compiler sees it: from configuration, a build script, the fields
+/// of the manifest (all of which begin so), or from the user.
+pub(crate) fn seen_variable(build: &Build<'_>, unit: &Unit, command: &Command, name: &str) -> Option<String> {
+    let planned = command.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    if planned.is_some() || name.starts_with("CARGO") { planned } else { build.variable(unit, name) }
 }
 
 /// Says what a fresh unit said when it was built, and makes sure that its files are where users look for them.

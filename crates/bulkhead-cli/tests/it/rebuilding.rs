@@ -239,3 +239,23 @@ fn each_kind_of_change_has_its_reason() {
         assert!(reason.iter().all(told), "{name}: {bulkhead}");
     }
 }
+
+#[test]
+fn a_variable_that_the_configuration_sets_is_noticed() {
+    let twins = Twins::new(PACKAGES);
+    twins.both(|stage| {
+        stage.project.write("app/src/main.rs", "fn main() { println!(\"{:?}\", option_env!(\"APP_COLOUR\")) }");
+    });
+    for value in [None, Some("blue"), Some("red"), None] {
+        twins.both(|stage| match value {
+            Some(value) => stage.project.write(".cargo/config.toml", format!("[env]\nAPP_COLOUR = \"{value}\"\n")),
+            None => drop(std::fs::remove_file(stage.project.path(".cargo/config.toml"))),
+        });
+        if value.is_some() {
+            twins.bulkhead.bulkhead(&["trust", "--yes"]).assert_success();
+        }
+        let (cargo, bulkhead) = twins.run(&["run", "-q"]);
+        assert_eq!(bulkhead.stdout, format!("{value:?}\n"), "{bulkhead}");
+        assert_eq!(bulkhead.stdout, cargo.stdout);
+    }
+}
