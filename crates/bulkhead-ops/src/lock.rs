@@ -391,9 +391,8 @@ fn refuse_change(
         global.lock.flag()
     ));
     if let Some(old) = old {
-        for line in lock::difference(old, &lock::encode(resolve, old.version), 20) {
-            error = error.because(line);
-        }
+        let lines = lock::difference(old, &lock::encode(resolve, old.version), 20);
+        error = error.because(format!("it would change:\n  {}", lines.join("\n  ")));
     }
     Err(error.help(format!(
         "to generate the lock file without accessing the network, remove the {} flag and use --offline instead.",

@@ -20,7 +20,7 @@ use crate::packages::Purpose;
 use crate::project::Project;
 use crate::{Error, ErrorKind, Event, compile, project, select, specs, status};
 
-use self::draw::{Depth, Drawing, Prefix};
+use self::draw::{Depth, Drawing, Limits, Prefix};
 use self::graph::{Edges, Graph, Input, NodeIndex, Platforms};
 
 pub use self::draw::Paper;
@@ -70,7 +70,6 @@ pub fn tree(
         members: &choice.requested,
     };
     let mut graph = Graph::build(&input);
-    graph.prune(&choice.pruned);
     let roots = roots(&mut graph, &choice, options);
     let workspace = project.workspace.members.iter().map(|package| package.id).collect();
     if roots.is_empty() {
@@ -79,7 +78,7 @@ pub fn tree(
         advice.iter().for_each(|line| events(Event::Text((*line).to_owned())));
     }
     global.place.disk.may_repeat();
-    drawing.draw(&graph, &roots, &workspace, paper);
+    drawing.draw(&graph, &roots, &Limits { workspace: &workspace, pruned: &choice.pruned }, paper);
     std::mem::forget(graph);
     // The process ends here: to take tens of thousands of small things apart is of use to nobody.
     std::mem::forget((locked, features, packages, project));

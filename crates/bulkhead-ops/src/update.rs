@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use bulkhead_resolver::Unlock;
-use bulkhead_schema::{PackageId, PackageName, PackageSpec, SourceId};
+use bulkhead_schema::{PackageId, PackageName, SourceId};
 
 use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::{GlobalOptions, UpdateOptions};
 use crate::project::{self, Project};
-use crate::{Error, Event, compile, explain, newcomers, status, withdrawn};
+use crate::{Error, Event, compile, explain, newcomers, specs, status, withdrawn};
 
 /// Resolves everything anew and writes `Cargo.lock`.
 ///
@@ -126,7 +126,7 @@ fn named(
     };
     let mut packages = BTreeSet::new();
     for spec in &options.packages {
-        packages.insert(one(&known, spec)?);
+        packages.insert(specs::one(spec, &known, &global.place)?);
     }
     let git = packages.first().map(|id| id.source()).filter(|source| source.is_git());
     if let (Some(source), Some(revision)) = (git, &options.precise) {
@@ -139,25 +139,4 @@ fn named(
         })
     });
     Ok((Unlock::Packages { packages, recursive: options.recursive, precise: precise.transpose()? }, None))
-}
-
-/// The one of the packages `known` that `spec` means.
-///
-/// # Errors
-/// It means none of them, or several.
-pub fn one(known: &BTreeSet<PackageId>, spec: &str) -> Result<PackageId> {
-    let parsed = PackageSpec::parse(spec)
-        .map_err(|error| Error::failure(format!("invalid package ID specification: `{spec}`")).because(error))?;
-    let found: Vec<PackageId> = known.iter().copied().filter(|id| parsed.matches(*id)).collect();
-    match found.as_slice() {
-        [one] => Ok(*one),
-        [] => Err(Error::failure(format!("package ID specification `{spec}` did not match any packages"))),
-        many => {
-            let each = many.iter().map(|id| format!("\n  {}@{}", id.name(), id.version()));
-            Err(Error::failure(format!("specification `{spec}` is ambiguous")).help(format!(
-                "re-run this command with one of the following specifications{}",
-                each.collect::<String>()
-            )))
-        }
-    }
 }

@@ -198,34 +198,46 @@ pub fn same_meaning(old: &Lockfile, new: &Lockfile, local: &[Arc<Summary>]) -> b
     meaning(old) == meaning(new)
 }
 
-/// Where a new lockfile differs from an old one, for `--locked` errors: one line each, at most `limit`, and then how many
-/// more there are.
+/// Where a new lockfile differs from an old one, for `--locked` errors, in the words in which an update would tell it: one line
+/// each, at most `limit`, and then how many more there are.
 pub fn difference(old: &Lockfile, new: &Lockfile, limit: usize) -> Vec<String> {
     let key = |package: &LockedPackage| (package.name, package.version.clone(), package.source);
     let of = |lockfile: &Lockfile| lockfile.packages.iter().map(|it| (key(it), it.clone())).collect::<BTreeMap<_, _>>();
     let (before, after) = (of(old), of(new));
     let label = |package: &LockedPackage| format!("{} v{}", package.name, package.version);
-    let mut lines = Vec::new();
-    for (key, package) in &before {
-        match after.get(key) {
-            None => lines.push(format!("{} would be removed", label(package))),
-            Some(now) if now.checksum != package.checksum => {
-                lines.push(format!("{} would get another checksum", label(package)));
-            }
-            Some(now) if names(now) != names(package) => {
-                lines.push(format!("{} would depend on other packages", label(package)));
-            }
-            Some(_) => {}
+    let mut changed: BTreeMap<PackageName, [Vec<&LockedPackage>; 2]> = BTreeMap::new();
+    for (side, (these, others)) in [(&before, &after), (&after, &before)].into_iter().enumerate() {
+        for (_, package) in these.iter().filter(|(key, _)| !others.contains_key(key)) {
+            changed.entry(package.name).or_default()[side].push(package);
         }
     }
-    lines.extend(
-        after
-            .iter()
-            .filter(|(key, _)| !before.contains_key(key))
-            .map(|(_, it)| format!("{} would be added", label(it))),
-    );
+    let mut lines = Vec::new();
+    for [gone, new] in changed.values() {
+        match (gone.as_slice(), new.as_slice()) {
+            ([old], [new]) if old.version != new.version => {
+                let verb = if new.version < old.version { "Downgrading" } else { "Updating" };
+                lines.push(format!("{verb} {} -> v{}", label(old), new.version));
+            }
+            ([old], [_]) => lines.push(format!("Taking {} from elsewhere", label(old))),
+            _ => {
+                lines.extend(gone.iter().map(|it| format!("Removing {}", label(it))));
+                lines.extend(new.iter().map(|it| format!("Adding {}", label(it))));
+            }
+        }
+    }
+    for (key, package) in &before {
+        match after.get(key) {
+            Some(now) if now.checksum != package.checksum => {
+                lines.push(format!("Another checksum for {}", label(package)));
+            }
+            Some(now) if names(now) != names(package) => {
+                lines.push(format!("Other dependencies of {}", label(package)));
+            }
+            _ => {}
+        }
+    }
     if old.unused_patches != new.unused_patches {
-        lines.push("the list of unused patches would change".to_owned());
+        lines.push("Another list of unused patches".to_owned());
     }
     let more = lines.len().saturating_sub(limit);
     lines.truncate(limit);

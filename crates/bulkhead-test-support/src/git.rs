@@ -69,13 +69,22 @@ impl GitRepository {
 
     /// The same, with `input` on its standard input.
     pub fn git_with_input(&self, arguments: &[&str], input: &[u8]) -> String {
+        String::from_utf8_lossy(&self.git_bytes(arguments, input)).trim_end().to_owned()
+    }
+
+    /// A pack of everything in the repository.
+    pub fn pack(&self) -> Vec<u8> {
+        self.git_bytes(&["pack-objects", "--all", "--stdout", "--quiet"], b"")
+    }
+
+    fn git_bytes(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let mut command = git(&self.root);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("git runs");
         child.stdin.take().expect("a pipe").write_all(input).expect("git reads");
         let output = child.wait_with_output().expect("git ends");
         assert!(output.status.success(), "git {arguments:?}: {}", output.status);
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        output.stdout
     }
 
     /// Commits a tree whose entries no checkout could have made, on a branch of its own. Each entry is a mode, a name and
@@ -117,6 +126,7 @@ pub struct GitServer {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     logins: Arc<Mutex<Vec<Option<String>>>>,
+    pack: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl GitServer {
@@ -128,7 +138,9 @@ impl GitServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("an address");
         let (stop, logins) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let server = GitServer { address, stop: Arc::clone(&stop), logins: Arc::clone(&logins) };
+        let pack = Arc::new(Mutex::new(None));
+        let server =
+            GitServer { address, stop: Arc::clone(&stop), logins: Arc::clone(&logins), pack: Arc::clone(&pack) };
         let (folder, login) = (folder.to_owned(), login.map(|login| format!("Basic {login}")));
         std::thread::spawn(move || {
             for connection in listener.incoming() {
@@ -136,9 +148,11 @@ impl GitServer {
                     return;
                 }
                 let (folder, login, logins) = (folder.clone(), login.clone(), Arc::clone(&logins));
+                let pack = pack.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 std::thread::spawn(move || {
                     // A client that hangs up is the client's business.
-                    let _ = connection.and_then(|it| answer(&it, backend, &folder, login.as_deref(), &logins));
+                    let _ = connection
+                        .and_then(|it| answer(&it, backend, &folder, login.as_deref(), &logins, pack.as_deref()));
                 });
             }
         });
@@ -148,6 +162,11 @@ impl GitServer {
     /// The URL of the repository in the folder `name`.
     pub fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.address)
+    }
+
+    /// From now on sends this to whoever fetches, in the place of the pack that was asked for.
+    pub fn send_pack(&self, bytes: Option<Vec<u8>>) {
+        *self.pack.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
     }
 
     /// The `Authorization` header of each request so far.
@@ -170,6 +189,7 @@ fn answer(
     folder: &Path,
     login: Option<&str>,
     logins: &Mutex<Vec<Option<String>>>,
+    pack: Option<&[u8]>,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection);
     let mut line = String::new();
@@ -205,6 +225,9 @@ fn answer(
         return write!(writer, "{head}Connection: close\r\n\r\n");
     }
     let body = if chunked { read_chunks(&mut reader)? } else { read_exactly(&mut reader, length)? };
+    if let Some(pack) = pack.filter(|_| body.windows(13).any(|part| part == b"command=fetch")) {
+        return send_pack(connection, pack);
+    }
     command.env("CONTENT_LENGTH", body.len().to_string());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut stdin = child.stdin.take().expect("a pipe");
@@ -219,6 +242,17 @@ fn answer(
     let body = output.get(end + 4..).unwrap_or_default();
     write!(writer, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
     writer.write_all(body)
+}
+
+/// The answer to `fetch` of git's protocol 2 (gitprotocol-v2): a section that holds the pack, in side band 1.
+fn send_pack(mut writer: impl Write, pack: &[u8]) -> std::io::Result<()> {
+    let line = |bytes: &[u8]| [format!("{:04x}", bytes.len() + 4).as_bytes(), bytes].concat();
+    let mut body = line(b"packfile\n");
+    pack.chunks(60_000).for_each(|part| body.extend(line(&[b"\x01", part].concat())));
+    body.extend(b"0000");
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-result\r\nConnection: close";
+    write!(writer, "{head}\r\nContent-Length: {}\r\n\r\n", body.len())?;
+    writer.write_all(&body)
 }
 
 fn read_exactly(reader: &mut impl Read, length: usize) -> std::io::Result<Vec<u8>> {

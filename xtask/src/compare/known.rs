@@ -7,8 +7,6 @@ const RECORDS: &str = include_str!("../../data/known-differences.toml");
 const PAGE: &str = "docs/differences.md";
 
 /// One comparison that is expected to differ, and how.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Known {
     /// The part of `compare`.
     pub(super) part: String,
@@ -26,7 +24,47 @@ pub(super) struct Known {
 #[serde(deny_unknown_fields)]
 struct Records {
     #[serde(default)]
-    difference: Vec<Known>,
+    difference: Vec<Record>,
+}
+
+/// Comparisons that differ in one way: each check of each subject.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    part: String,
+    subject: OneOrMore,
+    check: OneOrMore,
+    shows: String,
+    row: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn all(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(all) => all,
+        }
+    }
+}
+
+impl Record {
+    fn each(&self) -> impl Iterator<Item = Known> {
+        let of = |subject: &str, check: &str| Known {
+            part: self.part.clone(),
+            subject: subject.to_owned(),
+            check: check.to_owned(),
+            shows: self.shows.clone(),
+            row: self.row.clone(),
+        };
+        self.subject.all().iter().flat_map(move |subject| self.check.all().iter().map(move |check| of(subject, check)))
+    }
 }
 
 impl Known {
@@ -44,12 +82,12 @@ pub(super) fn load() -> Result<Vec<Known>, String> {
 fn parse(records: &str, page: &str) -> Result<Vec<Known>, String> {
     const FILE: &str = "xtask/data/known-differences.toml";
     let records: Records = toml::from_str(records).map_err(|error| format!("{FILE}: {error}"))?;
-    let has_row = |known: &&Known| page.lines().any(|line| line.starts_with(&format!("| {} | ", known.row)));
-    match records.difference.iter().find(|known| !has_row(known) || known.shows.is_empty()) {
-        Some(known) => {
-            Err(format!("{FILE}: {}: {PAGE} has no row `{}`, or `shows` is empty", known.subject, known.row))
+    let has_row = |record: &Record| page.lines().any(|line| line.starts_with(&format!("| {} | ", record.row)));
+    match records.difference.iter().find(|record| !has_row(record) || record.shows.is_empty()) {
+        Some(Record { subject, row, .. }) => {
+            Err(format!("{FILE}: {}: {PAGE} has no row `{row}`, or `shows` is empty", subject.all().join(", ")))
         }
-        None => Ok(records.difference),
+        None => Ok(records.difference.iter().flat_map(Record::each).collect()),
     }
 }
 
@@ -64,8 +102,8 @@ mod tests {
 
     #[test]
     fn a_record_without_a_row_is_an_error() {
-        let record = "[[difference]]\npart = 'a'\nsubject = 'b'\ncheck = 'c'\nshows = 'd'\nrow = 'doctests'\n";
-        assert_eq!(parse(record, "| doctests | x |\n").unwrap().len(), 1);
+        let record = "[[difference]]\npart = 'a'\nsubject = 'b'\ncheck = ['c', 'e']\nshows = 'd'\nrow = 'doctests'\n";
+        assert_eq!(parse(record, "| doctests | x |\n").unwrap().len(), 2);
         assert!(parse(record, "| doctests of others | x |\n").is_err());
         assert!(parse(&record.replace("'d'", "''"), "| doctests | x |\n").is_err());
     }

@@ -12,6 +12,7 @@ mod graph;
 mod hostile;
 mod known;
 mod lock;
+mod manifests;
 mod matrix;
 mod metadata;
 mod profiles;
@@ -21,6 +22,7 @@ mod report;
 mod sources;
 mod text_diff;
 mod units;
+mod vendor;
 mod workspaces;
 
 pub(crate) use lock::{index_entry, last_lines};
@@ -46,8 +48,20 @@ pub(crate) struct Options {
     parts: Vec<String>,
 }
 
-const PARTS: &[&str] =
-    &["lock", "generated", "applications", "workspaces", "sources", "apps", "profiles", "rebuild", "matrix", "hostile"];
+const PARTS: &[&str] = &[
+    "lock",
+    "generated",
+    "applications",
+    "workspaces",
+    "sources",
+    "vendor",
+    "manifests",
+    "apps",
+    "profiles",
+    "rebuild",
+    "matrix",
+    "hostile",
+];
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let options = parse(arguments)?;
@@ -62,6 +76,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             "applications" => applications::compare(&options, &sides, &mut report)?,
             "workspaces" => workspaces::compare(&options, &sides, &mut report)?,
             "sources" => sources::compare(&options, &sides, &mut report)?,
+            "vendor" => vendor::compare(&options, &sides, &mut report)?,
+            "manifests" => manifests::compare(&options, &sides, &mut report)?,
             "generated" => generated::compare(&options, &sides, &mut report)?,
             "apps" => apps::compare(&options, &sides, &mut report)?,
             "profiles" => profiles::compare(&options, &sides, &mut report)?,

@@ -5,17 +5,17 @@ use super::lock::write_project;
 use super::report::Report;
 use super::{Options, workspaces};
 use crate::sides::Sides;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A project: its name, its tables after `[package]` (in which `GIT` is the repository and `PATH` its folder), and a package
 /// that it depends on.
-type Case = (&'static str, &'static str, &'static str);
+pub(super) type Case = (&'static str, &'static str, &'static str);
 
 /// The repository holds the workspace of serde with the tag `v1` and the branch `next`, which is one commit ahead.
 const MEMBERS: &[&str] = &["serde@1.0.229", "serde_core@1.0.229", "serde_derive@1.0.229", "serde_json@1.0.154"];
 
-const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     ("git, default branch", "[dependencies]\nserde_json = { git = \"GIT\" }", "serde_core"),
     ("git, branch", "[dependencies]\nserde_json = { git = \"GIT\", branch = \"next\" }", "serde_core"),
     ("git, tag", "[dependencies]\nserde_json = { git = \"GIT\", tag = \"v1\" }", "serde_core"),
@@ -63,14 +63,10 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
     let depth = if options.small { Depth::Whole } else { Depth::Thorough };
     let count = if options.small { 2 } else { usize::MAX };
     let folder = options.folder.join("sources");
-    let repository = folder.join("repository");
-    let commit = make_repository(&repository, sides)?;
+    let repository = Repository::make(&folder.join("repository"), sides)?;
     for (name, tables, package) in CASES.iter().filter(|case| options.wants(case.0)).take(count) {
         println!("-- {name}");
-        let path = repository.to_string_lossy();
-        let tables = tables.replace("GIT", &format!("file://{path}")).replace("PATH", &path).replace("REV", &commit);
-        let manifest =
-            format!("[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n{tables}\n");
+        let manifest = repository.manifest(tables);
         let project = folder.join("project");
         let prepare = |project: &Path| write_project(project, &manifest);
         if graph::compare_locks(name, &project, &["generate-lockfile"], &prepare, sides, report)? {
@@ -78,6 +74,33 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         }
     }
     Ok(())
+}
+
+/// The repository that the cases depend on.
+pub(super) struct Repository {
+    root: PathBuf,
+    /// The commit of its tag.
+    commit: String,
+}
+
+impl Repository {
+    /// Makes it anew.
+    pub(super) fn make(root: &Path, sides: &Sides) -> Result<Self, String> {
+        Ok(Self { root: root.to_owned(), commit: make_repository(root, sides)? })
+    }
+
+    /// The manifest of a case.
+    fn manifest(&self, tables: &str) -> String {
+        let path = self.root.to_string_lossy();
+        let tables =
+            tables.replace("GIT", &format!("file://{path}")).replace("PATH", &path).replace("REV", &self.commit);
+        format!("[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n{tables}\n")
+    }
+
+    /// Writes the project of a case.
+    pub(super) fn write_project(&self, project: &Path, tables: &str) -> Result<(), String> {
+        write_project(project, &self.manifest(tables)).map_err(|error| format!("{}: {error}", project.display()))
+    }
 }
 
 /// Makes the repository and returns the commit of its tag.

@@ -12,23 +12,29 @@ const WORKSPACES: &str = include_str!("../../data/workspaces.txt");
 pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> Result<(), String> {
     let depth = if options.small { Depth::Whole } else { Depth::Thorough };
     let count = if options.small { 1 } else { usize::MAX };
-    for words in data_lines(WORKSPACES).filter(|words| options.wants(words[0])).take(count) {
-        let [name, members @ ..] = &words[..] else { continue };
+    for (name, members) in listed(options).take(count) {
         println!("-- {name}");
-        let root = assemble(&options.folder.join("workspaces").join(name), members, sides)?;
+        let root = assemble(&options.folder.join("workspaces").join(name), &members, sides)?;
         let subject = format!("workspace of {name}");
         let fresh = |project: &Path| match std::fs::remove_file(project.join("Cargo.lock")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
         if graph::compare_locks(&subject, &root, &["generate-lockfile"], &fresh, sides, report)? {
-            graph::compare_answers(&subject, &root.join(first_member(members)?.0), name, depth, sides, report);
+            graph::compare_answers(&subject, &root.join(first_member(&members)?.0), name, depth, sides, report);
         }
     }
     Ok(())
 }
 
-fn first_member(members: &[&'static str]) -> Result<(&'static str, &'static str), String> {
+/// Names and members of the workspaces that are wanted.
+pub(super) fn listed(options: &Options) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    let lines = data_lines(WORKSPACES).filter(|words| options.wants(words[0]));
+    lines.map(|words| (words[0], words[1..].to_vec()))
+}
+
+/// Name and version of the first of `members`.
+pub(super) fn first_member(members: &[&'static str]) -> Result<(&'static str, &'static str), String> {
     members.first().copied().and_then(|member| member.split_once('@')).ok_or("xtask/data/workspaces.txt".to_owned())
 }
 

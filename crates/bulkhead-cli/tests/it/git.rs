@@ -280,7 +280,19 @@ fn a_submodule_cannot_reach_this_machine() {
     let stage = Stage::new(&application);
     assert_eq!(stage.cargo(&["run"]).stdout, "apple with seed\n");
     refused(&stage.bulkhead(&["run"]), 102, &["vendor/seed", "is on this machine"]);
-    for bad in ["ext::sh -c touch% MARK", "--upload-pack=touch MARK", "-u", "git://127.0.0.1/x", "../../../../x"] {
+    for bad in [
+        "ext::sh -c touch% MARK",
+        "--upload-pack=touch MARK",
+        "-u",
+        "git://127.0.0.1/x",
+        "../../../../x",
+        "ssh://-oProxyCommand=touch%20MARK/x",
+        "-oProxyCommand=touch MARK:x",
+        "git@-oProxyCommand=touch:x",
+        "FILE:///etc",
+        "/etc",
+        "fd::3",
+    ] {
         let bad = bad.replace("MARK", &mark.to_string_lossy());
         outer.git(&["config", "--file", ".gitmodules", "submodule.seed.url", &bad]);
         outer.commit("");

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bulkhead_test_support::{GitRepository, GitServer};
+use bulkhead_test_support::{GitRepository, GitServer, Pack, PackObject};
 
 use crate::git::{REPOSITORY, app, index_repository, manifest, refused};
-use crate::stage::{Stage, Twins};
+use crate::stage::{Stage, Twins, skipped};
 
 /// Bytes that nothing compresses.
 fn noise(length: usize) -> Vec<u8> {
@@ -169,7 +169,7 @@ fn a_small_commit_of_endless_files_is_refused() {
 fn limits_hold_wherever_a_repository_is_named() {
     let folder = delta_bomb();
     let Some(server) = GitServer::start(folder.outside(), None) else {
-        return crate::stage::skipped("no git http-backend");
+        return skipped("no git http-backend");
     };
     let stage = Stage::new(&app(&server.url("fruit"), ""));
     stage.home.configure("");
@@ -198,4 +198,53 @@ fn limits_hold_wherever_a_repository_is_named() {
     stage.home.configure(&format!("[registries.mine]\nindex = \"{}\"\n", index.url()));
     refused(&limited(&stage, "objects = 3"), 102, &["error[git-limit]", "more than 3 objects"]);
     limited(&stage, "objects = 30").assert_success();
+}
+
+/// Attack 95: packs whose deltas build on each other in a circle, or on nothing, and packs that are not what their checksum
+/// says. The same server with a whole pack, and with one more object than was asked for, is the benign twin.
+#[test]
+fn a_hostile_pack_is_a_clean_error() {
+    let repository = GitRepository::new("fruit", REPOSITORY);
+    let Some(server) = GitServer::start(repository.outside(), None) else {
+        skipped("this git has no http-backend");
+        return;
+    };
+    // A delta (gitformat-pack) that makes four bytes of four: it inserts them.
+    const DELTA: &[u8] = b"\x04\x04\x04abcd";
+    let delta = |base: u8| PackObject { kind: 7, base: vec![base; 20], content: DELTA.to_vec() };
+    let of_later = PackObject { kind: 6, base: vec![0x7f], content: DELTA.to_vec() };
+    let pack = Pack::of(&repository);
+    let whole = pack.bytes();
+    let mut unsealed = whole.clone();
+    *unsealed.last_mut().unwrap() ^= 0xff;
+    let mut announced = pack.clone();
+    announced.announced += 1;
+    let mut flipped = pack.clone();
+    let middle = flipped.objects.len() / 2;
+    flipped.objects[middle] ^= 0xff;
+    let hostile = [
+        ("two deltas on each other", pack.with(&[delta(1), delta(2)]).bytes()),
+        ("a delta on itself", pack.with(&[delta(1), delta(1)]).bytes()),
+        ("a delta on what is none", pack.with(&[of_later]).bytes()),
+        ("another byte", flipped.bytes()),
+        ("another checksum", unsealed),
+        ("cut off", whole[..whole.len() / 2].to_vec()),
+        ("more announced than there is", announced.bytes()),
+        ("nothing", Vec::new()),
+    ];
+    let project = app(&server.url("fruit/.git"), "");
+    for (what, bytes) in hostile {
+        server.send_pack(Some(bytes));
+        let stage = Stage::new(&project);
+        let outcome = stage.bulkhead(&["generate-lockfile"]);
+        assert!(matches!(outcome.code(), Some(101 | 104)), "{what}: {outcome}");
+        assert!(outcome.stderr.contains("fruit") && !outcome.stderr.contains("panicked"), "{what}: {outcome}");
+        assert!(!stage.project.path("Cargo.lock").exists(), "{what}");
+        // Nothing of it stays: the next answer is a good one.
+        server.send_pack(Some(whole.clone()));
+        stage.bulkhead(&["generate-lockfile"]).assert_success();
+    }
+    let unasked = PackObject { kind: 3, base: Vec::new(), content: b"unasked for".to_vec() };
+    server.send_pack(Some(pack.with(&[unasked]).bytes()));
+    Stage::new(&project).bulkhead(&["generate-lockfile"]).assert_success();
 }

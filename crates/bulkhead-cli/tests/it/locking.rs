@@ -26,10 +26,9 @@ fn a_stale_lockfile_is_refused_with_locked_and_what_would_change_is_shown() {
     assert_eq!(ours.code(), Some(101));
     let error = |text: &str| text.lines().find(|line| line.starts_with("error:")).unwrap_or_default().to_owned();
     assert_eq!(twins.bulkhead.neutral(&error(&ours.stderr)), twins.cargo.neutral(&error(&theirs.stderr)));
-    assert!(
-        ours.stderr.contains("plain") && ours.stderr.contains("2.0.0") && ours.stderr.contains("test-tool"),
-        "{ours}"
-    );
+    for line in ["Updating plain v1.1.0 -> v2.0.0\n", "Adding test-tool v0.5.0\n", "Other dependencies of "] {
+        assert!(ours.stderr.contains(line), "{line}: {ours}");
+    }
     assert_eq!(twins.bulkhead.project.read("Cargo.lock"), before);
     twins.same_output(&["check"]);
     twins.same_output(&["check", "--locked"]);

@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::symlink;
 
-use bulkhead_test_support::{Registry, sha256_hex};
+use bulkhead_test_support::{CrateBuilder, Fault, Misbehaviour, Registry, sha256_hex};
 
-use crate::stage::{Stage, Twins, WORKSPACE, assert_error};
+use crate::stage::{APP, Stage, Twins, WORKSPACE, assert_error};
 
 /// What `cargo vendor` prints, for the repository's own configuration.
 const VENDORED: &str =
@@ -289,4 +289,38 @@ fn a_mirror_changes_neither_ids_nor_lockfile() {
         twins.bulkhead.project.read("Cargo.lock").contains("registry+https://github.com/rust-lang/crates.io-index")
     );
     twins.same_output(&["tree"]);
+}
+
+/// Attack 35: a mirror that was put in the registry's place is not the registry. What is locked comes from it only if it is what
+/// was locked, and an answer about another package is none.
+#[test]
+fn a_mirror_cannot_put_another_package_in_the_place_of_a_locked_one() {
+    let locked = Stage::new(APP);
+    locked.bulkhead(&["generate-lockfile"]).assert_success();
+    let (lockfile, index) = (locked.project.read("Cargo.lock"), locked.registry.index_lines("plain"));
+    let behind = |mirror: &Stage| {
+        mirror.project.write("Cargo.lock", &lockfile);
+        let outcome = mirror.bulkhead(&["check", "--locked"]);
+        assert!(!outcome.stderr.contains("evil"), "{outcome}");
+        outcome
+    };
+    let mirror = || Stage::new(APP);
+    let evil = || CrateBuilder::new("plain", "1.1.0").file("src/lib.rs", "compile_error!(\"evil\");");
+    // Other bytes under the same version, of which the mirror's index gives the checksum.
+    let other = mirror();
+    other.registry.publish(evil());
+    assert_error(&behind(&other), 104, &["plain", "checksum"]);
+    // The right entry, and another archive.
+    let swapped = mirror();
+    swapped.registry.publish(evil());
+    swapped.registry.fault(Fault::on("/pl/ai/plain", Misbehaviour::Replace(index.clone().into_bytes())));
+    assert_error(&behind(&swapped), 104, &["plain"]);
+    // Entries of another package.
+    let renamed = mirror();
+    let entries = index.replace("\"plain\"", "\"plane\"").into_bytes();
+    renamed.registry.fault(Fault::on("/pl/ai/plain", Misbehaviour::Replace(entries)));
+    std::fs::remove_file(renamed.project.path("Cargo.lock")).unwrap_or_default();
+    assert_error(&renamed.bulkhead(&["check"]), 104, &["plain", "plane"]);
+    // A mirror that mirrors.
+    behind(&mirror()).assert_success();
 }

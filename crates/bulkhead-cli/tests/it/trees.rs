@@ -57,6 +57,11 @@ edition = "2021"
 proc-macro = true
 [dependencies]
 plain = { version = "2", features = ["loud"] }
+[dev-dependencies]
+feat = "1"
+wide = "1"
+[target.'cfg(windows)'.dev-dependencies]
+under_score = "1"
 //- /macros/src/lib.rs
 "#;
 
@@ -124,6 +129,14 @@ fn packages_are_drawn_as_by_cargo() {
             "tree -i none-such",
             "tree -p feat -i root",
             "tree --prune wide --prune macros",
+            "tree --prune plain@1",
+            "tree --prune feat --workspace",
+            "tree --prune test-tool --depth 1",
+            "tree --prune feat --prefix depth -i plain@1",
+            "tree -i feat --prune wide --workspace",
+            "tree -d --workspace --prune macros",
+            "tree -p macros",
+            "tree -p macros --no-dedupe",
             "tree --features three",
             "tree --no-default-features",
             "tree -q",
@@ -173,6 +186,9 @@ fn features_are_drawn_as_by_cargo() {
             "tree -e features --no-default-features --depth 2",
             "tree -e features --depth workspace",
             "tree -e features --prune plain@2",
+            "tree -e features --prune feat",
+            "tree -e features -i feat --prune wide --workspace",
+            "tree -e features -p macros --all-features",
             "tree -e features --no-dedupe --prefix none",
         ],
     );
@@ -230,6 +246,8 @@ fn platforms_leave_out_what_they_do_not_need() {
     check(&twins, &["tree --target all", "tree -i under_score", "tree --target all -i under_score", windows]);
     let both = format!("{windows} --target x86_64-unknown-linux-gnu");
     check(&twins, &[&both, &format!("{both} -d"), &format!("{windows} -e features"), &format!("{windows} -i plain@1")]);
+    // A procedural macro is compiled for the host, and so is what its tests need.
+    check(&twins, &[&format!("{windows} -p macros"), &format!("{both} --workspace"), &format!("{windows} -i wide")]);
 }
 
 #[test]

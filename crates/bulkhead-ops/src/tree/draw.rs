@@ -70,10 +70,18 @@ enum Step {
     Leave(NodeIndex),
 }
 
+/// Packages at which a drawing may end.
+pub(super) struct Limits<'a> {
+    /// The members, for `--depth workspace`.
+    pub(super) workspace: &'a BTreeSet<PackageId>,
+    /// Those of `--prune`: they are not drawn below others.
+    pub(super) pruned: &'a BTreeSet<PackageId>,
+}
+
 /// What is carried down the tree.
 struct Pen<'a> {
     graph: &'a Graph<'a>,
-    workspace: &'a BTreeSet<PackageId>,
+    limits: &'a Limits<'a>,
     drawn: Nodes,
     /// For each level above: whether more siblings follow.
     levels: Vec<bool>,
@@ -122,12 +130,12 @@ impl Drawing {
         &self,
         graph: &'a Graph<'a>,
         roots: &[NodeIndex],
-        workspace: &'a BTreeSet<PackageId>,
+        limits: &'a Limits<'a>,
         paper: &'a mut Paper<'a>,
     ) {
         let (drawn, path) = (Nodes::none_of(graph), Nodes::none_of(graph));
         let (levels, columns, line) = Default::default();
-        let mut pen = Pen { graph, workspace, drawn, levels, columns, path, line, paper };
+        let mut pen = Pen { graph, limits, drawn, levels, columns, path, line, paper };
         for (position, root) in roots.iter().enumerate() {
             if (position > 0 && !(pen.paper)("")) || !self.node(*root, &mut pen) {
                 return;
@@ -194,7 +202,7 @@ impl Drawing {
             let edges = pen.graph.get(index).edges.iter();
             let all: Vec<_> = edges.filter(|(edge, _)| *edge == kind).map(|(_, to)| *to).collect();
             let below: Vec<_> = all.iter().copied().filter(|to| self.shows(*to, pen)).collect();
-            // `--depth` keeps the title of a section that it empties, as `cargo tree` does.
+            // `--depth` and `--prune` keep the title of a section that they empty, as `cargo tree` does.
             if let (Some(title), Prefix::Indent, false) = (title(kind), self.prefix, all.is_empty()) {
                 steps.push(Step::Title(title));
             }
@@ -207,10 +215,14 @@ impl Drawing {
     }
 
     fn shows(&self, to: NodeIndex, pen: &Pen<'_>) -> bool {
+        let package = pen.graph.package(to);
+        if package.is_some_and(|package| pen.limits.pruned.contains(&package.id)) {
+            return false;
+        }
         match self.depth {
             Depth::Unlimited => true,
             Depth::Levels(most) => pen.levels.len() < most,
-            Depth::Workspace => pen.graph.package(to).is_none_or(|package| pen.workspace.contains(&package.id)),
+            Depth::Workspace => package.is_none_or(|package| pen.limits.workspace.contains(&package.id)),
         }
     }
 

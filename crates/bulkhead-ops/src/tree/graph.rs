@@ -156,7 +156,7 @@ impl<'a> Graph<'a> {
         }
         let mut pending: Vec<Step<'a>> = Vec::new();
         for (id, _) in input.members.iter().rev() {
-            pending.extend(input.targets.iter().rev().map(|kind| Step::Enter((*id, FeaturesFor::Target, *kind))));
+            pending.extend(input.targets.iter().rev().map(|kind| Step::Enter(input.member(*id, *kind))));
         }
         let mut links = Vec::new();
         while let Some(step) = pending.pop() {
@@ -235,7 +235,7 @@ impl<'a> Graph<'a> {
     fn ask(&mut self, input: &Input<'a, '_>, named: &Named) {
         for (id, wanted) in input.members {
             for kind in input.targets {
-                let Some(member) = self.find((*id, FeaturesFor::Target, *kind)) else { continue };
+                let Some(member) = self.find(input.member(*id, *kind)) else { continue };
                 let mut values: Vec<FeatureValue> = wanted.features.iter().copied().collect();
                 if wanted.all {
                     let known = input.resolve.nodes.get(id).into_iter().flat_map(|node| node.summary.features.keys());
@@ -369,15 +369,6 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Forgets edges to the packages `unwanted`.
-    pub(super) fn prune(&mut self, unwanted: &BTreeSet<PackageId>) {
-        let gone = |index| self.package(NodeIndex(index)).is_some_and(|package| unwanted.contains(&package.id));
-        let gone: Vec<bool> = (0..self.nodes.len()).map(gone).collect();
-        for node in &mut self.nodes {
-            node.edges.retain(|(_, to)| !gone[to.0]);
-        }
-    }
-
     /// The nodes of some packages, in their order.
     pub(super) fn nodes_of(&self, packages: &BTreeSet<PackageId>) -> Vec<NodeIndex> {
         // The map has them in that order.
@@ -395,6 +386,16 @@ impl<'a> Graph<'a> {
 }
 
 impl<'a> Input<'a, '_> {
+    /// A member as it is built: a procedural macro is for the host, and so are the packages that its tests need.
+    fn member(&self, id: PackageId, kind: CompileKind) -> Place {
+        let is_macro = self.packages.get(&id).is_some_and(|package| package.is_proc_macro);
+        let apart = self.features.features.contains_key(&(id, FeaturesFor::Host));
+        match is_macro {
+            true => (id, if apart { FeaturesFor::Host } else { FeaturesFor::Target }, CompileKind::Host),
+            false => (id, FeaturesFor::Target, kind),
+        }
+    }
+
     fn package(&self, (id, purpose, _): Place) -> Option<(Drawn<'a>, &'a BTreeSet<Symbol>)> {
         let package = Drawn { sketch: self.packages.get(&id)?, summary: &self.resolve.nodes.get(&id)?.summary };
         Some((package, self.features.features.get(&(id, purpose))?))

@@ -1,12 +1,13 @@
 //! The solver against a SAT solver: a graph is found if and only if there is one, and what is found is one.
 //!
 //! Thousands of generated registries, the same on every run. `BULKHEAD_ORACLE_SEEDS=FROM..TO` tries others; a seed that
-//! fails is added to `COUNTEREXAMPLES` with the cause.
+//! fails is added to `COUNTEREXAMPLES` with the cause. What is printed of it was made as small as it can be.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has to stop")]
 #![allow(clippy::disallowed_methods, reason = "the solver is pure, its judge is not")]
 
 mod sat;
+mod shrink;
 mod validity;
 
 use std::collections::BTreeMap;
@@ -55,19 +56,68 @@ fn seeds() -> Vec<(u64, usize)> {
 /// Whether the registry of this seed has a solution, about which both have to agree.
 fn check(seed: u64, size: usize) -> bool {
     let generated = GeneratedRegistry::new(seed, size);
-    let satisfiable = sat::satisfiable(&generated);
-    match solve(&generated) {
-        Ok(resolve) => {
-            let faults = validity::faults(&generated, &resolve);
-            assert!(faults.is_empty(), "seed {seed}, size {size}: {faults:#?}\n{generated:#?}");
-            assert!(satisfiable, "seed {seed}, size {size}: the SAT solver finds no graph\n{generated:#?}");
+    match verdict(&generated, &sat::satisfiable) {
+        Ok(satisfiable) => satisfiable,
+        Err(_) => {
+            let smallest = shrink::shrink(&generated, &|it| verdict(it, &sat::satisfiable).is_err());
+            let why = verdict(&smallest, &sat::satisfiable).unwrap_err();
+            panic!("seed {seed}, size {size}: {why}\n{}", told(&smallest));
         }
-        Err(error) => assert!(
-            !satisfiable && !matches!(error.kind, ResolveErrorKind::Limit | ResolveErrorKind::Request),
-            "seed {seed}, size {size}: there is a graph, but: {error}\n{generated:#?}"
-        ),
     }
-    satisfiable
+}
+
+/// Whether there is a graph, if the solver and `judge` agree about it; else what is wrong.
+fn verdict(generated: &GeneratedRegistry, judge: &dyn Fn(&GeneratedRegistry) -> bool) -> Result<bool, String> {
+    let satisfiable = judge(generated);
+    match solve(generated) {
+        Ok(resolve) => {
+            let faults = validity::faults(generated, &resolve);
+            match (faults.is_empty(), satisfiable) {
+                (false, _) => Err(format!("{faults:#?}")),
+                (true, false) => Err("the SAT solver finds no graph".to_owned()),
+                (true, true) => Ok(true),
+            }
+        }
+        Err(error) if satisfiable || matches!(error.kind, ResolveErrorKind::Limit | ResolveErrorKind::Request) => {
+            Err(format!("there is a graph ({satisfiable}), but: {error}"))
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+/// A registry as its index would have it, and the members' manifests.
+fn told(generated: &GeneratedRegistry) -> String {
+    let lines = generated.published.iter().map(GeneratedVersion::index_line);
+    lines.chain(generated.members.iter().map(GeneratedVersion::manifest)).map(|it| it + "\n").collect()
+}
+
+/// Judges that are wrong in one thing, each on some registries, which are made so small that one sees why.
+#[test]
+fn a_counterexample_is_made_small() {
+    // What the judge doesn't see, and how many packages it takes at most to show that.
+    for (what, most) in [("yanked", 1), ("links", 3), ("features", 2)] {
+        let blind = |version: &mut GeneratedVersion| match what {
+            "yanked" => version.yanked = false,
+            "links" => version.links = None,
+            _ => version.dependencies.iter_mut().for_each(|it| it.features.clear()),
+        };
+        let judge = |generated: &GeneratedRegistry| {
+            let mut seen = generated.clone();
+            seen.published.iter_mut().chain(&mut seen.members).for_each(blind);
+            sat::satisfiable(&seen)
+        };
+        let wrong = |generated: &GeneratedRegistry| verdict(generated, &judge).is_err();
+        let mut seeds = (0..300).map(|seed| GeneratedRegistry::new(seed, 12));
+        let found = seeds.find(|it| wrong(it)).expect(what);
+        let smallest = shrink::shrink(&found, &wrong);
+        let text = told(&smallest);
+        assert!(wrong(&smallest), "{what}: {text}");
+        assert!(smallest.members.len() <= 2, "{what}: {text}");
+        assert!(smallest.published.len() <= most, "{what}: {text}");
+        let all = || smallest.published.iter().chain(&smallest.members);
+        assert!(all().map(|it| it.dependencies.len()).sum::<usize>() <= most, "{what}: {text}");
+        assert!(all().all(|it| it.features.is_empty()), "{what}: {text}");
+    }
 }
 
 fn solve(generated: &GeneratedRegistry) -> Result<Resolve, bulkhead_resolver::ResolveError> {
