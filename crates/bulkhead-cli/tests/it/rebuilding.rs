@@ -245,6 +245,9 @@ fn a_variable_that_the_configuration_sets_is_noticed() {
     let twins = Twins::new(PACKAGES);
     twins.both(|stage| {
         stage.project.write("app/src/main.rs", "fn main() { println!(\"{:?}\", option_env!(\"APP_COLOUR\")) }");
+        let script = "fn main() { println!(\"cargo::rerun-if-env-changed=APP_COLOUR\"); \
+            println!(\"cargo::warning=a script saw {:?}\", std::env::var(\"APP_COLOUR\").ok()) }";
+        stage.project.write("scripted/build.rs", script);
     });
     for value in [None, Some("blue"), Some("red"), None] {
         twins.both(|stage| match value {
@@ -254,8 +257,13 @@ fn a_variable_that_the_configuration_sets_is_noticed() {
         if value.is_some() {
             twins.bulkhead.bulkhead(&["trust", "--yes"]).assert_success();
         }
-        let (cargo, bulkhead) = twins.run(&["run", "-q"]);
+        let (cargo, bulkhead) = twins.run(&["run"]);
         assert_eq!(bulkhead.stdout, format!("{value:?}\n"), "{bulkhead}");
         assert_eq!(bulkhead.stdout, cargo.stdout);
+        let (_, again) = twins.run(&["build", "-v", "-j1"]);
+        for output in [&cargo, &bulkhead, &again] {
+            assert!(output.stderr.contains(&format!("a script saw {value:?}")), "{output}");
+        }
+        assert!(!again.stderr.contains("Running"), "{again}");
     }
 }

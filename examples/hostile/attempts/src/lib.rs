@@ -1,8 +1,9 @@
 //! What hostile build code would try, made harmless: one planted file is read, names (not values) of variables are
 //! listed, connections go to this machine only, and marker files are written.
 //!
-//! A file `targets.txt` in this package's folder, if there is one, names the victims, a `name value` pair a line: `home`,
-//! `tcp`, `udp`, `abstract`. Without it the home of the environment and some unlikely addresses are used.
+//! The file `targets.txt` in this package's folder may name the victims, a `name value` pair a line: `home`, `tcp`, `udp`,
+//! `abstract`. Otherwise they are the home of the environment and some unlikely addresses. It is compiled in: who is confined
+//! could not read it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -48,9 +49,8 @@ pub fn all(who: &str, out_dir: Option<&str>) -> Vec<(String, String)> {
 }
 
 fn targets() -> BTreeMap<String, String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("targets.txt");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines()
+    include_str!("../targets.txt")
+        .lines()
         .filter_map(|line| line.split_once(' '))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
