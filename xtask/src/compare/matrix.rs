@@ -212,7 +212,7 @@ impl Matrix<'_> {
             let said = same_lines(&messages(&cargo), &messages(&bulkhead));
             report.add(&subject, &format!("compiler messages ({word})"), said);
             if !step.nothing {
-                let verdict = self.compare_status(&cargo, &bulkhead);
+                let verdict = self.compare_status(&cargo, &bulkhead, &cargo_units);
                 report.add(&subject, &format!("status lines ({word})"), verdict);
             }
             let _ = write!(cells, " {}→{} |", cargo_units.len(), bulkhead_units.len());
@@ -252,8 +252,20 @@ impl Matrix<'_> {
         (outcome, units)
     }
 
-    fn compare_status(&self, cargo: &Outcome, bulkhead: &Outcome) -> Verdict {
-        let roots: Vec<_> = self.copies.iter().map(|copy| copy.root.to_string_lossy().into_owned()).collect();
-        same_lines(&status_lines(cargo, &roots[0]), &status_lines(bulkhead, &roots[1]))
+    /// Cargo names a package once, by what starts first: of a macro that is checked and also built, that is chance.
+    fn compare_status(&self, cargo: &Outcome, bulkhead: &Outcome, units: &[String]) -> Verdict {
+        let several = |line: &str| {
+            let folder = line.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')'));
+            units.iter().filter(|unit| unit.starts_with(&format!("path+file://{folder}#"))).nth(1).is_some()
+        };
+        let said = |side: usize, outcome: &Outcome| -> Vec<String> {
+            let lines = status_lines(outcome, &self.copies[side].root.to_string_lossy());
+            let worded = lines.into_iter().map(|line| match line.strip_prefix("Checking ") {
+                Some(rest) if several(&line) => format!("Compiling {rest}"),
+                _ => line,
+            });
+            worded.collect()
+        };
+        same_lines(&said(0, cargo), &said(1, bulkhead))
     }
 }
