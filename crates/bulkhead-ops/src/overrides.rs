@@ -14,6 +14,7 @@ use bulkhead_schema::{Dependency, Diagnostic, PackageId, PackageName, PackageSpe
 use bulkhead_workspace::{Package, Workspace};
 
 use crate::error::Result;
+use crate::lock::Locked;
 use crate::sources::{Freshness, Need, Sources};
 use crate::{Error, Event, disk};
 
@@ -204,6 +205,26 @@ pub fn substituted(mut resolve: Resolve) -> Resolve {
         node.dependencies.sort_by_key(|edge| edge.id);
     }
     resolve
+}
+
+/// Puts the packages that `[replace]` took out of the graph into it again, as their sources have them: whoever copies all
+/// packages copies them too, since the lockfile names them. What `paths` took out stays out.
+///
+/// # Errors
+/// Their source does not have them.
+pub fn restore_replaced(locked: &mut Locked<'_>) -> Result<()> {
+    let Some(original) = &locked.original else { return Ok(()) };
+    let exact = |stand_in: &&StandIn| matches!(stand_in.replaced, Replaced::Exactly { .. });
+    for (&id, node) in &original.nodes {
+        if locked.sources.stand_ins().iter().filter(exact).any(|stand_in| stand_in.replaces(id)) {
+            let summary = locked.sources.own_summary(id)?;
+            locked
+                .resolve
+                .nodes
+                .insert(id, Node { summary, dependencies: Vec::new(), features: node.features.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// The graph that is built, once the lockfile has been written, and the one in which nothing takes the place of anything:

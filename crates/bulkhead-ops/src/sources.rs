@@ -634,6 +634,15 @@ impl<'a> Sources<'a> {
         self.stand_ins.extend(stand_ins);
     }
 
+    /// What the source itself says of `id`, whatever takes its place.
+    pub fn own_summary(&self, id: PackageId) -> std::result::Result<Arc<Summary>, Diagnostic> {
+        let absent = || Diagnostic::error("index-entry", format!("the index has no entry for {id}"));
+        match &self.known(id.source().without_commit(), id.name()).ok_or_else(absent)?.listing {
+            Listing::Index(file) => file.summary(file.position(id.version()).ok_or_else(absent)?),
+            listing => listing.package(id.version()).map(|package| Arc::clone(&package.summary)).ok_or_else(absent),
+        }
+    }
+
     /// Packages in the place of others.
     pub fn stand_ins(&self) -> &[StandIn] {
         &self.stand_ins
@@ -705,11 +714,7 @@ impl Registry for Sources<'_> {
     }
 
     fn summary(&self, id: PackageId) -> std::result::Result<Arc<Summary>, Diagnostic> {
-        let absent = || Diagnostic::error("index-entry", format!("the index has no entry for {id}"));
-        let own = match &self.known(id.source().without_commit(), id.name()).ok_or_else(absent)?.listing {
-            Listing::Index(file) => file.summary(file.position(id.version()).ok_or_else(absent)?)?,
-            listing => listing.package(id.version()).map(|package| Arc::clone(&package.summary)).ok_or_else(absent)?,
-        };
+        let own = self.own_summary(id)?;
         match self.stand_ins.iter().find(|stand_in| stand_in.replaces(id)) {
             Some(stand_in) => Ok(stand_in.summary(&own)),
             None => Ok(own),

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
 use crate::options::GlobalOptions;
 use crate::project;
-use crate::{Error, ErrorKind, Event, compile, disk, packages, pins, status};
+use crate::{Error, ErrorKind, Event, compile, disk, overrides, packages, pins, status};
 
 /// `vendor`.
 #[derive(Debug, Clone)]
@@ -121,6 +121,7 @@ fn collect(
     let request = LockRequest { rustc: Some(toolchain.release), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);
+    overrides::restore_replaced(&mut locked)?;
     let foreign: BTreeSet<_> = locked.resolve.nodes.keys().copied().filter(|id| !id.source().is_path()).collect();
     let loaded = packages::load(global, &project, &mut locked, &foreign, &client, events)?;
     for (id, package) in loaded {

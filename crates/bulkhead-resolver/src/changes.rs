@@ -42,6 +42,10 @@ pub struct PackageChange {
 }
 
 impl PackageChange {
+    fn bare(change: Change) -> Self {
+        Self { change, available: None, requires_rust: None, youth: None }
+    }
+
     /// The package as it is now, or for one that is gone as it was.
     pub fn id(&self) -> PackageId {
         match self.change {
@@ -92,7 +96,8 @@ pub fn changes(
     age: Option<&PublishAge>,
 ) -> Changes {
     let supported = if rust.of_members { supported(new, is_member) } else { BTreeMap::new() };
-    let notes = Notes { registry, rustc: rust.rustc, supported, age, direct: direct_dependencies(new) };
+    let (direct, replaced) = (direct_dependencies(new), &new.replacements);
+    let notes = Notes { registry, rustc: rust.rustc, supported, age, direct, replaced };
     let mut packages: BTreeMap<(PackageName, SourceId), (Vec<PackageId>, Vec<PackageId>)> = BTreeMap::new();
     let key = |id: PackageId| (id.name(), id.source().without_commit());
     let is_foreign = |id: &&PackageId| !is_member(**id);
@@ -112,8 +117,7 @@ pub fn changes(
             }
             (&[from], &[to]) => changes.packages.push(notes.on(Change::Updated(from, to), to)),
             _ => {
-                let bare = |change| PackageChange { change, available: None, requires_rust: None, youth: None };
-                changes.packages.extend(removed.iter().map(|&id| bare(Change::Removed(id))));
+                changes.packages.extend(removed.iter().map(|&id| PackageChange::bare(Change::Removed(id))));
                 changes.packages.extend(added.iter().map(|&id| notes.on(Change::Added(id), id)));
             }
         }
@@ -159,10 +163,15 @@ struct Notes<'a> {
     supported: BTreeMap<PackageId, &'a Version>,
     age: Option<&'a PublishAge>,
     direct: BTreeSet<PackageId>,
+    /// What `[replace]` takes out of use, of which no other version is of interest.
+    replaced: &'a BTreeMap<PackageId, PackageId>,
 }
 
 impl Notes<'_> {
     fn on(&self, change: Change, id: PackageId) -> PackageChange {
+        if self.replaced.contains_key(&id) {
+            return PackageChange::bare(change);
+        }
         let (source, name) = (id.source().without_commit(), id.name());
         let all = self.registry.versions(source, name).unwrap_or_default();
         let published = match self.registry.downloaded(source, name) {

@@ -60,7 +60,8 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
     Ok(())
 }
 
-/// Vendors with both in every way, and returns the configuration that the last one printed if there was no difference in it.
+/// Vendors with both in every way, and returns the configuration that the last one printed if it did its work and there was no
+/// difference in it.
 fn compare_folders(
     name: &str,
     root: &Path,
@@ -87,7 +88,9 @@ fn compare_folders(
             true => Verdict::from_differences(diff(&cargo.stdout, &bulkhead.stdout) + &differences(theirs, ours)),
             false => Verdict::Different(both_ends(cargo, bulkhead)),
         };
-        config = matches!(verdict, Verdict::Same).then(|| bulkhead.stdout.clone());
+        // Where neither of them vendors there is nothing to read.
+        let is_done = bulkhead.code() == Some(0) && matches!(verdict, Verdict::Same);
+        config = is_done.then(|| bulkhead.stdout.clone());
         report.add(name, &way.replace("OTHER", "…"), verdict);
     }
     Ok(config)

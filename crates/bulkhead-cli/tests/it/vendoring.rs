@@ -348,3 +348,29 @@ fn packages_of_other_registries_are_vendored_under_their_names() {
     let (theirs, ours) = twins.run(&["run", "--frozen"]);
     assert_eq!(ours.stdout, theirs.stdout, "{theirs}{ours}");
 }
+
+/// What `[replace]` takes out of use is in the lockfile, and is looked for in the folder by whoever reads it.
+#[test]
+fn replaced_packages_are_vendored_too() {
+    let twins = Twins::new(
+        "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n\
+         plain = \"1\"\n[replace]\n\"plain:1.1.0\" = { path = \"own\" }\n\
+         //- /src/main.rs\nfn main() { println!(\"{}\", plain::say()) }\n\
+         //- /own/Cargo.toml\n[package]\nname = \"plain\"\nversion = \"1.1.0\"\nedition = \"2021\"\n[dependencies]\n\
+         newer = { package = \"plain\", version = \"2\" }\n\
+         //- /own/src/lib.rs\npub fn say() -> String { format!(\"own, {}\", newer::say()) }\n",
+    );
+    let config = twins.vendor(&["--versioned-dirs"]);
+    // The stand-in has dependencies that the published package lacks: what is copied is the latter.
+    let manifest = twins.bulkhead.project.read("vendor/plain-1.1.0/Cargo.toml");
+    assert!(!manifest.contains("newer"), "{manifest}");
+    for stage in [&twins.cargo, &twins.bulkhead] {
+        stage.project.write(".cargo/config.toml", &config);
+        stage.bulkhead(&["trust", "--yes"]).assert_success();
+    }
+    for arguments in [&["run", "--frozen"][..], &["tree", "--frozen"], &["pkgid", "--frozen"]] {
+        let (theirs, ours) = twins.run(arguments);
+        ours.assert_success();
+        assert_eq!(twins.bulkhead.neutral(&ours.stdout), twins.cargo.neutral(&theirs.stdout), "{theirs}{ours}");
+    }
+}

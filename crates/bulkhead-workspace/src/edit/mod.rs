@@ -169,7 +169,7 @@ impl ManifestEditor {
         match table.get_mut(key) {
             Some(item) if !item.is_none() => entry.update(item),
             _ => {
-                let sorted = table.iter().map(|(key, _)| key).is_sorted();
+                let sorted = table.iter().filter(|(_, item)| stands_within(item)).map(|(key, _)| key).is_sorted();
                 table.insert(key, entry.to_item());
                 if sorted {
                     table.sort_values();
@@ -201,6 +201,11 @@ enum Standing {
     Absent,
     Optional,
     Required,
+}
+
+/// Whether an entry stands below the header of its table, and not below one of its own, where no order can place it.
+fn stands_within(item: &Item) -> bool {
+    item.is_value() || item.as_table().is_some_and(Table::is_dotted)
 }
 
 /// The table that `keys` lead to, made if it is not there; `None` where something else stands in its place.

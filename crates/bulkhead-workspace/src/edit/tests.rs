@@ -58,6 +58,41 @@ fn a_sorted_table_stays_sorted_and_comments_stay_where_they_are() {
 }
 
 #[test]
+fn entries_with_headers_of_their_own_have_no_say_in_what_is_sorted() {
+    let renamed = Entry { package: Some("real".to_owned()), ..version("2") };
+    check(
+        "\n[dependencies]\nb = \"1\"\nd.version = \"1\"\ne = \"1\"\n\n[dependencies.a]\nversion = \"1\"\n",
+        |editor| editor.put(&normal(), "c", &renamed),
+        &expect![[r#"
+
+            [dependencies]
+            b = "1"
+            c = { version = "2", package = "real" }
+            d.version = "1"
+            e = "1"
+
+            [dependencies.a]
+            version = "1"
+        "#]],
+    );
+    check(
+        "\n[dependencies]\nb = \"1\"\ne = \"1\"\nd.version = \"1\"\n\n[dependencies.z]\nversion = \"1\"\n",
+        |editor| editor.put(&normal(), "c", &renamed),
+        &expect![[r#"
+
+            [dependencies]
+            b = "1"
+            e = "1"
+            d.version = "1"
+            c = { version = "2", package = "real" }
+
+            [dependencies.z]
+            version = "1"
+        "#]],
+    );
+}
+
+#[test]
 fn new_entries_have_the_shortest_form() {
     let every = Entry {
         registry: Some("mine".to_owned()),
