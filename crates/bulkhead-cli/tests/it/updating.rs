@@ -30,6 +30,7 @@ const NEWER: &str = "
     b 1.0.1
     b 1.1.0
     c 0.3.1 yanked
+    c 0.3.2-beta.1
     c 0.4.0-beta.1
     deep 1.0.1
     deep 1.2.0
@@ -80,6 +81,19 @@ fn what_is_updated_and_what_stays_behind_is_told_in_cargos_words() {
             twins.same_output(&["update"]);
         },
     );
+}
+
+#[test]
+fn a_version_that_is_not_there_is_not_taken() {
+    let twins = behind();
+    for (precise, why) in [("1.0.7", true), ("1.2.0-beta.1", true), ("2.0.0", false)] {
+        let (theirs, ours) = twins.run(&["update", "a", "--precise", precise]);
+        assert_eq!((theirs.code(), ours.code()), (Some(101), Some(101)), "{theirs}{ours}");
+        assert_eq!(ours.stderr.contains(&format!("there is no version {precise}")), why, "{ours}");
+    }
+    // That there is a pre-release is no help.
+    let (_, ours) = twins.run(&["update", "c", "--precise", "0.3.9"]);
+    assert!(ours.stderr.contains("there is no version 0.3.9") && !ours.stderr.contains("pre-release"), "{ours}");
 }
 
 #[track_caller]

@@ -235,6 +235,11 @@ impl Failed<'_> {
         let fits =
             |version: &Version| !self.dependency.specified_requirement || self.dependency.requirement.matches(version);
         self.tell_lock(existing, &mut error);
+        let precise = self.search.universe.precise(self.dependency);
+        let is_listed = |wanted: &Version| existing.iter().any(|(it, _)| it.cmp_precedence(wanted).is_eq());
+        if let Some(wanted) = precise.filter(|wanted| !is_listed(wanted)) {
+            error.because.push(format!("there is no version {wanted}"));
+        }
         let yanked: Vec<&Version> =
             existing.iter().filter(|(it, yanked)| *yanked && fits(it)).map(|(it, _)| it).collect();
         if !yanked.is_empty() {
@@ -261,7 +266,8 @@ impl Failed<'_> {
             error.because.push(format!("candidate versions found which didn't match: {}", list(others)));
         }
         let release = |it: &Version| Version::new(it.major, it.minor, it.patch);
-        if let Some(pre) = usable().find(|it| !it.pre.is_empty() && fits(&release(it))) {
+        let is_missed = |it: &&Version| precise.is_none() && !it.pre.is_empty() && fits(&release(it));
+        if let Some(pre) = usable().find(is_missed) {
             let name = self.dependency.package;
             error.help.push(format!("A pre-release has to be asked for explicitly: `{name} = \"{pre}\"`."));
         }

@@ -290,11 +290,16 @@ impl<'a> Universe<'a> {
         Some(Target { package, candidates })
     }
 
+    /// The version that `--precise` names for `dependency`.
+    pub(super) fn precise(&self, dependency: &Dependency) -> Option<&Version> {
+        let (old, new) = self.kept.precise.as_ref()?;
+        let is_meant =
+            old.source().without_commit() == dependency.source && keep::matches_ignoring_source(dependency, *old);
+        is_meant.then_some(new)
+    }
+
     fn unlocked_want(&self, dependency: &Dependency) -> Wanted {
-        if let Some((old, new)) = &self.kept.precise
-            && old.source().without_commit() == dependency.source
-            && keep::matches_ignoring_source(dependency, *old)
-        {
+        if let Some(new) = self.precise(dependency) {
             let requirement =
                 if dependency.specified_requirement { dependency.requirement.clone() } else { VersionReq::STAR };
             return Wanted::Precisely(requirement, new.clone());
