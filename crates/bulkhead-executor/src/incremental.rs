@@ -1,10 +1,12 @@
 //! A folder of its own for what each compiler remembers from one build to the next. rustc takes object code from there, and a
 //! procedural macro can write wherever the compiler that it runs in can: in the folder that Cargo gives all units it could
-//! exchange the code of a unit that does not use it, and that code would outlive the macro.
+//! exchange the code of a unit that does not use it, and that code would outlive the macro. Nor is the folder's name to be
+//! guessed by whoever brings a target folder along with a repository.
 
 use std::io;
 use std::path::PathBuf;
 
+use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Command, UnitIndex};
 
 use crate::folders;
@@ -26,7 +28,7 @@ impl Own {
         let Some(argument) = command.arguments.iter_mut().find(|argument| **argument == planned) else {
             return Ok(None);
         };
-        let folder = shared.join(name(build, index));
+        let folder = shared.join(folder_name(&name(build, index), build.options.owner));
         folders::make(build.options, &folder)?;
         *argument = format!("{FLAG}{}", folder.display());
         Ok(Some(Self { shared, folder }))
@@ -36,4 +38,11 @@ impl Own {
     pub(crate) fn writable(&self, planned: Vec<PathBuf>) -> Vec<PathBuf> {
         planned.into_iter().map(|path| if path == self.shared { self.folder.clone() } else { path }).collect()
     }
+}
+
+/// Only the installation that has written a folder finds it again; the macros that see the name do not learn `owner` from it.
+fn folder_name(unit: &str, owner: &str) -> String {
+    let mut secret = Digest::of(format!("{owner}\n{unit}").as_bytes()).to_string();
+    secret.truncate(32);
+    format!("{unit}-{secret}")
 }

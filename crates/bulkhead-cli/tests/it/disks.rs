@@ -5,11 +5,19 @@ use crate::bad_input::Mounted;
 use crate::killing::{left, stage, unfinished};
 use crate::stage::{Stage, assert_error};
 
-/// Changes what is mounted at a place.
+/// Changes what is mounted at a place. It is busy until the last compiler's sandbox, for which no build waits, has ended.
 fn remount(place: &std::path::Path, options: &str) {
     let options = format!("remount,{options}");
-    let status = std::process::Command::new("mount").args(["-o", &options]).arg(place).status().unwrap();
-    assert!(status.success(), "mount -o {options}");
+    let mount = || std::process::Command::new("mount").args(["-o", &options]).arg(place).output().unwrap();
+    let mut output = mount();
+    for _ in 0..500 {
+        if output.status.success() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        output = mount();
+    }
+    panic!("mount -o {options}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[track_caller]

@@ -173,6 +173,37 @@ fn case_128_a_target_folder_that_came_along_is_not_believed() {
     assert_eq!(outcome.assert_success().stdout, "the right program\n", "{outcome}");
 }
 
+/// The object code that compilers keep from one build to the next was made elsewhere, from other sources than those beside it.
+#[test]
+fn case_128_what_compilers_remember_that_came_along_is_not_taken_over() {
+    const MAIN: &str = "fn main() { println!(\"good\") }\n";
+    let arena = Arena::new("", MAIN);
+    let folder = arena.stage.project.path("target/debug/incremental");
+    // Builds with code of another source in the place of what is remembered of this one.
+    let poison = |build: &dyn Fn()| {
+        arena.stage.project.write("src/main.rs", MAIN.replace("good", "evil"));
+        build();
+        let theirs = files(&folder, "", ".o").into_iter().map(|path| (path.file_name().unwrap().to_owned(), path));
+        let theirs: Vec<_> = theirs.map(|(name, path)| (name, std::fs::read(path).unwrap())).collect();
+        arena.clear();
+        arena.stage.project.write("src/main.rs", MAIN);
+        build();
+        let ours = files(&folder, "", ".o");
+        let counterpart = |path: &Path| theirs.iter().find(|(name, _)| Some(&**name) == path.file_name());
+        let exchanged = ours.iter().filter_map(|path| counterpart(path).map(|(_, code)| std::fs::write(path, code)));
+        assert!(exchanged.count() > 0, "{ours:?}");
+        arena.stage.project.write("src/main.rs", format!("{MAIN}// Changed.\n"));
+    };
+    poison(&|| drop(arena.cargo(&["build"]).assert_success()));
+    assert_eq!(arena.cargo(&["run"]).stdout, "evil\n", "it bites under cargo");
+    arena.clear();
+    poison(&|| drop(arena.bulkhead(&["build"]).assert_success()));
+    // Another installation has another secret.
+    std::fs::remove_file(arena.stage.home.bulkhead_home().join("trust/installation")).unwrap();
+    let outcome = arena.bulkhead(&["run"]);
+    assert_eq!(outcome.assert_success().stdout, "good\n", "{outcome}");
+}
+
 /// A compiled library is exchanged for another of the same name, times kept: it does not become part of the program.
 #[test]
 fn case_122_a_library_that_was_exchanged_is_not_linked() {
