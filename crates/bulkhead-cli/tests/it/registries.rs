@@ -222,7 +222,8 @@ fn addresses_have_one_spelling() {
         ("sparse+http://[ADDRESS]/index", "must end in a slash"),
         ("sparse+http://[ADDRESS]/x/../index/", "write `sparse+http://[ADDRESS]/index/`"),
         ("sparse+HTTP://[ADDRESS]/index/", "not written canonically"),
-        ("sparse+http://user:secret@[ADDRESS]/index/", "may not contain user names or passwords"),
+        ("sparse+http://user@[ADDRESS]/index/", "may not contain user names or passwords"),
+        ("sparse+http://user:secret@[ADDRESS]/index/", "it holds a password or a token"),
         ("sparse+http://[ADDRESS]/index/?q", "query"),
         ("not an address", "not an address"),
     ] {
