@@ -194,10 +194,14 @@ fn case_128_what_compilers_remember_that_came_along_is_not_taken_over() {
         assert!(exchanged.count() > 0, "{ours:?}");
         arena.stage.project.write("src/main.rs", format!("{MAIN}// Changed.\n"));
     };
-    poison(&|| drop(arena.cargo(&["build"]).assert_success()));
+    poison(&|| {
+        arena.cargo(&["build"]).assert_success();
+    });
     assert_eq!(arena.cargo(&["run"]).stdout, "evil\n", "it bites under cargo");
     arena.clear();
-    poison(&|| drop(arena.bulkhead(&["build"]).assert_success()));
+    poison(&|| {
+        arena.bulkhead(&["build"]).assert_success();
+    });
     // Another installation has another secret.
     std::fs::remove_file(arena.stage.home.bulkhead_home().join("trust/installation")).unwrap();
     let outcome = arena.bulkhead(&["run"]);
