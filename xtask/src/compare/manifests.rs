@@ -2,6 +2,7 @@
 //! manifest to the byte.
 
 use super::graph::both_ends;
+use super::lock::last_lines;
 use super::report::{Report, Verdict};
 use super::text_diff::diff;
 use super::{Options, data_lines, published};
@@ -61,7 +62,11 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
     for question in QUESTIONS.iter().filter(|question| options.wants(question)).take(if options.small { 2 } else { 99 })
     {
         let [cargo, bulkhead] = sides.both().map(|side| side.run(&folder, &words(question)));
-        report.add(question, "what is said", said(&cargo, &bulkhead));
+        let verdict = match question.starts_with("search") && cargo.code() != Some(0) {
+            true => Verdict::Skipped(format!("this registry does not search: {}", last_lines(&cargo.stderr))),
+            false => said(&cargo, &bulkhead),
+        };
+        report.add(question, "what is said", verdict);
     }
     Ok(())
 }
@@ -103,8 +108,9 @@ fn said(cargo: &Outcome, bulkhead: &Outcome) -> Verdict {
     let lines = |outcome: &Outcome| {
         let mut about_build_code = false;
         let mut text = String::new();
-        // How continued lines are indented is each program's own business.
-        for line in outcome.stderr.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        // How continued lines are indented, and in which words a reason is told, is each program's own business.
+        let lines = outcome.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+        for line in lines.take_while(|line| *line != "Caused by:") {
             about_build_code |=
                 line.starts_with("warning: ") && line.contains(" code that runs while something is built");
             if !about_build_code && !PASSING.iter().any(|start| line.starts_with(start)) {
