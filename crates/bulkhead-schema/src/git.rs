@@ -65,16 +65,17 @@ pub fn parse_url(text: &str) -> Result<Url, InvalidId> {
         return Err(invalid("it must not hold spaces or control characters"));
     }
     let url = Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
-    // It would stand in lockfiles, in messages and on command lines.
-    if secrets::password(text).is_some() {
-        return Err(invalid("it holds a password or a token; git asks a credential helper of the user's for one"));
-    }
     if url.cannot_be_a_base() {
         return Err(invalid("it names a helper program, not a place"));
     }
     // What browsers take for an address as well: nobody else reads it as they do.
-    if text.contains('\\') || !text.contains("://") {
+    let has_slashes = text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
+    if text.contains('\\') || !has_slashes {
         return Err(InvalidId::new("git URL", url.scheme(), "it is no address with `://` and without `\\`"));
+    }
+    // It would stand in lockfiles, in messages and on command lines.
+    if secrets::password(text).is_some() || secrets::password(url.as_str()).is_some() {
+        return Err(invalid("it holds a password or a token; git asks a credential helper of the user's for one"));
     }
     let encoded = text.to_ascii_lowercase();
     if (0..0x20).chain([0x7f]).any(|byte: u8| encoded.contains(&format!("%{byte:02x}"))) {
@@ -314,6 +315,8 @@ mod tests {
             "ssh://user@-oX/x",
             "ssh://host/-x",
             "ssh://host/%2dx",
+            "https:/user:secret@host/x",
+            "https:/a@s://b:c@d/x",
             "https://exa\nmple.org/x",
             "https://example.org/x%0ahost=evil",
             "https://example.org/x\u{7f}",

@@ -248,8 +248,9 @@ impl SourceId {
         if parsed.host_str().is_some_and(|host| host.starts_with('-')) || parsed.username().starts_with('-') {
             return Err(invalid("host and user must not begin with `-`"));
         }
-        if secrets::password(url).is_some() {
-            return Err(invalid("it holds a password or a token"));
+        if secrets::password(url).is_some() || secrets::password(parsed.as_str()).is_some() {
+            let shown = secrets::without_password(parsed.as_str());
+            return Err(InvalidId::new("source", &shown, "it holds a password or a token"));
         }
         match kind {
             "registry" => Ok(Self::new(SourceKind::Registry, url.to_owned(), None)),
