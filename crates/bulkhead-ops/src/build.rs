@@ -49,8 +49,7 @@ pub fn build(
     if options.compile_time_deps {
         prepared.graph.keep_what_compilation_runs();
     }
-    let mut permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
-    prefetch::provide(global, &prepared, &mut permissions, events)?;
+    let permissions = permissions::of(global, &prepared, events)?;
     permissions.check_grants(&prepared.graph)?;
     let incompatibilities = FutureIncompatibilities::default();
     let outcome = execute(global, options, &prepared, &permissions, &incompatibilities, stop, events)?;

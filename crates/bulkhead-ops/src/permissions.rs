@@ -13,9 +13,10 @@ use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::{CompileMode, Unit, UnitGraph};
 use bulkhead_workspace::Package;
 
+use crate::compile::Prepared;
 use crate::error::Result;
-use crate::options::Place;
-use crate::prefetch::Files;
+use crate::options::{GlobalOptions, Place};
+use crate::prefetch::{self, Files};
 use crate::project::Project;
 use crate::{Error, ErrorKind, Event, listing, programs};
 
@@ -37,6 +38,15 @@ pub struct Permissions {
     pub prefetched: Files,
     /// All that was asked for in vain.
     asked: Mutex<BTreeSet<Denial>>,
+}
+
+/// What the processes of a plan may do, with the files that policy fetches for its build scripts.
+///
+/// # Errors
+/// A file that cannot be fetched, or is not what policy promises.
+pub fn of(global: &GlobalOptions, prepared: &Prepared, events: &dyn Fn(Event)) -> Result<Permissions> {
+    let permissions = new(&global.place, &prepared.project, prepared.checksums.clone(), events);
+    Ok(Permissions { prefetched: prefetch::files(global, prepared, events)?, ..permissions })
 }
 
 /// What the policy of `project` means for its build code.

@@ -14,7 +14,6 @@ use crate::client::project_client;
 use crate::compile::Prepared;
 use crate::error::Result;
 use crate::options::GlobalOptions;
-use crate::permissions::Permissions;
 use crate::{Error, ErrorKind, Event, disk};
 
 /// The largest file.
@@ -23,16 +22,11 @@ const MAX_FILE: u64 = 1 << 30;
 /// What is shown to the build scripts of a package: the variable, and the file that it names.
 pub type Files = BTreeMap<PackageId, Vec<(String, Granted<PathBuf>)>>;
 
-/// Sees to it that every file for a build script of the plan is there, and lets the script have it.
+/// Sees to it that every file for a build script of the plan is there.
 ///
 /// # Errors
 /// A file that cannot be fetched, or is not what policy promises.
-pub fn provide(
-    global: &GlobalOptions,
-    prepared: &Prepared,
-    permissions: &mut Permissions,
-    events: &dyn Fn(Event),
-) -> Result<()> {
+pub fn files(global: &GlobalOptions, prepared: &Prepared, events: &dyn Fn(Event)) -> Result<Files> {
     let mut files = Files::new();
     let runs = prepared.graph.units.iter().filter(|unit| unit.mode == CompileMode::RunBuildScript);
     for id in runs.map(|unit| unit.package.id) {
@@ -44,8 +38,7 @@ pub fn provide(
         let provided = wanted.map(|file| Ok((file.env.clone(), one(global, prepared, id, file, events)?)));
         files.insert(id, provided.collect::<Result<_>>()?);
     }
-    permissions.prefetched = files;
-    Ok(())
+    Ok(files)
 }
 
 /// Where the files lie, each in a folder that is called by its digest.

@@ -17,7 +17,7 @@ use crate::future_incompat::FutureIncompatibilities;
 use crate::options::{CompileOptions, GlobalOptions, MessageFormat};
 use crate::permissions::{self, Permissions};
 use crate::reporter::describe;
-use crate::{Error, ErrorKind, Event, build, disk, prefetch};
+use crate::{Error, ErrorKind, Event, build, disk};
 
 /// Below the target folder: where both builds are.
 const FOLDER: &str = "reproducible";
@@ -43,8 +43,8 @@ pub fn verify(
     prepared.graph.set_doctests_aside();
     prepared.graph.compile_at_once();
     prepared.project.policy.unit_cache.enabled = Some(false);
-    let mut permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
-    prefetch::provide(global, &prepared, &mut permissions, events)?;
+    let permissions = permissions::of(global, &prepared, events)?;
+    permissions.check_grants(&prepared.graph)?;
     let folder = Folder::prepare(&prepared.build_options.target_dir.join(FOLDER), events)?;
     let jobs = prepared.build_options.jobs;
     let run = Run { global, options, permissions: &permissions, stop };

@@ -24,7 +24,7 @@ use crate::confined::{self, could_not};
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
-use crate::{Error, ErrorKind, Event, build, own_limits, prefetch, reporter, specs};
+use crate::{Error, ErrorKind, Event, build, own_limits, reporter, specs};
 
 /// What one process may do.
 pub struct Shown {
@@ -87,8 +87,7 @@ fn stage(
     };
     let mut prepared = compile::prepare(global, &CompileOptions { intent, ..options.clone() }, events)?;
     prepared.graph.set_doctests_aside();
-    let mut permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
-    prefetch::provide(global, &prepared, &mut permissions, events)?;
+    let permissions = permissions::of(global, &prepared, events)?;
     Ok(Stage { prepared, permissions })
 }
 

@@ -45,9 +45,7 @@ impl ProcessKind {
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
-}
 
-impl ProcessKind {
     /// The table of a policy that holds the limits of such processes, and of no others.
     pub fn limits_table(self) -> &'static str {
         match self {

@@ -15,7 +15,7 @@ use super::Selection;
 use crate::error::Result;
 use crate::future_incompat::FutureIncompatibilities;
 use crate::options::{CompileOptions, GlobalOptions};
-use crate::{Error, ErrorKind, Event, build, compile, disk, permissions, prefetch, specs};
+use crate::{Error, ErrorKind, Event, build, compile, disk, permissions, specs};
 
 /// The most that is added to `bulkhead.toml`, with what it holds.
 const MAX_FILE: usize = 1 << 20;
@@ -70,8 +70,7 @@ pub fn learn(
     let scratch = scratch.map_err(|error| cannot("make a folder to build in", &error))?;
     prepared.build_options.target_dir = scratch.path().to_owned();
     prepared.build_options.build_dir = scratch.path().to_owned();
-    let mut permissions = permissions::new(&global.place, &prepared.project, prepared.checksums.clone(), events);
-    prefetch::provide(global, &prepared, &mut permissions, events)?;
+    let permissions = permissions::of(global, &prepared, events)?;
     let options = CompileOptions { keep_going: true, ..options.clone() };
     let ignored = FutureIncompatibilities::default();
     let failed = build::execute(global, &options, &prepared, &permissions, &ignored, stop, events).err();
