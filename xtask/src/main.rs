@@ -35,9 +35,10 @@ commands:
                      xtask/data/known-differences.toml
   fuzz [--minutes N] [TARGET]…
                      fuzz every target (or those named), N minutes (10) in all
-  projects [--bin PATH] [--dir PATH] [--only TEXT] [crates] [applications]
-                     build widely used crates with build scripts or macros, and released applications, with the default
-                     confinement and no grants; those that only cargo can build are a finding
+  projects [--bin PATH] [--dir PATH] [--only TEXT] [--resume] [--minutes N] [crates] [projects]
+                     check widely used crates with build scripts or macros, and build, test and install released
+                     projects, with the default confinement and no grants; what only cargo can do is a finding;
+                     --resume leaves out what was judged before; --minutes is how long (20) a step may take
   release [--verify] [--dir PATH] [--builder URI]
                      build what is shipped from the last commit, with its digest and a SLSA provenance statement;
                      --verify builds it twice in different folders and compares byte for byte

@@ -27,6 +27,7 @@ mod workspaces;
 
 pub(crate) use lock::{index_entry, last_lines};
 pub(crate) use published::{downloaded, unpack};
+pub(crate) use workspaces::published_workspace;
 
 use crate::sides::Sides;
 use report::Report;

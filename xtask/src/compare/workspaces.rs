@@ -33,6 +33,15 @@ pub(super) fn listed(options: &Options) -> impl Iterator<Item = (&'static str, V
     lines.map(|words| (words[0], words[1..].to_vec()))
 }
 
+/// The workspace of a name, put together below `folder`: its root, and its first member.
+pub(crate) fn published_workspace(name: &str, folder: &Path, sides: &Sides) -> Result<(PathBuf, PathBuf), String> {
+    let words = data_lines(WORKSPACES).find(|words| words[0] == name);
+    let words = words.ok_or_else(|| format!("xtask/data/workspaces.txt: no {name}"))?;
+    let root = assemble(&folder.join(name), &words[1..], sides)?;
+    let package = root.join(first_member(&words[1..])?.0);
+    Ok((root, package))
+}
+
 /// Name and version of the first of `members`.
 pub(super) fn first_member(members: &[&'static str]) -> Result<(&'static str, &'static str), String> {
     members.first().copied().and_then(|member| member.split_once('@')).ok_or("xtask/data/workspaces.txt".to_owned())
