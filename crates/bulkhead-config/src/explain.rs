@@ -112,7 +112,7 @@ pub fn explain(
     name: &str,
 ) -> Result<Explanation, Diagnostic> {
     let parts: Vec<&str> = name.split('.').collect();
-    let key = keys::find(&parts).ok_or_else(|| unknown(name))?;
+    let key = keys::find_around(&parts).ok_or_else(|| unknown(name))?;
     let merged = merge(layers.to_vec(), environment.clone(), current_dir.to_owned())?;
     let mut statements = Vec::new();
     for variable in special_variables(key.pattern) {

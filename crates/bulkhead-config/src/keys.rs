@@ -123,6 +123,7 @@ pub const KEYS: &[Key] = &[
     checked("build.rustdocflags", StringOrList, ProgramChoosing, Check::Rustdocflags).about("none", "Flags for every call of rustdoc."),
     key("build.incremental", Boolean, Harmless).about("the profile's", "Whether compilation is incremental."),
     key("build.dep-info-basedir", String, Harmless).about("none", "Folder to which paths in dep-info files are made relative."),
+    key("build.pipelining", Boolean, Harmless).about("none", "Deprecated; not used."),
     key("build.warnings", String, Harmless).about("`warn`", "What becomes of warnings of the compiler: `warn`, `allow` or `deny`."),
     key("credential-alias.*", Command, IdentityAndNetwork).about("none", "A credential provider under a name."),
     key("doc.browser", Command, ProgramChoosing).about("the system's", "The browser that `doc --open` starts."),
@@ -184,7 +185,10 @@ pub const KEYS: &[Key] = &[
     key("term.color", String, Harmless).about("`auto`", "Whether output is coloured: `auto`, `always` or `never`."),
     key("term.hyperlinks", Boolean, Harmless).about("`auto`", "Whether links are written."),
     key("term.unicode", Boolean, Harmless).about("`auto`", "Whether characters beyond ASCII are written."),
-    key("term.progress", Other, Harmless).about("`auto`", "The progress bar: a table with `when`, `width`, `term-integration`."),
+    key("term.progress", Other, Harmless).about("see its keys", "The progress bar: a table."), // Taken whole; what follows describes what is in it.
+    key("term.progress.when", String, Harmless).about("`auto`", "Whether the progress bar is shown: `auto`, `always` or `never`."),
+    key("term.progress.width", Integer, Harmless).about("the terminal's", "Its width in columns; needed for `always`."),
+    key("term.progress.term-integration", Boolean, Harmless).about("`auto`", "Whether the terminal shows progress as well; not used."),
     // Only nightly reads these; they are known so that no one is warned about them.
     key("unstable.**", Other, ProgramChoosing).about("none", "Flags of nightly Cargo; not used."),
     key("host.**", Other, ProgramChoosing).about("none", "Settings of nightly Cargo; not used."),
@@ -193,6 +197,12 @@ pub const KEYS: &[Key] = &[
 /// The row for a key path such as `["build", "jobs"]`.
 pub fn find(path: &[&str]) -> Option<&'static Key> {
     KEYS.iter().find(|key| matches(&key.pattern.split('.').collect::<Vec<_>>(), path))
+}
+
+/// The row for a key path, or for the table that is taken whole in which it lies, such as `env.NAME` for `env.NAME.force`.
+pub fn find_around(path: &[&str]) -> Option<&'static Key> {
+    let around = || path.split_last().and_then(|(_, rest)| find_around(rest)).filter(|key| key.kind == Other);
+    find(path).or_else(around)
 }
 
 /// The key that was probably meant.

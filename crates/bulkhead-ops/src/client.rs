@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bulkhead_source::{Client, ClientOptions, Proxy};
+use bulkhead_source::{Client, ClientOptions, HttpsPins, Proxy};
 
 use crate::configuration::Configuration;
 use crate::credentials::Credentials;
@@ -36,6 +36,7 @@ pub fn options(global: &GlobalOptions, configuration: &Configuration) -> Result<
         retries: net.retry.unwrap_or(defaults.retries).min(20),
         multiplexing: http.multiplexing.unwrap_or(true),
         allow_http_loopback: place.variable(ALLOW_HTTP_LOOPBACK) == Some("1"),
+        https_pins: HttpsPins::at(place.bulkhead_home.join("trust/https")),
         ..defaults
     })
 }

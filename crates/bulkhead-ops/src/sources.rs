@@ -730,9 +730,17 @@ pub fn source_error(error: SourceError) -> Error {
         return Error::failure(message).because(format!("asked by `{url}`"));
     }
     let failure = match kind {
-        SourceKind::Protocol | SourceKind::TooLarge | SourceKind::RefusedAddress => {
+        SourceKind::Protocol | SourceKind::TooLarge | SourceKind::RefusedRedirect => {
             Error::refusal(ErrorKind::Verification, "registry-answer", format!("refused what `{url}` answered"))
         }
+        SourceKind::RefusedAddress => {
+            Error::refusal(ErrorKind::Verification, "registry-address", format!("refused to ask `{url}`"))
+        }
+        SourceKind::HttpsPinned => Error::refusal(
+            ErrorKind::Verification,
+            "https-pinned",
+            format!("refused to ask `{url}` without encryption"),
+        ),
         SourceKind::Certificate => {
             let message = format!("the server of `{url}` does not show that it is who it should be");
             Error::refusal(ErrorKind::Verification, "registry-certificate", message)
@@ -747,6 +755,12 @@ pub fn source_error(error: SourceError) -> Error {
         SourceKind::Certificate => Some(
             "check the address; if your own authority signs its certificates, or those of a proxy on the way, name its file in \
              `http.cainfo` of your own config.toml",
+        ),
+        SourceKind::RefusedAddress => Some(
+            "registries are asked over https; with `BULKHEAD_ALLOW_HTTP_LOOPBACK=1`, literal loopback addresses are over http as well",
+        ),
+        SourceKind::HttpsPinned => Some(
+            "find out who changed the address; if the server has no https any more, and that is meant, remove its line from that file",
         ),
         _ => None,
     };

@@ -10,7 +10,7 @@ use bulkhead_schema::credential::{Secret, index_url};
 use bulkhead_schema::index::MAX_INDEX_FILE;
 use url::Url;
 
-use crate::{ErrorKind, SourceError, url_rules};
+use crate::{ErrorKind, HttpsPins, SourceError, url_rules};
 
 /// How to reach servers. Plain values: whoever builds this has read configuration and environment already.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct ClientOptions {
     pub multiplexing: bool,
     /// Accept `http://` for literal loopback addresses. For tests and local mirrors.
     pub allow_http_loopback: bool,
+    /// The servers that are asked over https for ever.
+    pub https_pins: HttpsPins,
     /// Largest answer of an index accepted, in bytes.
     pub max_index_size: u64,
     /// Largest `.crate` accepted, in bytes.
@@ -58,6 +60,7 @@ impl Default for ClientOptions {
             retry_delay: Duration::from_millis(500),
             multiplexing: true,
             allow_http_loopback: false,
+            https_pins: HttpsPins::default(),
             max_index_size: MAX_INDEX_FILE as u64,
             max_crate_size: 64 << 20,
             parallel_index: 100,
@@ -190,7 +193,7 @@ fn connect(options: &ClientOptions) -> Result<Connected, SourceError> {
 }
 
 fn http_client(options: &ClientOptions) -> Result<reqwest::ClientBuilder, SourceError> {
-    let allow_http_loopback = options.allow_http_loopback;
+    let (allow_http_loopback, pins) = (options.allow_http_loopback, options.https_pins.clone());
     let redirects = reqwest::redirect::Policy::custom(move |attempt| {
         if attempt.previous().len() > MAX_REDIRECTS {
             return attempt.error(RedirectRefused(format!("more than {MAX_REDIRECTS} redirects")));
@@ -200,7 +203,8 @@ fn http_client(options: &ClientOptions) -> Result<reqwest::ClientBuilder, Source
             scheme if scheme == before => Ok(()),
             other => Err(format!("it changes from `{before}` to `{other}`")),
         };
-        match url_rules::check_parsed(attempt.url(), allow_http_loopback).and(kept) {
+        let pinned = pins.check(attempt.url()).map_err(|error| error.message);
+        match url_rules::check_parsed(attempt.url(), allow_http_loopback).and(kept).and(pinned) {
             Ok(()) => attempt.follow(),
             Err(reason) => {
                 let refused = RedirectRefused(format!("redirect to {}: {reason}", url_rules::printable(attempt.url())));

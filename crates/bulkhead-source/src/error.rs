@@ -19,8 +19,12 @@ pub enum ErrorKind {
     Protocol,
     /// The answer is larger than allowed.
     TooLarge,
-    /// An address that must not be asked: not https, or a redirect that leads to one.
+    /// An address that must not be asked: not https, for instance.
     RefusedAddress,
+    /// A redirect that is not followed: it leads to such an address, or is one too many.
+    RefusedRedirect,
+    /// An address of plain http, whose server was reached over https before.
+    HttpsPinned,
     /// The server wants to know who asks.
     Unauthorized,
     /// A file of the local cache or the CA bundle could not be read or written.
@@ -64,7 +68,10 @@ impl From<SourceError> for Diagnostic {
                 ("source-protocol", "the registry or a proxy on the way to it is broken; tell its operator")
             }
             ErrorKind::TooLarge => ("source-too-large", "if the registry is right to send that much, raise the limit"),
-            ErrorKind::RefusedAddress => ("source-refused-address", "registries are reached by https only"),
+            ErrorKind::RefusedAddress | ErrorKind::RefusedRedirect => {
+                ("source-refused-address", "registries are reached by https only")
+            }
+            ErrorKind::HttpsPinned => ("source-https-pinned", "ask it over https"),
             ErrorKind::Unauthorized => ("source-unauthorized", "this registry needs a login"),
             ErrorKind::File => ("source-file", "check the file and its permissions"),
         };

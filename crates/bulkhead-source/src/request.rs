@@ -62,6 +62,7 @@ impl Attempt {
 
 /// Asks until there is an answer, a failure that will not pass, or `retries` are used up.
 pub(crate) async fn get(http: &reqwest::Client, options: &ClientOptions, get: Get<'_>) -> Result<Answer, SourceError> {
+    options.https_pins.check(get.url)?;
     let mut tried = 0;
     loop {
         let attempt = tokio::time::timeout(get.deadline, attempt(http, options, &get)).await;
@@ -100,6 +101,7 @@ async fn attempt(http: &reqwest::Client, options: &ClientOptions, get: &Get<'_>)
         begun.notify_one();
     }
     let response = sent.map_err(|error| send_failure(&error, url()))?;
+    options.https_pins.saw(response.url());
     let status = response.status();
     match status {
         StatusCode::OK => {}
@@ -113,7 +115,7 @@ async fn attempt(http: &reqwest::Client, options: &ClientOptions, get: &Get<'_>)
         }
         _ if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
             return Err(Attempt::last(SourceError::new(
-                ErrorKind::RefusedAddress,
+                ErrorKind::RefusedRedirect,
                 url(),
                 refused_location(&response, options),
             )));
@@ -188,7 +190,7 @@ fn status_failure(status: StatusCode, headers: &HeaderMap, url: String) -> Attem
 
 fn send_failure(error: &reqwest::Error, url: String) -> Attempt {
     if error.is_redirect() {
-        return Attempt::last(SourceError::new(ErrorKind::RefusedAddress, url, describe(error)));
+        return Attempt::last(SourceError::new(ErrorKind::RefusedRedirect, url, describe(error)));
     }
     if let Some(reason) = certificate_problem(error) {
         return Attempt::last(SourceError::new(ErrorKind::Certificate, url, reason));

@@ -56,7 +56,7 @@ impl RegistryConfig {
         checksum: &str,
     ) -> Result<DownloadRequest, SourceError> {
         let url = SparseIndex::download_url(self, id, checksum);
-        let parsed = url_rules::check(&url, client.options().allow_http_loopback)?;
+        let parsed = url_rules::check_named_by(root, &url, client.options().allow_http_loopback)?;
         let authorization = self.authorization(client, registry, root, &parsed)?;
         Ok(DownloadRequest { id, url, authorization })
     }
@@ -104,7 +104,7 @@ impl RegistryConfig {
             return Err(SourceError::new(ErrorKind::NotFound, root.as_str(), message));
         };
         let api = api.trim_end_matches('/').to_owned();
-        let url = url_rules::check(&format!("{api}{path}"), client.options().allow_http_loopback)?;
+        let url = url_rules::check_named_by(root, &format!("{api}{path}"), client.options().allow_http_loopback)?;
         Ok((api, url))
     }
 }
@@ -377,7 +377,7 @@ impl SparseIndex {
     /// The registry does not say where its archives are, or wants a token that nobody has.
     pub fn download(&self, client: &Client, id: PackageId, checksum: &str) -> Result<DownloadRequest, SourceError> {
         let url = Self::download_url(&self.config(client)?, id, checksum);
-        let parsed = url_rules::check(&url, client.options().allow_http_loopback)?;
+        let parsed = url_rules::check_named_by(&self.root, &url, client.options().allow_http_loopback)?;
         Ok(DownloadRequest { id, url, authorization: self.authorization(client, &parsed)? })
     }
 

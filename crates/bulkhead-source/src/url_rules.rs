@@ -18,6 +18,16 @@ pub(crate) fn check(text: &str, allow_http_loopback: bool) -> Result<Url, Source
     Ok(url)
 }
 
+/// The same for an address that the registry with its index at `root` names: it does not lead from https to plain http.
+pub(crate) fn check_named_by(root: &Url, text: &str, allow_http_loopback: bool) -> Result<Url, SourceError> {
+    let url = check(text, allow_http_loopback)?;
+    if root.scheme() == "https" && url.scheme() != "https" {
+        let reason = format!("a registry that is reached over https (`{}`) sends nobody to http", printable(root));
+        return Err(SourceError::new(ErrorKind::RefusedAddress, printable(&url), reason));
+    }
+    Ok(url)
+}
+
 /// Reads the root of an index, which is an identity: it has exactly one spelling (the canonical one), ends in `/`, and
 /// carries no query.
 pub(crate) fn check_root(text: &str, allow_http_loopback: bool) -> Result<Url, SourceError> {
@@ -36,14 +46,9 @@ pub(crate) fn check_root(text: &str, allow_http_loopback: bool) -> Result<Url, S
 }
 
 pub(crate) fn check_parsed(url: &Url, allow_http_loopback: bool) -> Result<(), String> {
-    let loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(_)) | None => false,
-    };
     match url.scheme() {
         "https" => {}
-        "http" if loopback && allow_http_loopback => {}
+        "http" if allow_http_loopback && is_loopback(url) => {}
         other => return Err(format!("the scheme `{other}` is refused: only https is asked")),
     }
     if url.host().is_none() {
@@ -55,6 +60,15 @@ pub(crate) fn check_parsed(url: &Url, allow_http_loopback: bool) -> Result<(), S
     match url.fragment() {
         Some(_) => Err("it has a fragment".to_owned()),
         None => Ok(()),
+    }
+}
+
+/// Whether the host is a literal loopback address: a name is whatever whoever answers for it says.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(_)) | None => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a repository's `.cargo/config.toml` may do before anyone has trusted it: next to nothing. Each attack is first
 //! seen to bite under stock `cargo`; each has a benign twin that works. The numbers are those of the attack catalogue.
 
-use crate::stage::{BULKHEAD, Stage, Twins, each};
+use crate::stage::{BULKHEAD, Stage, Twins, each, skipped};
 use bulkhead_test_support::{CrateBuilder, Outcome, Registry, toolchain_program};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -529,7 +529,7 @@ fn attack_6_configuration_of_somebody_else_is_ignored_and_named() {
         assert!(!stage.project.path("theirs").exists());
         std::os::unix::fs::chown(&path, Some(0), None).unwrap();
     } else {
-        crate::stage::skipped("this user may not give files away");
+        skipped("this user may not give files away");
     }
     stage.bulkhead(&["check"]).assert_success();
     assert!(stage.project.path("theirs").exists());
@@ -583,7 +583,7 @@ fn the_search_upwards_stops_at_the_repository_and_where_others_own() {
             true => theirs.iter().try_for_each(|path| std::os::unix::fs::chown(path, Some(65533), None)),
         };
         if given.is_err() {
-            return crate::stage::skipped("this user may not give files away");
+            return skipped("this user may not give files away");
         }
         inner(&foreign, BULKHEAD);
         assert!(!searched(&foreign), "shared: {shared}");
@@ -657,4 +657,60 @@ fn secrets_of_a_project_are_refused_and_not_shown() {
     stage.bulkhead(&["trust", "--yes"]).assert_success();
     let outcome = stage.bulkhead(&["check"]);
     assert!(!outcome.assert_success().stderr.contains("refused"), "{outcome}");
+}
+
+/// Asks for every key of a list: it has a meaning, a type, a class, a precedence and a default.
+#[track_caller]
+fn assert_explained(keys: &[String]) {
+    let stage = Stage::new(APP);
+    each(keys, |key| {
+        let told = stage.bulkhead(&["config", "explain", key, "--message-format", "json"]);
+        let told: serde_json::Value = serde_json::from_str(&told.assert_success().stdout).unwrap();
+        for part in ["key", "about", "kind", "class", "precedence", "default"] {
+            assert!(told[part].as_str().is_some_and(|text| !text.is_empty()), "{part} of {key}: {told}");
+        }
+    });
+}
+
+/// A key with names in the place of what stands for any name.
+fn example(pattern: &str) -> String {
+    let parts = pattern.split('.').map(|part| match part {
+        "**" => "dev.opt-level",
+        "*" => "example",
+        part => part.trim_end_matches("[]"),
+    });
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// The page lists what the tables have; a test of `bulkhead-config` holds the two together.
+#[test]
+fn every_key_of_the_page_can_be_asked_for() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let keys: Vec<String> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).map(example).collect();
+    assert!(keys.len() > 120 && keys.iter().any(|key| key == "limits.memory-mib"), "{keys:?}");
+    assert_explained(&keys);
+}
+
+/// The chapter "Configuration" of the Cargo Book beside this toolchain has no key that Bulkhead does not know.
+#[test]
+fn every_key_of_the_cargo_book_is_known() {
+    let chapter = bulkhead_test_support::sysroot().join("share/doc/rust/html/cargo/reference/config.html");
+    let Ok(chapter) = std::fs::read_to_string(chapter) else {
+        return skipped("the toolchain's documentation is not installed");
+    };
+    let headings = chapter.split("<h4 id=").skip(1).filter_map(|rest| rest.split("</h4>").next());
+    let codes = headings.filter_map(|heading| heading.split("<code>").nth(1)?.split("</code>").next());
+    let tables = ["net.ssh"];
+    let keys = codes.filter(|key| !key.starts_with('[') && !tables.contains(key));
+    let names = [
+        ("&lt;name&gt;", "example"),
+        ("&lt;triple&gt;", "example"),
+        ("&lt;cfg&gt;", "cfg(unix)"),
+        ("&lt;links&gt;", "z"),
+    ];
+    let named = |key: &str| names.iter().fold(key.to_owned(), |key, (from, to)| key.replace(from, to));
+    let keys: Vec<String> = keys.map(named).collect();
+    assert!(keys.len() > 70, "{keys:?}");
+    assert_explained(&keys);
 }

@@ -50,9 +50,9 @@ fn attack_94_only_known_ssh_servers_are_asked() {
 }
 
 /// `openssl s_server` with a certificate for `subject`; it knows nothing of git.
-struct TlsServer {
+pub(crate) struct TlsServer {
     folder: Home,
-    port: u16,
+    pub(crate) port: u16,
     program: Child,
 }
 
@@ -64,7 +64,8 @@ impl Drop for TlsServer {
 }
 
 impl TlsServer {
-    fn start(subject: &str, days: &str) -> Option<TlsServer> {
+    /// Lasts `days`; `None` without openssl. Files of its [folder](Self::folder) are served.
+    pub(crate) fn start(subject: &str, days: &str) -> Option<TlsServer> {
         if !Path::new("/usr/bin/openssl").exists() {
             return None;
         }
@@ -100,7 +101,7 @@ impl TlsServer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let accept = format!("127.0.0.1:{port}");
         let program =
-            openssl(&["s_server", "-accept", &accept, "-cert", "certificate", "-key", "key", "-www"]).spawn().unwrap();
+            openssl(&["s_server", "-accept", &accept, "-cert", "certificate", "-key", "key", "-WWW"]).spawn().unwrap();
         let server = TlsServer { folder, port, program };
         for _ in 0..1000 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -115,7 +116,11 @@ impl TlsServer {
         format!("https://127.0.0.1:{}/apple", self.port)
     }
 
-    fn certificate(&self) -> std::path::PathBuf {
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn certificate(&self) -> std::path::PathBuf {
         self.folder.path().join("certificate")
     }
 }

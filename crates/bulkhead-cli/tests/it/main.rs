@@ -31,6 +31,7 @@ mod git_servers;
 mod hostile_index;
 mod hostile_lockfiles;
 mod hostile_places;
+mod https;
 mod installing;
 mod interruption;
 mod killing;

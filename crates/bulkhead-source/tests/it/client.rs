@@ -153,13 +153,13 @@ fn redirects_are_few_and_never_leave_https() {
     {
         let result = redirect(to);
         let scheme = to.split(':').next().unwrap();
-        fails(result, ErrorKind::RefusedAddress, &format!("`{scheme}`"), 1);
+        fails(result, ErrorKind::RefusedRedirect, &format!("`{scheme}`"), 1);
     }
-    fails(redirect("http://u:p@127.0.0.1/"), ErrorKind::RefusedAddress, "password", 1);
-    fails(redirect("https://127.0.0.1:1/"), ErrorKind::RefusedAddress, "from `http` to `https`", 1);
-    fails(redirect("HTTPS://127.0.0.1:1/"), ErrorKind::RefusedAddress, "from `http` to `https`", 1);
-    fails(redirect("//example.org/"), ErrorKind::RefusedAddress, "`http` is refused", 1);
-    fails(redirect("/again"), ErrorKind::RefusedAddress, "more than 5 redirects", 6);
+    fails(redirect("http://u:p@127.0.0.1/"), ErrorKind::RefusedRedirect, "password", 1);
+    fails(redirect("https://127.0.0.1:1/"), ErrorKind::RefusedRedirect, "from `http` to `https`", 1);
+    fails(redirect("HTTPS://127.0.0.1:1/"), ErrorKind::RefusedRedirect, "from `http` to `https`", 1);
+    fails(redirect("//example.org/"), ErrorKind::RefusedRedirect, "`http` is refused", 1);
+    fails(redirect("/again"), ErrorKind::RefusedRedirect, "more than 5 redirects", 6);
     let hops = |request: &Request, stream: &mut TcpStream| match request.path.as_str() {
         "/aa.crate" => reply(stream, "302 Found", &["location: /1"], b""),
         "/5" => reply(stream, "200 OK", &[], b"archive"),
