@@ -103,9 +103,7 @@ impl Done {
             _ => {
                 let root = project.target.join("installed").join(side.name);
                 emptied(&root)?;
-                let place = root.to_string_lossy();
-                let words = ["install", "--path", ".", "--root", &place, "--debug", "--locked", "--offline"];
-                let outcome = built(side, project, &project.package, &words, limit);
+                let outcome = installed(side, project, &root, limit);
                 result.installed = names_in(&root.join("bin"));
                 outcome
             }
@@ -184,6 +182,20 @@ fn built(side: &Side, project: &Project, folder: &Path, words: &[&str], limit: D
     let target = project.target.join(side.name);
     let common = ["--config", "profile.dev.debug=false", "--target-dir", &target.to_string_lossy()];
     side.invocation(folder, &[words, &common].concat()).args(&project.arguments).timeout(limit).run()
+}
+
+fn installed(side: &Side, project: &Project, root: &Path, limit: Duration) -> Outcome {
+    let place = root.to_string_lossy();
+    let words = ["install", "--path", ".", "--root", &place, "--debug", "--locked", "--offline"];
+    let outcome = built(side, project, &project.package, &words, limit);
+    // This machine happens to have a program of that name, which cargo does not mind and Bulkhead asks about.
+    let Some(name) = program_in_the_way(&outcome.stderr) else { return outcome };
+    println!("   install: with --shadow {name}");
+    built(side, project, &project.package, &[&words[..], &["--shadow", name]].concat(), limit)
+}
+
+fn program_in_the_way(stderr: &str) -> Option<&str> {
+    stderr.split_once("add `--shadow ")?.1.split_once('`').map(|(name, _)| name)
 }
 
 fn emptied(folder: &Path) -> Result<(), String> {
