@@ -40,14 +40,14 @@ impl Source {
 }
 
 /// The digest of a file, or of a folder with all in it. `None` if it cannot be read, or is too large.
-pub(crate) fn digest(path: &Path) -> Option<String> {
-    let metadata = path.metadata().ok()?;
+pub(crate) fn digest(root: &Path) -> Option<String> {
+    let metadata = root.metadata().ok()?;
     let mut left = MAX_BYTES;
     if metadata.is_file() {
-        return Some(file(path, &mut left).ok()??.to_string());
+        return Some(file(root, &mut left).ok()??.to_string());
     }
     let mut entries = Vec::new();
-    files::walk(path, &|_| true, &mut |path, metadata| {
+    files::walk(root, &|_| true, &mut |path, metadata| {
         entries.push((path.to_owned(), metadata.clone()));
         Ok(())
     })
@@ -55,7 +55,7 @@ pub(crate) fn digest(path: &Path) -> Option<String> {
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     let mut hasher = Hasher::new();
     for (path, metadata) in entries {
-        add(&mut hasher, &path, &metadata, &mut left)?;
+        add(&mut hasher, path.strip_prefix(root).ok()?, &path, &metadata, &mut left)?;
     }
     Some(hasher.finish().to_string())
 }
@@ -71,18 +71,18 @@ pub(crate) fn digest_of_file(path: &Path) -> io::Result<String> {
     }
 }
 
-/// The digest of files with their names.
-pub(crate) fn digest_of_files(files: &mut Vec<PathBuf>) -> Option<String> {
+/// The digest of files with their names below `root`.
+pub(crate) fn digest_of_files(root: &Path, files: &mut Vec<PathBuf>) -> Option<String> {
     files.sort();
     let (mut hasher, mut left) = (Hasher::new(), MAX_BYTES);
     for path in files {
-        add(&mut hasher, path, &path.symlink_metadata().ok()?, &mut left)?;
+        add(&mut hasher, path.strip_prefix(root).unwrap_or(path), path, &path.symlink_metadata().ok()?, &mut left)?;
     }
     Some(hasher.finish().to_string())
 }
 
-fn add(hasher: &mut Hasher, path: &Path, link_metadata: &Metadata, left: &mut u64) -> Option<()> {
-    let name = path.as_os_str().as_bytes();
+fn add(hasher: &mut Hasher, name: &Path, path: &Path, link_metadata: &Metadata, left: &mut u64) -> Option<()> {
+    let name = name.as_os_str().as_bytes();
     hasher.update(&(name.len() as u64).to_le_bytes());
     hasher.update(name);
     // A link counts as what it leads to; one that leads nowhere, or to a folder, as itself.

@@ -8,7 +8,8 @@ use bulkhead_unit_graph::Fingerprint;
 
 use crate::content::{self, Source};
 use crate::files::{self, Newest, Stamp};
-use crate::record::Record;
+use crate::place::Place;
+use crate::record::{Record, Remembered};
 
 /// What the check finds.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,8 +59,12 @@ pub(crate) enum DependencyState {
 
 /// What the record of a unit is compared with.
 pub(crate) struct Now<'a> {
-    /// [`Options::owner`](crate::Options::owner).
-    pub(crate) owner: &'a str,
+    /// Where the unit is wanted.
+    pub(crate) place: &'a Place,
+    /// Whether the unit's process ran code that may have noted folders of the place without telling.
+    pub(crate) may_name_place: bool,
+    /// Whether what a build script left, by its digest, is as it was and names none of these folders.
+    pub(crate) names_none: &'a dyn Fn(&str, &[PathBuf]) -> bool,
     /// What the package is granted, as text.
     pub(crate) grants: &'a str,
     /// The planner's fingerprint.
@@ -74,6 +79,8 @@ pub(crate) struct Now<'a> {
     pub(crate) immutable: Option<&'a Path>,
     /// The value that a process of this unit would see.
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The folder of the package.
+    pub(crate) package_root: &'a Path,
     /// The files of the package.
     pub(crate) package_files: &'a dyn Fn() -> io::Result<Vec<PathBuf>>,
     /// To which paths are shortened in reasons.
@@ -81,9 +88,17 @@ pub(crate) struct Now<'a> {
 }
 
 /// Compares what is remembered with what is.
-pub(crate) fn check(record: Option<&Record>, now: &Now<'_>) -> Freshness {
-    let Some(record) = record else { return Freshness::Dirty(None) };
+pub(crate) fn check(remembered: &Remembered, now: &Now<'_>) -> Freshness {
+    let record = match remembered {
+        Remembered::Nothing => return Freshness::Dirty(None),
+        Remembered::Foreign => {
+            let text = "what is known of the last build was not written by this installation".to_owned();
+            return Freshness::Dirty(Some(Reason::Request(text)));
+        }
+        Remembered::Own(record) => record,
+    };
     let reason = changed_surroundings(record, now)
+        .or_else(|| changed_place(record, now))
         .or_else(|| changed_dependency(record, now))
         .or_else(|| changed_output(record, now).map(Reason::Files))
         .or_else(|| changed_variable(record, now).map(Reason::Request))
@@ -95,9 +110,7 @@ pub(crate) fn check(record: Option<&Record>, now: &Now<'_>) -> Freshness {
 }
 
 fn changed_surroundings(record: &Record, now: &Now<'_>) -> Option<Reason> {
-    let text = if record.owner != now.owner {
-        "what is known of the last build was not written by this installation".to_owned()
-    } else if record.grants != now.grants {
+    let text = if record.grants != now.grants {
         "what the package is granted changed".to_owned()
     } else if record.fingerprint != now.fingerprint.to_text() {
         format!("the {} changed", now.fingerprint.changed_part(&record.fingerprint).unwrap_or("fingerprint"))
@@ -105,6 +118,23 @@ fn changed_surroundings(record: &Record, now: &Now<'_>) -> Option<Reason> {
         return None;
     };
     Some(Reason::Request(text))
+}
+
+/// A unit that was moved is as it was, unless it may hold the names of folders that are elsewhere now.
+fn changed_place(record: &Record, now: &Now<'_>) -> Option<Reason> {
+    if !is_moved(record, now) || !now.may_name_place {
+        return None;
+    }
+    let text = match &record.left {
+        Some(left) if (now.names_none)(left, &record.place.left_for(now.place)) => return None,
+        _ if now.is_script => "the workspace was moved, and what the build script left names its folders",
+        _ => "the workspace was moved, and a macro may have noted where it was",
+    };
+    Some(Reason::Request(text.to_owned()))
+}
+
+fn is_moved(record: &Record, now: &Now<'_>) -> bool {
+    record.place != *now.place
 }
 
 fn changed_dependency(record: &Record, now: &Now<'_>) -> Option<Reason> {
@@ -124,7 +154,7 @@ fn changed_output(record: &Record, now: &Now<'_>) -> Option<String> {
     if let Some(path) = now.outputs.iter().find(|path| !recorded(path)) {
         return Some(format!("the output `{}` was not built", short(path, now)));
     }
-    record.outputs.iter().find_map(|output| match output.holds() {
+    record.outputs.iter().find_map(|output| match output.holds(is_moved(record, now)) {
         Ok(true) => None,
         Ok(false) => Some(format!("the output `{}` was changed", short(&output.path, now))),
         Err(_) => Some(format!("couldn't read metadata for file `{}`", short(&output.path, now))),
@@ -140,7 +170,7 @@ fn changed_variable(record: &Record, now: &Now<'_>) -> Option<String> {
 
 fn changed_source(record: &Record, now: &Now<'_>) -> Option<String> {
     let is_mutable = |source: &&Source| !now.immutable.is_some_and(|folder| source.path.starts_with(folder));
-    let reason = record.sources.iter().filter(is_mutable).find_map(|source| changed_file(source, record.started, now));
+    let reason = record.sources.iter().filter(is_mutable).find_map(|source| changed_file(source, record, now));
     if reason.is_some() || !record.whole_package || now.immutable.is_some() {
         return reason;
     }
@@ -150,17 +180,20 @@ fn changed_source(record: &Record, now: &Now<'_>) -> Option<String> {
     }
 }
 
-fn changed_file(source: &Source, started: Stamp, now: &Now<'_>) -> Option<String> {
-    let path = &source.path;
+fn changed_file(source: &Source, record: &Record, now: &Now<'_>) -> Option<String> {
+    let (path, started, was_moved) = (&source.path, record.started, is_moved(record, now));
     let newest = match files::newest(path) {
         Ok(Some(newest)) => newest,
         Ok(None) => return Some(format!("the file `{}` is missing", short(path, now))),
         Err(error) => return Some(format!("the file `{}` cannot be read: {error}", short(path, now))),
     };
     let holds = match &source.digest {
-        Some(digest) if may_have_changed(&newest, started) => content::digest(path).as_ref() == Some(digest),
+        // There may be another file with an older time where it was moved to.
+        Some(digest) if was_moved || may_have_changed(&newest, started) => {
+            content::digest(path).as_ref() == Some(digest)
+        }
         Some(_) => true,
-        None => newest.modified <= started,
+        None => newest.modified <= started && !was_moved,
     };
     (!holds).then(|| has_changed(&newest, started, now))
 }
@@ -182,8 +215,8 @@ fn changed_package(record: &Record, mut files: Vec<PathBuf>, now: &Now<'_>) -> O
             Err(error) => return Some(format!("the file `{}` cannot be read: {error}", short(path, now))),
         }
     }
-    let newest = newest.filter(|newest| newest.modified > started)?;
-    let holds = record.package.is_some() && content::digest_of_files(&mut files) == record.package;
+    let newest = newest.filter(|newest| newest.modified > started || is_moved(record, now))?;
+    let holds = record.package.is_some() && content::digest_of_files(now.package_root, &mut files) == record.package;
     (!holds).then(|| has_changed(&newest, started, now))
 }
 

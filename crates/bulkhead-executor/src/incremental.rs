@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Command, UnitIndex};
 
-use crate::folders;
 use crate::run::Build;
 use crate::staging::name;
+use crate::{Options, folders};
 
 /// The folder of one unit, in the place of the one that all share.
 pub(crate) struct Own {
@@ -28,7 +28,7 @@ impl Own {
         let Some(argument) = command.arguments.iter_mut().find(|argument| **argument == planned) else {
             return Ok(None);
         };
-        let folder = shared.join(folder_name(&name(build, index), build.options.owner));
+        let folder = shared.join(folder_name(&name(build, index), build.options));
         folders::make(build.options, &folder)?;
         *argument = format!("{FLAG}{}", folder.display());
         Ok(Some(Self { shared, folder }))
@@ -40,9 +40,10 @@ impl Own {
     }
 }
 
-/// Only the installation that has written a folder finds it again; the macros that see the name do not learn `owner` from it.
-fn folder_name(unit: &str, owner: &str) -> String {
-    let mut secret = Digest::of(format!("{owner}\n{unit}").as_bytes()).to_string();
+/// Only the installation that has written a folder finds it again, and where it was written; the macros that see the name do not learn `owner` from it.
+fn folder_name(unit: &str, options: &Options<'_>) -> String {
+    let (owner, folder) = (options.owner, options.target_dir.display());
+    let mut secret = Digest::of(format!("{owner}\n{folder}\n{unit}").as_bytes()).to_string();
     secret.truncate(32);
     format!("{unit}-{secret}")
 }

@@ -172,8 +172,7 @@ fn settle(
     if !path.as_os_str().is_empty() {
         let bytes = files::read(&path, MAX_TEXT).map_err(|error| failed("read", &path, &error))?;
         let dep_info = dep_info::parse(&String::from_utf8_lossy(&bytes));
-        // Where the output of its build script lies is the business of the script's own run.
-        for name in dep_info.variables.into_iter().filter(|name| name != "OUT_DIR") {
+        for name in dep_info.variables {
             let value = seen_variable(build, unit, command, &name);
             record.variables.push((name, value));
         }
@@ -214,7 +213,7 @@ fn seal<'a>(
         record.outputs.push(stamp.map_err(|_| missing_output(&path))?);
     }
     let path = &build.files(index).record;
-    record.write(path).map_err(|error| failed("write", path, &error))
+    record.write(path, build.options.owner).map_err(|error| failed("write", path, &error))
 }
 
 /// Whether other units are compiled with the file, or it is loaded while they are.

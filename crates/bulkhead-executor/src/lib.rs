@@ -24,6 +24,7 @@ mod lock;
 mod messages;
 pub mod options;
 pub mod outcome;
+mod place;
 pub mod planner;
 mod priority;
 mod process;

@@ -22,9 +22,9 @@ pub struct Options<'a> {
     pub build_dir: PathBuf,
     /// Root of the workspace: the marker in the target folder is bound to it.
     pub workspace_root: PathBuf,
-    /// A text that only this installation can know about this target folder, such as a digest over a secret of the user's
-    /// and the folder's path. What is remembered of earlier builds counts only if it carries the same text, so that a
-    /// target folder that came with a repository is not believed.
+    /// A text that only this installation knows, such as a digest over a secret of the user's. What is remembered of earlier
+    /// builds counts only if it was sealed with the same text, so that a target folder that came with a repository is not
+    /// believed; one that the user has moved is.
     pub owner: &'a str,
     /// The toolchain's sysroot, readable by every process.
     pub sysroot: PathBuf,

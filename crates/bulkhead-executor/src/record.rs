@@ -5,11 +5,23 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use bulkhead_trust::Digest;
+
 use crate::content::{self, Source};
 use crate::files::{self, Stamp};
+use crate::place::Place;
 
 /// Changes whenever the meaning of a [`Record`] does: older ones are then not believed.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
+
+/// What stands before the text of a record, in bytes.
+const SEAL: usize = 64;
+
+/// What only those can compute who know `owner`: neither a folder that came with a repository nor who has seen records of
+/// this installation can make one. Of a digest over both at once a longer text's could be had.
+fn sealed(owner: &str, json: &[u8]) -> String {
+    Digest::of(format!("record {owner} {}", Digest::of(json)).as_bytes()).to_string()
+}
 
 /// Largest record that is read.
 const MAX_RECORD: u64 = 64 << 20;
@@ -18,8 +30,8 @@ const MAX_RECORD: u64 = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) format: u32,
-    /// [`Options::owner`](crate::Options::owner).
-    pub(crate) owner: String,
+    /// Where the unit was built.
+    pub(crate) place: Place,
     /// What the package was granted, as text.
     pub(crate) grants: String,
     /// The planner's fingerprint, as text.
@@ -42,6 +54,20 @@ pub(crate) struct Record {
     pub(crate) variables: Vec<(String, Option<String>)>,
     /// Whether messages were stored beside this record.
     pub(crate) has_messages: bool,
+    /// The digest of what a build script left in OUT_DIR.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) left: Option<String>,
+}
+
+/// What is remembered of a unit.
+#[derive(Debug)]
+pub(crate) enum Remembered {
+    /// Nothing that could be used.
+    Nothing,
+    /// Something that this installation has not written.
+    Foreign,
+    /// What it has written, with the paths as they are here and now.
+    Own(Box<Record>),
 }
 
 /// An output file as it was left.
@@ -88,11 +114,12 @@ impl OutputStamp {
         self.digest.as_deref()
     }
 
-    /// Whether the file is what it was.
+    /// Whether the file is what it was. One of a folder that `was_moved` must be the very same, if its content is not known:
+    /// times of a copy can be whatever somebody wants.
     ///
     /// # Errors
     /// It cannot be looked at.
-    pub(crate) fn holds(&self) -> io::Result<bool> {
+    pub(crate) fn holds(&self, was_moved: bool) -> io::Result<bool> {
         let now = Self::take(&self.path)?;
         if *self == Self::any(&self.path) {
             return Ok(true);
@@ -102,18 +129,19 @@ impl OutputStamp {
         }
         // A link or a copy of the whole folder changes the file's state as well: then its content decides.
         match &self.digest {
-            Some(digest) if now.changed != self.changed => Ok(*digest == content::digest_of_file(&self.path)?),
-            _ => Ok(true),
+            _ if now.changed == self.changed => Ok(true),
+            Some(digest) => Ok(*digest == content::digest_of_file(&self.path)?),
+            None => Ok(!was_moved),
         }
     }
 }
 
 impl Record {
     /// A record that says nothing else yet.
-    pub(crate) fn new(owner: &str, grants: String) -> Self {
+    pub(crate) fn new(place: Place, grants: String) -> Self {
         Self {
             format: FORMAT,
-            owner: owner.to_owned(),
+            place,
             grants,
             fingerprint: String::new(),
             build: 0,
@@ -125,19 +153,46 @@ impl Record {
             package: None,
             variables: Vec::new(),
             has_messages: false,
+            left: None,
         }
     }
 
-    /// Reads the record at `path`; `None` if there is no usable one.
-    pub(crate) fn read(path: &Path) -> Option<Self> {
-        let bytes = files::read(path, MAX_RECORD).ok()?;
-        let record: Self = serde_json::from_slice(&bytes).ok()?;
-        (record.format == FORMAT).then_some(record)
+    /// Reads what is remembered at `path`, written by whoever knows `owner`.
+    pub(crate) fn read(path: &Path, owner: &str) -> Remembered {
+        let bytes = files::read(path, MAX_RECORD).unwrap_or_default();
+        let Some((seal, json)) = bytes.split_at_checked(SEAL) else { return Remembered::Nothing };
+        if *seal != *sealed(owner, json).as_bytes() {
+            return Remembered::Foreign;
+        }
+        match serde_json::from_slice::<Self>(json) {
+            Ok(record) if record.format == FORMAT => Remembered::Own(Box::new(record)),
+            _ => Remembered::Nothing,
+        }
     }
 
     /// Stores the record at `path`.
-    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        files::write(path, &serde_json::to_vec(self)?)
+    pub(crate) fn write(&self, path: &Path, owner: &str) -> io::Result<()> {
+        let json = serde_json::to_vec(self)?;
+        files::write(path, &[sealed(owner, &json).as_bytes(), &*json].concat())
+    }
+
+    /// The same record where everything in its place was moved to `place`.
+    pub(crate) fn moved_to(&self, place: &Place) -> Self {
+        let mut moved = self.clone();
+        let paths = moved.outputs.iter_mut().map(|output| &mut output.path);
+        for path in paths.chain(moved.sources.iter_mut().map(|source| &mut source.path)) {
+            *path = self.place.moved(path, place);
+        }
+        moved
+    }
+
+    /// Takes note that the unit is fresh at `place`, so that it is looked at no closer than others from now on.
+    pub(crate) fn settle_at(&mut self, place: &Place) -> io::Result<()> {
+        self.place = place.clone();
+        for output in self.outputs.iter_mut().filter(|output| **output != OutputStamp::any(&output.path)) {
+            *output = OutputStamp { digest: output.digest.take(), ..OutputStamp::take(&output.path)? };
+        }
+        Ok(())
     }
 }
 

@@ -15,8 +15,9 @@ use crate::claims::Claims;
 use crate::files::failed;
 use crate::freshness::{self, Dependency, DependencyState, Freshness, Now, Reason};
 use crate::lock::{BuildLock, Use};
+use crate::place::Place;
 use crate::process::Jobserver;
-use crate::record::{Record, RecordFiles};
+use crate::record::{Record, RecordFiles, Remembered};
 use crate::{
     BuildError, Event, Options, Outcome, Planner, folders, inputs, job, lock, outcome, reuse, schedule, script, staging,
 };
@@ -97,6 +98,7 @@ impl Entered {
             let wanted = written(&build, &dirty);
             if self.claims.as_ref().map_or(Ok(true), |claims| claims.try_write(&wanted))? {
                 self.prepare(options, &wanted).map_err(BuildError::Fatal)?;
+                settle_moved(&build, &dirty).map_err(BuildError::Fatal)?;
                 return Ok((build, tell(events, dirty)));
             }
             // Somebody reads what is to be written: what is so when all of it can be had has to be found out again.
@@ -136,7 +138,23 @@ fn once<'a>(events: &'a (dyn Fn(Event) + Sync)) -> impl FnMut(&Path) + 'a {
 /// The units of which files will be written: those that are built, and those that others have put out of their place.
 fn written(build: &Build<'_>, dirty: &BTreeMap<UnitIndex, Verdict>) -> BTreeSet<UnitIndex> {
     let indices = build.graph.iter().map(|(index, _)| index);
-    indices.filter(|index| dirty.contains_key(index) || !job::is_uplifted(build, *index)).collect()
+    indices
+        .filter(|index| dirty.contains_key(index) || build.is_moved(*index) || !job::is_uplifted(build, *index))
+        .collect()
+}
+
+/// Remembers the units that were moved, and are fresh, as units of this place.
+fn settle_moved(build: &Build<'_>, dirty: &BTreeMap<UnitIndex, Verdict>) -> Result<(), Diagnostic> {
+    let moved = build.graph.iter().map(|(index, _)| index).filter(|index| build.is_moved(*index));
+    for index in moved.filter(|index| !dirty.contains_key(index)) {
+        let Some(mut record) = build.record(index).map(Arc::unwrap_or_clone) else { continue };
+        let path = &build.files(index).record;
+        let settled = job::uplift_outputs(build, index).map(|()| record.settle_at(&build.place));
+        let written = settled?.and_then(|()| record.write(path, build.options.owner));
+        written.map_err(|error| failed("write", path, &error))?;
+        build.set_record(index, record);
+    }
+    Ok(())
 }
 
 /// Says what must be built, and why.
@@ -155,6 +173,7 @@ pub(crate) struct Build<'a> {
     pub(crate) planner: &'a dyn Planner,
     pub(crate) graph: &'a UnitGraph,
     pub(crate) options: &'a Options<'a>,
+    pub(crate) place: Place,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
     pub(crate) jobserver: Jobserver,
     /// By [`UnitIndex`].
@@ -212,6 +231,7 @@ impl<'a> Build<'a> {
             planner,
             graph,
             options,
+            place: Place::of(options),
             events,
             jobserver: Jobserver::new(options)?,
             fingerprints: planner.fingerprints(),
@@ -246,6 +266,11 @@ impl<'a> Build<'a> {
 
     pub(crate) fn set_record(&self, index: UnitIndex, record: Record) {
         locked(&self.records).insert(index, Arc::new(record));
+    }
+
+    /// Whether what is known of the unit was written where its folders were then.
+    fn is_moved(&self, index: UnitIndex) -> bool {
+        self.record(index).is_some_and(|record| record.place != self.place)
     }
 
     /// What build scripts have said so far.
@@ -324,7 +349,7 @@ impl<'a> Build<'a> {
             build: self.builds[position],
             dependencies: builds.collect(),
             started,
-            ..Record::new(self.options.owner, (self.options.grants)(unit).to_text())
+            ..Record::new(self.place.clone(), (self.options.grants)(unit).to_text())
         })
     }
 }
@@ -367,15 +392,20 @@ struct Verdict {
 fn survey(build: &mut Build<'_>) -> BTreeMap<UnitIndex, Verdict> {
     let mut dirty = BTreeMap::new();
     for (index, unit) in build.graph.iter() {
-        let record = Record::read(&build.files(index).record);
-        let mut freshness = check(build, index, unit, record.as_ref(), &dirty);
+        let remembered = match Record::read(&build.files(index).record, build.options.owner) {
+            Remembered::Own(record) if record.place != build.place => {
+                Remembered::Own(Box::new(record.moved_to(&build.place)))
+            }
+            other => other,
+        };
+        let mut freshness = check(build, index, unit, &remembered, &dirty);
         if freshness == Freshness::Fresh && unit.mode == CompileMode::RunBuildScript {
             freshness = script::recall(build, index);
         }
-        match (freshness, record) {
-            (Freshness::Fresh, Some(record)) => {
+        match (freshness, remembered) {
+            (Freshness::Fresh, Remembered::Own(record)) => {
                 build.builds[index.0 as usize] = record.build;
-                build.set_record(index, record);
+                build.set_record(index, *record);
             }
             (freshness, _) => {
                 let is_requested = matches!(freshness, Freshness::Dirty(Some(Reason::Request(_))));
@@ -391,7 +421,7 @@ fn check(
     build: &Build<'_>,
     index: UnitIndex,
     unit: &Unit,
-    record: Option<&Record>,
+    remembered: &Remembered,
     dirty: &BTreeMap<UnitIndex, Verdict>,
 ) -> Freshness {
     let dependencies = unit.dependencies.iter().map(|dependency| {
@@ -407,7 +437,9 @@ fn check(
     // Scripts ask about variables of the user's, whatever their names.
     let is_script = unit.mode == CompileMode::RunBuildScript;
     let now = Now {
-        owner: options.owner,
+        place: &build.place,
+        may_name_place: may_name_place(build, index),
+        names_none: &|left, folders| script::names_none(build, index, left, folders),
         grants: &(options.grants)(unit).to_text(),
         fingerprint: &build.fingerprints[index.0 as usize],
         dependencies: &dependencies.collect::<Vec<_>>(),
@@ -421,10 +453,20 @@ fn check(
                 seen_variable(build, unit, command, name)
             }
         },
+        package_root: &unit.package.root,
         package_files: &|| build.package_files(&unit.package),
         workspace_root: &options.workspace_root,
     };
-    freshness::check(record, &now)
+    freshness::check(remembered, &now)
+}
+
+/// Whether code of a package ran that could see a folder of the workspace or of its target folder, and write its name into
+/// what it left. What the unit's own code asked for is known, and compared like other variables.
+fn may_name_place(build: &Build<'_>, index: UnitIndex) -> bool {
+    let unit = build.unit(index);
+    let is_run = |unit: &Unit| unit.mode == CompileMode::RunBuildScript;
+    let has_out_dir = unit.dependencies.iter().any(|dependency| is_run(build.unit(dependency.unit)));
+    build.runs_package_code[index.0 as usize] && (unit.is_local || is_run(unit) || has_out_dir)
 }
 
 /// Whether a rebuild of `dependency` makes `unit` stale. Integration tests depend on programs, which they start and do not

@@ -13,11 +13,13 @@ use bulkhead_schema::policy::ProcessLimits;
 use bulkhead_unit_graph::{Command, UnitIndex};
 use bulkhead_workspace::{CrateType, Package, TargetKind};
 
-use crate::content::{self, Source};
+use crate::content::{Source, digest_of_files};
 use crate::files::{self, Stamp, failed};
 use crate::freshness::{Freshness, Reason};
 use crate::process::{self, Ended, Reach};
 use crate::record::OutputStamp;
+use crate::reuse::contents::{self, Part};
+use crate::reuse::key::Places;
 use crate::run::Build;
 use crate::{Event, Failure, FailureKind, Options, folders, reuse};
 
@@ -60,13 +62,17 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     let sources = output.rerun_if_changed.iter().map(|path| unit.package.root.join(path));
     record.sources = sources.map(|path| Source::take(path, record.started)).collect();
     if record.whole_package && unit.is_local {
-        record.package = build.package_files(&unit.package).ok().and_then(|files| take_package(files, record.started));
+        record.package = build
+            .package_files(&unit.package)
+            .ok()
+            .and_then(|files| take_package(&unit.package.root, files, record.started));
     }
+    record.left = contents::digest(build, index, Part::Everything).ok().map(|digest| digest.to_string());
     let variables = output.rerun_if_env_changed.iter();
     record.variables = variables.map(|name| (name.clone(), build.variable(unit, name))).collect();
     report_withheld(build, index, &output, &command);
     let path = &build.files(index).record;
-    record.write(path).map_err(|error| other(failed("write", path, &error)))?;
+    record.write(path, build.options.owner).map_err(|error| other(failed("write", path, &error)))?;
     build.set_record(index, record);
     build.add_script(index, Arc::new(output));
     report(build, index);
@@ -122,10 +128,22 @@ fn share(
     }
 }
 
+/// Whether what the script left in OUT_DIR has this digest, and neither that nor what it said names one of `folders`.
+pub(crate) fn names_none(build: &Build<'_>, index: UnitIndex, left: &str, folders: &[PathBuf]) -> bool {
+    let (folder, places) = (build.planner.script_folder(index), Places::new(folders));
+    let said = contents::file(&folder.join("output"), Some(&places));
+    if !places.are_plain() || !said.is_ok_and(|(_, names)| !names) {
+        return false;
+    }
+    contents::folder(&folder.join("out"), Some(&places)).is_ok_and(|(files, names)| {
+        !names && contents::digest_of(files.iter().map(|(file, _)| file)).to_string() == left
+    })
+}
+
 /// The digest of a package's files, if the script must have seen them so.
-fn take_package(mut files: Vec<PathBuf>, started: Stamp) -> Option<String> {
+fn take_package(root: &Path, mut files: Vec<PathBuf>, started: Stamp) -> Option<String> {
     let is_old = |path: &PathBuf| files::newest(path).is_ok_and(|found| found.is_some_and(|it| it.changed <= started));
-    if files.iter().all(is_old) { content::digest_of_files(&mut files) } else { None }
+    if files.iter().all(is_old) { digest_of_files(root, &mut files) } else { None }
 }
 
 /// Takes up what a script said in an earlier run. It is judged again: policy may have changed since.

@@ -128,7 +128,7 @@ pub fn with_executor<T>(
 ) -> Result<T> {
     let Prepared { project, toolchain, graph, build_options, .. } = prepared;
     let context = Context::new(graph, toolchain, build_options);
-    let owner = owner(global, &build_options.target_dir)?;
+    let owner = owner(global)?;
     let sources = global.place.bulkhead_home.join("store");
     let pinned = prefetch::folder(&global.place.bulkhead_home);
     let source = |package: &Package| {
@@ -225,11 +225,10 @@ fn explained(kind: &FailureKind) -> bool {
     matches!(kind, FailureKind::Exit { errors: 1.., .. })
 }
 
-/// A text that only this installation can know about this target folder: what a target folder remembers counts only if
-/// it carries it, so that one which came with a repository is not believed.
-fn owner(global: &GlobalOptions, target_dir: &std::path::Path) -> Result<String> {
+/// A text that only this installation knows, for what is remembered in target folders.
+fn owner(global: &GlobalOptions) -> Result<String> {
     let secret = installation_secret(&global.place.disk, &global.place.bulkhead_home)?;
-    Ok(Digest::of(format!("{secret}\n{}", target_dir.display()).as_bytes()).to_string())
+    Ok(Digest::of(format!("{secret}\ntarget folders").as_bytes()).to_string())
 }
 
 /// What only this installation knows.

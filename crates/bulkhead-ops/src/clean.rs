@@ -67,9 +67,9 @@ fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
     let text = if own { std::fs::read_to_string(&marker) } else { Err(std::io::ErrorKind::NotFound.into()) };
     match text {
         Ok(text) if text.trim_end() == project.workspace.root.to_string_lossy() => Ok(()),
+        // What was made at its usual place holds nothing of anybody else's, by whichever of the two, and moved or not.
+        _ if *target_dir == project.workspace.root.join("target") && is_tagged(target_dir) => Ok(()),
         Ok(text) => refuse(format!("it was made for the workspace `{}`", text.trim_end())),
-        // What Cargo made at its usual place holds nothing of anybody else's.
-        Err(_) if *target_dir == project.workspace.root.join("target") && is_tagged(target_dir) => Ok(()),
         Err(_) => {
             let configured = project.configuration.config.target_dir().ok().flatten();
             let place = configured.map(|value| format!(" (set in {})", value.definition)).unwrap_or_default();

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use bulkhead_workspace::Target;
+
 use crate::hash::{profile_text, text_hash};
-use crate::{CompileKind, CompileMode, Context, UnitIndex};
+use crate::{CompileKind, CompileMode, Context, Unit, UnitIndex};
 
 /// What a unit depends on besides files and other units, in named parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         ("rustc", text_hash([context.toolchain.verbose_version.as_str(), &context.toolchain.rustc.to_string_lossy()])),
         ("features", features.join(",")),
         ("list of declared features", text_hash(declared)),
-        ("target configuration", text_hash([format!("{:?}", unit.target).as_str()])),
+        ("target configuration", target(unit)),
         ("profile configuration", profile(context, index)),
         ("mode", format!("{:?}", unit.mode)),
         ("platform", platform),
@@ -58,6 +60,12 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         parts.push(("RUSTDOCFLAGS", text_hash(flags.rustdocflags.iter().map(String::as_str))));
     }
     parts
+}
+
+/// Everything about the target; its source below the package's folder, which may be moved.
+fn target(unit: &Unit) -> String {
+    let path = unit.target.path.strip_prefix(&unit.package.root).unwrap_or(&unit.target.path);
+    text_hash([format!("{:?}", Target { path: path.to_owned(), ..Target::clone(&unit.target) }).as_str()])
 }
 
 /// The profile, and what Cargo counts among it: lints.

@@ -40,6 +40,7 @@ mod lockfiles;
 mod locking;
 mod manifests;
 mod messages;
+mod moving;
 mod organisation;
 mod patching;
 mod projects;

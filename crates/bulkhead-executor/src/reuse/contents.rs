@@ -80,7 +80,7 @@ pub(crate) fn used_by(graph: &UnitGraph, index: UnitIndex) -> Vec<(UnitIndex, Pa
     found
 }
 
-fn digest(build: &Build<'_>, index: UnitIndex, part: Part) -> io::Result<Digest> {
+pub(crate) fn digest(build: &Build<'_>, index: UnitIndex, part: Part) -> io::Result<Digest> {
     if let Some(known) = build.contents.get(index, part) {
         return Ok(known);
     }
@@ -179,7 +179,8 @@ pub(crate) fn file(path: &Path, places: Option<&Places>) -> io::Result<(UnitCont
     Ok((UnitContent::File { digest: hasher.finish().to_string(), length, executable }, names))
 }
 
-fn digest_of<'a>(files: impl Iterator<Item = &'a UnitFile>) -> Digest {
+/// A digest over files and their names.
+pub(crate) fn digest_of<'a>(files: impl Iterator<Item = &'a UnitFile>) -> Digest {
     let mut hasher = Hasher::new();
     let mut add = |text: &str| {
         hasher.update(&(text.len() as u64).to_le_bytes());
