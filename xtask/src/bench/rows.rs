@@ -18,15 +18,31 @@ const MEMBERS: usize = 20;
 pub(super) enum Row {
     /// An operation on one of the applications.
     On(Operation, Workload),
-    NoOp,
+    /// A build after a change.
+    Build(Change, Project),
+}
+
+/// What happened to a built project before it is built again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Nothing,
     /// A source has another time, and holds what it held.
     Touch,
+    /// A source has one function more.
     Edit,
+    /// `target/` and the cache of units are gone.
     Clean,
-    /// Another workspace with the dependencies of one that was built.
+    /// Another workspace has the same dependencies.
     Second,
-    /// The same with those of an application.
-    SecondOn(Workload),
+}
+
+/// What is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Project {
+    Quickstart,
+    /// A chain of packages in one workspace.
+    Members,
+    Application(Workload),
 }
 
 /// What is done with an application.
@@ -71,26 +87,33 @@ impl Row {
         Row::On(Operation::EditedTree, Workload::Many),
         Row::On(Operation::Fetch, Workload::Service),
         Row::On(Operation::Fetch, Workload::Many),
-        Row::NoOp,
-        Row::Touch,
-        Row::Edit,
-        Row::Clean,
-        Row::Second,
+        Row::Build(Change::Nothing, Project::Quickstart),
+        Row::Build(Change::Touch, Project::Quickstart),
+        Row::Build(Change::Edit, Project::Members),
+        Row::Build(Change::Clean, Project::Quickstart),
+        Row::Build(Change::Second, Project::Quickstart),
     ];
 
-    /// What takes minutes, and is measured only by its name.
-    pub(super) const ON_REQUEST: &'static [Row] = &[Row::SecondOn(Workload::Service)];
+    /// What takes minutes, and is measured only by its name. A clean build leaves what the rows after it build again.
+    pub(super) const ON_REQUEST: &'static [Row] = &[
+        Row::Build(Change::Clean, Project::Application(Workload::Service)),
+        Row::Build(Change::Nothing, Project::Application(Workload::Service)),
+        Row::Build(Change::Touch, Project::Application(Workload::Service)),
+        Row::Build(Change::Edit, Project::Application(Workload::Service)),
+        Row::Build(Change::Second, Project::Application(Workload::Service)),
+        Row::Build(Change::Clean, Project::Application(Workload::Cargo)),
+        Row::Build(Change::Nothing, Project::Application(Workload::Cargo)),
+        Row::Build(Change::Touch, Project::Application(Workload::Cargo)),
+        Row::Build(Change::Edit, Project::Application(Workload::Cargo)),
+        Row::Build(Change::Second, Project::Application(Workload::Cargo)),
+    ];
 
     /// The name by which the command line asks for it; the part before `-` asks for all of that kind.
     pub(super) fn name(self) -> String {
         match self {
             Row::On(operation, workload) => format!("{}-{}", operation.name(), workload.name()),
-            Row::NoOp => "noop".to_owned(),
-            Row::Touch => "touch".to_owned(),
-            Row::Edit => "edit".to_owned(),
-            Row::Clean => "clean".to_owned(),
-            Row::Second => "second".to_owned(),
-            Row::SecondOn(workload) => format!("second-{}", workload.name()),
+            Row::Build(change, Project::Application(workload)) => format!("{}-{}", change.name(), workload.name()),
+            Row::Build(change, Project::Quickstart | Project::Members) => change.name().to_owned(),
         }
     }
 
@@ -105,18 +128,13 @@ impl Row {
     pub(super) fn title(self) -> String {
         match self {
             Row::On(operation, workload) => format!("{}, {}", operation.title(), workload.title()),
-            Row::NoOp => "build, nothing changed (quickstart)".to_owned(),
-            Row::Touch => "build, a source touched (quickstart)".to_owned(),
-            Row::Edit => "build, one line edited (20 members)".to_owned(),
-            Row::Clean => "clean build, nothing in the cache (quickstart)".to_owned(),
-            Row::Second => "second workspace with the same dependencies (quickstart)".to_owned(),
-            Row::SecondOn(workload) => format!("second workspace with the same dependencies ({})", workload.title()),
+            Row::Build(change, project) => format!("{}, {}", change.title(), project.title()),
         }
     }
 
     /// Whether the work is the program's own, so that counting its system calls says something.
     pub(super) fn is_own_work(self) -> bool {
-        !matches!(self, Row::Touch | Row::Edit | Row::Clean | Row::Second | Row::SecondOn(_))
+        matches!(self, Row::On(..) | Row::Build(Change::Nothing, _))
     }
 
     /// Runs the work once, uncounted.
@@ -135,72 +153,87 @@ impl Row {
                     _ => stage.online(side, workload, "fetch"),
                 }
             }
-            Row::SecondOn(workload) => {
-                let side = &side.at_home_in(workload.name())?;
-                stage.write_application(side, workload)?;
-                stage.online(side, workload, "fetch")?;
-                done(&side.run(&stage.application(side, workload), BUILD))
+            Row::Build(_, project) => {
+                let side = &project.side(side)?;
+                if let Project::Application(workload) = project {
+                    stage.write_application(side, workload)?;
+                    stage.online(side, workload, "fetch")?;
+                }
+                done(&side.run(&stage.project(side, project.folder()), project.arguments()))
             }
-            Row::NoOp | Row::Touch | Row::Clean | Row::Second => {
-                done(&side.run(&stage.project(side, "quickstart"), &["build", "--locked"]))
-            }
-            Row::Edit => done(&side.run(&stage.project(side, "workspace"), &["build", "--workspace"])),
         }
     }
 
     /// Sets the stage for one run and returns what to run.
     pub(super) fn prepare(self, side: &Side, stage: &Stage) -> Result<Command, String> {
         match self {
-            Row::On(operation, workload) => {
-                let side = &side.at_home_in(workload.name())?;
-                let project = stage.application(side, workload);
-                match operation {
-                    Operation::Lock => {
-                        remove(&project.join("Cargo.lock"))?;
-                        Ok(side.command(&project, &["generate-lockfile", "--offline"]))
-                    }
-                    Operation::Update => Ok(side.command(&project, &["update", "--workspace", "--offline"])),
-                    Operation::Metadata => Ok(side.command(&project, METADATA)),
-                    Operation::Tree => Ok(side.command(&project, TREE)),
-                    Operation::EditedMetadata | Operation::EditedTree => {
-                        stage.edit_manifest(&project)?;
-                        let is_tree = operation == Operation::EditedTree;
-                        Ok(side.command(&project, if is_tree { TREE } else { METADATA }))
-                    }
-                    Operation::Fetch => stage.cold_fetch(side, &project),
-                }
-            }
-            Row::NoOp => Ok(side.command(&stage.project(side, "quickstart"), &["build", "--locked"])),
-            Row::Touch => {
-                let quickstart = stage.project(side, "quickstart");
-                touch(&quickstart.join("src/main.rs"))?;
-                Ok(side.command(&quickstart, &["build", "--locked"]))
-            }
-            Row::Edit => {
-                let workspace = stage.project(side, "workspace");
-                let number = stage.counter.fetch_add(1, Ordering::Relaxed);
-                let leaf = workspace.join("member0/src/lib.rs");
-                write(&leaf, &format!("pub fn number() -> usize {{ {number} }}\n"))?;
-                Ok(side.command(&workspace, &["build", "--workspace"]))
-            }
-            Row::Clean => {
-                let quickstart = stage.project(side, "quickstart");
-                remove(&quickstart.join("target"))?;
-                side.forget_units()?;
-                Ok(side.command(&quickstart, &["build", "--locked"]))
-            }
-            Row::Second => {
-                let (first, second) = (stage.project(side, "quickstart"), stage.project(side, "second"));
-                copy_project(&first, &second)?;
-                Ok(side.command(&second, &["build", "--locked"]))
-            }
-            Row::SecondOn(workload) => {
-                let side = &side.at_home_in(workload.name())?;
-                let second = stage.project(side, "second").join(workload.name());
-                copy_project(&stage.application(side, workload), &second)?;
-                Ok(side.command(&second, BUILD))
-            }
+            Row::On(operation, workload) => stage.operation(operation, workload, &side.at_home_in(workload.name())?),
+            Row::Build(change, project) => stage.build(change, project, &project.side(side)?),
         }
+    }
+}
+
+impl Change {
+    fn name(self) -> &'static str {
+        match self {
+            Change::Nothing => "noop",
+            Change::Touch => "touch",
+            Change::Edit => "edit",
+            Change::Clean => "clean",
+            Change::Second => "second",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Change::Nothing => "build, nothing changed",
+            Change::Touch => "build, a source touched",
+            Change::Edit => "build, one line edited",
+            Change::Clean => "clean build, nothing in the cache",
+            Change::Second => "second workspace with the same dependencies",
+        }
+    }
+}
+
+impl Project {
+    fn folder(self) -> &'static str {
+        match self {
+            Project::Quickstart => "quickstart",
+            Project::Members => "workspace",
+            Project::Application(workload) => workload.name(),
+        }
+    }
+
+    fn title(self) -> String {
+        match self {
+            Project::Quickstart => "quickstart".to_owned(),
+            Project::Members => format!("{MEMBERS} members"),
+            Project::Application(workload) => workload.title().to_owned(),
+        }
+    }
+
+    /// How it is built: cargo's own package is only checked, which is what its developers do all day.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Project::Quickstart => &["build", "--locked"],
+            Project::Members => &["build", "--workspace"],
+            Project::Application(Workload::Cargo) => &["check", "--locked", "--offline"],
+            Project::Application(_) => &["build", "--locked", "--offline"],
+        }
+    }
+
+    /// The source that is touched and edited.
+    fn source(self) -> &'static str {
+        match self {
+            Project::Members => "member0/src/lib.rs",
+            Project::Application(Workload::Cargo) => "src/cargo/lib.rs",
+            Project::Quickstart | Project::Application(_) => "src/main.rs",
+        }
+    }
+
+    /// The side with the homes that the project is built in.
+    fn side(self, side: &Side) -> Result<Side, String> {
+        side.at_home_in(self.folder())
     }
 }
 
@@ -232,14 +265,21 @@ impl Operation {
 
 const METADATA: &[&str] = &["metadata", "--format-version", "1", "--offline"];
 const TREE: &[&str] = &["tree", "--offline"];
-const BUILD: &[&str] = &["build", "--locked", "--offline"];
 
-/// A project of one package somewhere else, where nothing was built.
+/// What an edit of a source begins with.
+const EDIT: &str = "\n#[allow(dead_code, unreachable_pub)]\npub fn edited_by_the_bench() -> usize { ";
+
+/// A project somewhere else, where nothing was built.
 fn copy_project(from: &Path, to: &Path) -> Result<(), String> {
-    remove(to)?;
-    for file in ["Cargo.toml", "Cargo.lock", "src/main.rs"] {
-        let text = std::fs::read_to_string(from.join(file)).map_err(|error| format!("{file}: {error}"))?;
-        write(&to.join(file), &text)?;
+    let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    std::fs::create_dir_all(to).map_err(|error| failed(to, error))?;
+    for entry in std::fs::read_dir(from).map_err(|error| failed(from, error))?.flatten() {
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        if path.is_file() {
+            std::fs::copy(&path, &copy).map_err(|error| failed(&path, error))?;
+        } else if entry.file_name() != "target" {
+            copy_project(&path, &copy)?;
+        }
     }
     Ok(())
 }
@@ -251,7 +291,10 @@ fn done(outcome: &Outcome) -> Result<(), String> {
 impl Stage {
     /// Writes the small projects for both sides.
     pub(super) fn prepare(folder: &Path, sides: &Sides) -> Result<Stage, String> {
-        let stage = Stage { folder: folder.to_owned(), registry: Registry::start(), counter: AtomicUsize::new(0) };
+        // Numbers that no bench before this one wrote into a source.
+        let seconds = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs() as usize);
+        let stage =
+            Stage { folder: folder.to_owned(), registry: Registry::start(), counter: AtomicUsize::new(seconds) };
         let quickstart = repository_root().join("examples/quickstart");
         for side in sides.both() {
             for file in ["Cargo.toml", "Cargo.lock", "src/main.rs"] {
@@ -262,6 +305,45 @@ impl Stage {
             stage.write_workspace(&stage.project(side, "workspace"))?;
         }
         Ok(stage)
+    }
+
+    fn operation(&self, operation: Operation, workload: Workload, side: &Side) -> Result<Command, String> {
+        let project = self.application(side, workload);
+        let arguments: &[&str] = match operation {
+            Operation::Lock => {
+                remove(&project.join("Cargo.lock"))?;
+                &["generate-lockfile", "--offline"]
+            }
+            Operation::Update => &["update", "--workspace", "--offline"],
+            Operation::Metadata => METADATA,
+            Operation::Tree => TREE,
+            Operation::EditedMetadata | Operation::EditedTree => {
+                self.edit_manifest(&project)?;
+                if operation == Operation::EditedTree { TREE } else { METADATA }
+            }
+            Operation::Fetch => return self.cold_fetch(side, &project),
+        };
+        Ok(side.command(&project, arguments))
+    }
+
+    fn build(&self, change: Change, project: Project, side: &Side) -> Result<Command, String> {
+        let mut root = self.project(side, project.folder());
+        match change {
+            Change::Nothing => {}
+            Change::Touch => touch(&root.join(project.source()))?,
+            Change::Edit => self.edit(&root.join(project.source()), EDIT, "}\n")?,
+            Change::Clean => {
+                remove(&root.join("target"))?;
+                side.forget_units()?;
+            }
+            Change::Second => {
+                let second = self.project(side, "second").join(project.folder());
+                remove(&second)?;
+                copy_project(&root, &second)?;
+                root = second;
+            }
+        }
+        Ok(side.command(&root, project.arguments()))
     }
 
     fn project(&self, side: &Side, name: &str) -> PathBuf {
@@ -286,11 +368,15 @@ impl Stage {
 
     /// Changes the manifest and nothing that it says.
     fn edit_manifest(&self, project: &Path) -> Result<(), String> {
-        let path = project.join("Cargo.toml");
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.edit(&project.join("Cargo.toml"), "\n# edit ", "\n")
+    }
+
+    /// Ends the file with a number that it did not hold before, between `head` and `tail`.
+    fn edit(&self, path: &Path, head: &str, tail: &str) -> Result<(), String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let text = text.split("\n# edit ").next().unwrap_or_default();
-        write(&path, &format!("{text}\n# edit {number}\n"))
+        let text = text.split(head).next().unwrap_or_default();
+        write(path, &format!("{text}{head}{number}{tail}"))
     }
 
     fn application(&self, side: &Side, workload: Workload) -> PathBuf {

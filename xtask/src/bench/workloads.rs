@@ -39,9 +39,9 @@ impl Workload {
 
     /// Puts its manifest and a source file at `project`; files that are there and the same keep their times.
     pub(super) fn write(self, project: &Path, side: &Side) -> Result<(), String> {
-        let manifest = match self {
-            Workload::Service => include_str!("../../data/bench-b.toml"),
-            Workload::Many => include_str!("../../data/bench-d.toml"),
+        let (manifest, source) = match self {
+            Workload::Service => (include_str!("../../data/bench-b.toml"), include_str!("../../data/bench-b.rs")),
+            Workload::Many => (include_str!("../../data/bench-d.toml"), "fn main() {}\n"),
             Workload::Cargo if project.join("Cargo.toml").exists() => return Ok(()),
             Workload::Cargo => {
                 let folder = project.parent().unwrap_or(project);
@@ -50,6 +50,6 @@ impl Workload {
             }
         };
         write(&project.join("Cargo.toml"), manifest)?;
-        write(&project.join("src/main.rs"), "fn main() {}\n")
+        write(&project.join("src/main.rs"), source)
     }
 }
