@@ -33,17 +33,26 @@ pub fn find_rustc(place: &Place, configured: Option<&Path>, workspace_root: &Pat
             .help("install a toolchain with rustup, or set RUSTC to the absolute path of rustc")
     })?;
     if !is_rustup_shim(&place.disk, &rustc) {
-        return Ok(rustc);
+        return Ok(in_real_folder(&place.disk, &rustc));
     }
     let toolchain = rustup_toolchain(place, workspace_root)?;
     let real = toolchain.join("bin/rustc");
     if place.disk.is_executable(&real) {
-        return Ok(real);
+        return Ok(in_real_folder(&place.disk, &real));
     }
     let name = toolchain.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Err(Error::failure(format!("the Rust toolchain `{name}` is not installed"))
         .because(format!("{} does not exist", real.display()))
         .help(format!("run `rustup toolchain install {name}`")))
+}
+
+/// The compiler without the links that lead to its folder (`rustup toolchain link` makes one): confined processes are
+/// shown the toolchain where it is, and two names of one toolchain share what they compiled.
+fn in_real_folder(disk: &Disk, rustc: &Path) -> PathBuf {
+    match (rustc.parent().map(|folder| disk.canonicalize(folder)), rustc.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => rustc.to_path_buf(),
+    }
 }
 
 /// A shim is a link to `rustup`, or a copy of it with `rustup` beside it.

@@ -1,5 +1,7 @@
 //! `clippy` and `fmt`: programs of the toolchain, beside `cargo`, and what they may not touch.
 
+use bulkhead_test_support::sysroot;
+
 use crate::stage::{Stage, Twins};
 
 const UNTIDY: &str = r#"
@@ -91,4 +93,20 @@ fn main() {   outside::run() }
     let ours = twins.bulkhead.bulkhead(&["fmt"]);
     assert_ne!(ours.code(), Some(0), "{ours}");
     assert_eq!(std::fs::read_to_string(outside(&twins.bulkhead)).unwrap(), untidy);
+}
+
+/// `rustup toolchain link` makes such a link.
+#[test]
+fn a_linked_toolchain_serves_build_scripts() {
+    let script = r#"fn main() {
+        let rustc = std::env::var("RUSTC").unwrap();
+        assert!(std::process::Command::new(rustc).arg("-vV").status().unwrap().success());
+    }"#;
+    let manifest = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    let stage = Stage::new(&format!("//- /Cargo.toml\n{manifest}//- /build.rs\n{script}\n//- /src/lib.rs\n"));
+    let toolchains = tempfile::tempdir().unwrap();
+    let link = toolchains.path().join("dev");
+    std::os::unix::fs::symlink(sysroot(), &link).unwrap();
+    let path = format!("{}/bin:/usr/bin:/bin", link.display());
+    stage.command(&["check"]).env("PATH", path).run().assert_success();
 }
