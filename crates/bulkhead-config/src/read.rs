@@ -165,7 +165,7 @@ impl Config {
         self.scalar(&key.into())
     }
 
-    fn scalar(&self, key: &KeyPath) -> Option<Item> {
+    pub(crate) fn scalar(&self, key: &KeyPath) -> Option<Item> {
         let item = self.lookup(key);
         if let Some(item) = item.filter(|item| item.definition.is_command_line()) {
             return Some(item.clone());

@@ -162,6 +162,26 @@ impl Config {
         })
     }
 
+    /// `build.jobs`; `default` is as good as nothing.
+    pub fn jobs(&self) -> Result<Option<i32>, Diagnostic> {
+        let Some(item) = self.scalar(&"build.jobs".into()) else { return Ok(None) };
+        let wrong = |what: String| {
+            let help = "a number of jobs, a negative one that is taken from the number of CPUs, or `default`";
+            Err(item
+                .definition
+                .error("config-value", format!("`build.jobs` cannot be {what} in {}", item.definition))
+                .help(help))
+        };
+        match &item.tree {
+            Tree::String(text) if text == "default" => Ok(None),
+            Tree::String(text) => {
+                text.trim().parse().map_or_else(|_| wrong(format!("`{text}`")), |jobs| Ok(Some(jobs)))
+            }
+            Tree::Integer(jobs) => i32::try_from(*jobs).map_or_else(|_| wrong(jobs.to_string()), |jobs| Ok(Some(jobs))),
+            other => wrong(other.kind().to_owned()),
+        }
+    }
+
     /// `[term]`, with `CARGO_TERM_…`.
     pub fn term(&self) -> Result<TermConfig, Diagnostic> {
         let progress = match self.item("term.progress") {

@@ -29,11 +29,15 @@ pub(crate) struct Jobserver {
     descriptors: Vec<i32>,
 }
 
+/// What an ordinary pipe takes without being made larger, less a little.
+const MOST_TOKENS: usize = 32 << 10;
+
 impl Jobserver {
     /// The inherited jobserver, or a new one that admits `options.jobs` processes.
     pub(crate) fn new(options: &Options<'_>) -> Result<Self, Diagnostic> {
         let failed = |error| Diagnostic::error("jobserver", format!("failed to make a jobserver: {error}"));
-        let (is_own, spare) = (options.jobserver.is_none(), options.jobs.saturating_sub(1));
+        // Each token is a byte in a pipe that no one empties; more processes than that no machine runs at a time.
+        let (is_own, spare) = (options.jobserver.is_none(), options.jobs.saturating_sub(1).min(MOST_TOKENS));
         let client = match &options.jobserver {
             Some(client) => client.clone(),
             // One token is never in the pipe: a process may always run.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bulkhead_executor::TARGET_MARKER;
 use bulkhead_schema::PackageSpec;
+use bulkhead_workspace::TargetKind;
 
 use self::target_folder::TargetFolder;
 use crate::error::Result;
@@ -114,6 +115,15 @@ fn doomed(folders: &TargetFolder, options: &CleanOptions, project: &Project) -> 
         let name = parsed.name().ok_or_else(|| Error::failure(format!("`{spec}` names no package to clean")))?;
         names.push(name.to_string());
     }
+    // What a member's programs and libraries are called, where that is not what the package is called.
+    let members =
+        project.workspace.members.iter().filter(|member| names.iter().any(|name| name == member.id.name().as_str()));
+    let targets: Vec<String> = members
+        .flat_map(|member| &member.targets)
+        .filter(|target| target.kind != TargetKind::BuildScript)
+        .map(|target| target.name.to_string())
+        .collect();
+    names.extend(targets);
     let mut found = Vec::new();
     for root in roots {
         found.extend(folders.files_of(&root, &names)?);

@@ -20,7 +20,7 @@ use crate::lock::{self, LockRequest, Locked};
 use crate::options::{CompileOptions, GlobalOptions, Intent};
 use crate::packages::{Facts, Purpose};
 use crate::project::{self, Project};
-use crate::{Error, Event, clippy, disk, packages, probe, select, single, status, toolchain};
+use crate::{Error, Event, clippy, disk, packages, probe, select, single, source_files, status, toolchain};
 
 /// A plan, and all that is needed to carry it out.
 pub struct Prepared {
@@ -92,6 +92,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     {
         graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
     }
+    source_files::check(&global.place.disk, &graph)?;
     let checksums =
         locked.resolve.nodes.values().filter_map(|node| Some((node.summary.id, node.summary.checksum.clone()?)));
     let checkouts =
@@ -451,7 +452,7 @@ pub fn jobs(given: Option<i32>, project: &Project) -> Result<u32> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from) as i64;
     let wanted = match given {
         Some(jobs) => i64::from(jobs),
-        None => project.configuration.config.integer("build.jobs")?.map_or(processors, |jobs| jobs.value),
+        None => project.configuration.config.jobs()?.map_or(processors, i64::from),
     };
     let jobs = if wanted < 0 { (processors + wanted).max(1) } else { wanted };
     if jobs == 0 {

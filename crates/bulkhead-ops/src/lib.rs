@@ -77,6 +77,7 @@ pub mod search;
 pub mod select;
 pub mod single;
 pub mod snapshot;
+mod source_files;
 pub mod sources;
 pub mod specs;
 pub mod status;

@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use bulkhead_schema::manifest::MAX_MANIFEST_SIZE;
 
 use crate::error::Result;
+use crate::observed::Disk;
 use crate::options::{GlobalOptions, NewOptions};
 use crate::{Error, Event, disk};
 
 use self::sources::Source;
+
+/// Largest `.gitignore` that is added to, in bytes.
+const MAX_IGNORE_FILE: u64 = 1 << 20;
 
 const MAIN: &str = "fn main() {\n    println!(\"Hello, world!\");\n}\n";
 const LIB: &str = "pub fn add(left: u64, right: u64) -> u64 {
@@ -171,16 +175,21 @@ fn start_repository(root: &Path) -> std::io::Result<()> {
 /// Adds the target folder to what git passes over, in the way and words of `cargo init`.
 fn ignore_target(root: &Path) -> Result<()> {
     let path = root.join(".gitignore");
-    // A link to a device has no end.
-    let is_file = std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
-    let Some(old) = is_file.then(|| std::fs::read_to_string(&path).ok()).flatten() else {
-        return disk::write_atomically(&path, b"/target\n");
+    // Its names may be in any encoding.
+    let mut text = match Disk::default().read(&path, MAX_IGNORE_FILE) {
+        Ok(old) => old,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return disk::write_atomically(&path, b"/target\n");
+        }
+        Err(error) => return Err(Error::failure(format!("failed to read `{}`", path.display())).because(error)),
     };
-    let added = match old.lines().any(|line| line == "/target") {
-        true => "#\n# already existing elements were commented out\n\n#/target\n",
-        false => "\n/target\n",
-    };
-    disk::write_atomically(&path, format!("{old}\n\n# Added by cargo\n{added}").as_bytes())
+    let added: &[u8] =
+        match text.split(|byte| *byte == b'\n').any(|line| line.strip_suffix(b"\r").unwrap_or(line) == b"/target") {
+            true => b"\n\n# Added by cargo\n#\n# already existing elements were commented out\n\n#/target\n",
+            false => b"\n\n# Added by cargo\n\n/target\n",
+        };
+    text.extend_from_slice(added);
+    disk::write_atomically(&path, &text)
 }
 
 /// The workspace that a new package lies in.
@@ -192,9 +201,7 @@ struct WorkspaceAbove {
 fn workspace_above(root: &Path) -> Option<WorkspaceAbove> {
     root.ancestors().skip(1).find_map(|folder| {
         let manifest = folder.join("Cargo.toml");
-        let metadata = std::fs::metadata(&manifest).ok()?;
-        let fits = metadata.is_file() && metadata.len() <= MAX_MANIFEST_SIZE as u64;
-        let text = fits.then(|| std::fs::read_to_string(&manifest).ok())??;
+        let text = Disk::default().read_text(&manifest, MAX_MANIFEST_SIZE as u64).ok()?;
         let document: toml_edit::DocumentMut = text.parse().ok()?;
         document.contains_key("workspace").then_some(WorkspaceAbove { manifest, document })
     })

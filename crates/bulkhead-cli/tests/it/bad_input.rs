@@ -1,7 +1,7 @@
 //! Input that is wrong, servers that misbehave and disks that are full: a clear error with the documented exit code,
 //! nothing half-written, and a next run that succeeds.
 
-use crate::stage::{BULKHEAD, Stage, Twins, assert_error};
+use crate::stage::{APP, BULKHEAD, Stage, Twins, assert_error, each};
 use bulkhead_test_support::{CrateBuilder, Fault, Misbehaviour, Registry, TempProject};
 use std::path::Path;
 use std::time::Duration;
@@ -383,4 +383,65 @@ fn text_from_packages_never_reaches_the_terminal_as_it_is() {
     assert_error(&outcome, 101, &["plain v1.5.0", "\\u{1b}"]);
     let raw = outcome.output();
     assert!(!raw.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{raw:?}");
+}
+
+/// A project may point a compiler at what has no end, or never begins. (`cargo` starts the compiler, which reads on.)
+#[test]
+fn sources_that_no_compiler_comes_to_the_end_of_are_refused() {
+    let package = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    let stage = Stage::new(&format!("//- /Cargo.toml\n{package}//- /src/lib.rs\n//- /folder/x\n"));
+    rustix::fs::mkfifoat(rustix::fs::CWD, stage.project.path("pipe"), rustix::fs::Mode::from(0o600)).unwrap();
+    std::fs::File::create(stage.project.path("sparse")).unwrap().set_len(100 << 30).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", stage.project.path("link.rs")).unwrap();
+    let places = [
+        ("/dev/zero", "a device"),
+        ("link.rs", "a device"),
+        ("pipe", "is a pipe"),
+        ("folder", "is a directory, but a source file was expected"),
+        ("sparse", "is larger than 256 MiB"),
+    ];
+    for (place, problem) in places {
+        for (table, name, commands) in [
+            ("[lib]", "lib `app`", &["check", "build", "doc", "test"][..]),
+            ("[[bin]]\nname = \"tool\"", "bin `tool`", &["build"]),
+            ("[[test]]\nname = \"probe\"", "test `probe`", &["test"]),
+        ] {
+            stage.project.write("Cargo.toml", format!("{package}{table}\npath = \"{place}\"\n"));
+            each(commands, |command| {
+                let path = stage.project.root().join(place);
+                let says = format!("path `{}` for {name} {problem}", path.display())
+                    .replace("is a device", "is a pipe, a device");
+                let says = says.split(" a device").next().unwrap();
+                assert_error(&stage.bulkhead(&[command]), 101, &[says, problem]);
+            });
+        }
+        stage.project.write("Cargo.toml", format!("{package}build = \"{place}\"\n"));
+        assert_error(&stage.bulkhead(&["check"]), 101, &["for build script `build-script-", problem]);
+    }
+    // The twins: a link to a file, and what is not there.
+    std::os::unix::fs::symlink("src/lib.rs", stage.project.path("good.rs")).unwrap();
+    stage.project.write("Cargo.toml", format!("{package}[lib]\npath = \"good.rs\"\n"));
+    stage.bulkhead(&["check"]).assert_success();
+    stage.project.write("Cargo.toml", format!("{package}[lib]\npath = \"absent.rs\"\n"));
+    assert_error(&stage.bulkhead(&["check"]), 101, &["can't find lib `app` at path", "absent.rs"]);
+}
+
+/// `build.jobs` is what Cargo takes, and anything else is told of with where it stands.
+#[test]
+fn jobs_are_a_number_or_the_default() {
+    let stage = Stage::new(APP);
+    let run = |jobs: &str| stage.command(&["check"]).env("CARGO_BUILD_JOBS", jobs).run();
+    for jobs in ["default", "1", "-1", " 2", "60000", "2147483647", "-2147483648"] {
+        run(jobs).assert_success();
+    }
+    for jobs in ["99999999999999", "-99999999999999", "99999999999999999999999", "abc", "", "1.5"] {
+        let says = format!("`build.jobs` cannot be `{jobs}`");
+        assert_error(&run(jobs), 101, &[&says, "environment variable `CARGO_BUILD_JOBS`", "a number of jobs"]);
+    }
+    stage.project.write(".cargo/config.toml", "[build]\njobs = \"default\"\n");
+    stage.bulkhead(&["check"]).assert_success();
+    for jobs in ["99999999999999", "\"99999999999999\"", "[1]", "true"] {
+        stage.project.write(".cargo/config.toml", format!("[build]\njobs = {jobs}\n"));
+        assert_error(&stage.bulkhead(&["check"]), 101, &["`build.jobs` cannot be ", ".cargo/config.toml:2"]);
+    }
 }

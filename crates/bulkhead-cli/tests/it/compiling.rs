@@ -257,3 +257,52 @@ fn main() {}
     again.assert_success();
     assert!(again.stderr.contains("CFLAGS changed"), "{again}");
 }
+
+/// `clean -p` leaves nothing of the package, neither what its compiler remembers nor programs with names of their own, and
+/// nothing of another is touched.
+#[test]
+fn clean_of_a_package_leaves_nothing_of_it() {
+    let package = |name: &str, more: &str| {
+        format!("//- /{name}/Cargo.toml\n[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}")
+    };
+    let tool = "[[bin]]\nname = \"odd\"\npath = \"src/main.rs\"\n//- /my/src/main.rs\nfn main() {}\n";
+    let fixture = format!(
+        "//- /Cargo.toml\n[workspace]\nresolver = \"2\"\nmembers = [\"my\", \"my-app\"]\n{}{}//- /my-app/src/main.rs\nfn main() {{}}\n",
+        package("my", tool),
+        package("my-app", ""),
+    );
+    let stage = Stage::new(&fixture);
+    stage.bulkhead(&["build"]).assert_success();
+    let files = || {
+        let mut files = Vec::new();
+        let mut folders = vec![stage.project.path("target/debug")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                files.push(path.strip_prefix(stage.project.path("target/debug")).unwrap().display().to_string());
+                if path.is_dir() && !path.is_symlink() {
+                    folders.push(path);
+                }
+            }
+        }
+        files
+    };
+    let others =
+        |files: &[String]| files.iter().filter(|file| file.contains("my-app") || file.contains("my_app")).count();
+    let before = files();
+    assert!(
+        before.iter().any(|file| file.starts_with("incremental/my-")) && before.contains(&"odd".to_owned()),
+        "{before:?}"
+    );
+    stage.bulkhead(&["clean", "-p", "my"]).assert_success();
+    let after = files();
+    assert_eq!(others(&after), others(&before), "{before:?}\n{after:?}");
+    let left: Vec<_> = after
+        .iter()
+        .filter(|file| file.contains("odd") || file.contains("/my-0") || file.contains("bin-my-"))
+        .collect();
+    assert!(left.iter().all(|file| file.contains("my-app")), "{left:?}");
+    stage.bulkhead(&["clean", "-p", "my-app"]).assert_success();
+    let left = files();
+    assert_eq!(others(&left), 0, "{left:?}");
+}

@@ -105,6 +105,21 @@ fn workspaces_pass_on_what_they_have() {
     }
 }
 
+/// What cannot be read as text is kept as well; what cannot be read at all is not written over.
+#[test]
+fn what_is_ignored_is_kept_in_any_encoding() {
+    let stage = Stage::new("//- /x\n");
+    stage.project.write(".gitignore", b"caf\xe9\n");
+    stage.bulkhead(&["init", "--vcs", "git", "--name", "x"]).assert_success();
+    let text = std::fs::read(stage.project.path(".gitignore")).unwrap();
+    assert_eq!(text, b"caf\xe9\n\n\n# Added by cargo\n\n/target\n");
+    let stage = Stage::new("//- /x\n");
+    std::os::unix::fs::symlink("/dev/zero", stage.project.path(".gitignore")).unwrap();
+    let refused = stage.bulkhead(&["init", "--vcs", "git", "--name", "x"]);
+    assert!(refused.assert_code(101).stderr.contains("not a regular file"), "{refused}");
+    assert!(stage.project.path(".gitignore").is_symlink() && !stage.project.path("Cargo.toml").exists());
+}
+
 /// A repository that is there already is left as it is.
 #[test]
 fn an_existing_repository_is_not_started_again() {

@@ -97,12 +97,17 @@ impl TargetFolder {
     }
 }
 
+/// Files of a unit are called `NAME-HASH`, what its compiler remembers `NAME-HASH-…`; what is uplifted, `NAME`.
 fn belongs(file: &str, names: &[String]) -> bool {
     let stem = file.split('.').next().unwrap_or_default();
-    let stem = stem.rsplit_once('-').map_or(stem, |(stem, _)| stem);
-    names.iter().any(|name| {
-        let crate_name = name.replace('-', "_");
-        stem == name || stem == crate_name || stem.strip_prefix("lib") == Some(&crate_name)
+    let is_hash = |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let before_hash = stem.match_indices('-').filter(|(at, _)| stem[at + 1..].split('-').next().is_some_and(is_hash));
+    let mut stems = before_hash.map(|(at, _)| &stem[..at]).chain([stem]);
+    stems.any(|stem| {
+        names.iter().any(|name| {
+            let crate_name = name.replace('-', "_");
+            stem == name || stem == crate_name || stem.strip_prefix("lib") == Some(&crate_name)
+        })
     })
 }
 
@@ -161,4 +166,33 @@ fn remove(parent: &OwnedFd, name: &OsStr, dry_run: bool, depth: usize) -> io::Re
         unlinkat(parent, name, AtFlags::REMOVEDIR)?;
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::belongs;
+
+    #[test]
+    fn files_of_a_package_are_known_by_their_names() {
+        let belongs = |file, name: &str| belongs(file, &[name.to_owned()]);
+        for file in [
+            "my-app",
+            "my-app.d",
+            "my-app-0123456789abcdef",
+            "my_app-0123456789abcdef.d",
+            "libmy_app-0123456789abcdef.rlib",
+            "my-app-0123456789abcdef-bin-my-app-697751556d909b35f60411db39bfe3be",
+        ] {
+            assert!(belongs(file, "my-app"), "{file}");
+        }
+        for file in [
+            "my-app-more-0123456789abcdef-lib-my_app-0",
+            "app-0123456789abcdef",
+            "my-0123456789abcdef-lib-x-0",
+            "my-app-too",
+        ] {
+            assert!(!belongs(file, "my-app"), "{file}");
+        }
+        assert!(belongs("a-0123456789abcdef-fedcba9876543210", "a-0123456789abcdef"));
+    }
 }

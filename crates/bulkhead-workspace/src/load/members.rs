@@ -38,7 +38,8 @@ impl Loader<'_> {
                         manifest_path.display()
                     );
                     self.findings.push(root.error("member-missing", message, entry.span()));
-                    continue;
+                    // The next folder without a manifest would say the same of the same pattern.
+                    break;
                 }
                 self.follow(&mut found, manifest_path);
             }
@@ -136,7 +137,7 @@ impl Loader<'_> {
     }
 
     fn expand(&mut self, root: &Manifest, folder: &Path, entry: &Spanned<String>) -> Option<Vec<PathBuf>> {
-        match globs::expand(self.files, folder, entry.get_ref()) {
+        match globs::expand(self.files, folder, entry.get_ref(), &mut self.folders_left) {
             Ok(folders) => Some(folders),
             Err(reason) => {
                 let message = format!("could not parse pattern `{}`: {reason}", entry.get_ref());

@@ -231,11 +231,21 @@ struct Loader<'a> {
     manifests: BTreeMap<PathBuf, Option<Arc<Manifest>>>,
     packages: BTreeMap<PathBuf, Option<Arc<Package>>>,
     findings: Vec<Diagnostic>,
+    /// How many folders patterns may still lead through.
+    folders_left: usize,
 }
 
 impl<'a> Loader<'a> {
     fn new(files: &'a dyn Files, options: &'a LoadOptions<'a>, standing: Standing<'a>) -> Self {
-        Self { files, options, standing, manifests: BTreeMap::new(), packages: BTreeMap::new(), findings: Vec::new() }
+        Self {
+            files,
+            options,
+            standing,
+            manifests: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            findings: Vec::new(),
+            folders_left: globs::MAX_FOLDERS,
+        }
     }
 }
 
