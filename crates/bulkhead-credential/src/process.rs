@@ -1,13 +1,12 @@
-//! One program that hands out tokens: started by its absolute path, bounded in time and output.
+//! One program that hands out tokens: started by its absolute path, confined, bounded in time and output.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
+use std::io::{BufRead as _, BufReader, PipeReader, PipeWriter, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use bulkhead_sandbox::{Killer, Stdin, Stdout, Stream, spawn};
 use bulkhead_schema::credential::{
     Action, Answer, MAX_ANSWER, Refusal, RegistryInfo, Secret, parse_answer, request, speaks_our_version,
 };
@@ -16,15 +15,17 @@ use zeroize::Zeroizing;
 /// A program, as it will be started.
 #[derive(Debug, Clone)]
 pub struct Process {
-    /// Its absolute path.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// Its whole environment.
-    pub environment: BTreeMap<OsString, OsString>,
-    /// How long it may take in all. People may have to unlock something.
-    pub deadline: Duration,
+    /// What is run, and what it may do. How long it may take in all is its limit on the clock: people may have to unlock
+    /// something.
+    pub description: bulkhead_sandbox::Process,
+    /// Whether the description is enforced. Otherwise only its program, arguments, environment, folder and time count.
+    pub confined: bool,
+    /// Whether what it says on standard error is thrown away. People may have to be asked something there.
+    pub quiet: bool,
 }
+
+/// How long a program may take of which nobody said it.
+const USUAL_TIME: Duration = Duration::from_secs(300);
 
 impl Process {
     /// Asks a provider by Cargo's protocol: its greeting, one question, one answer, its end. `extra` are the arguments
@@ -34,13 +35,13 @@ impl Process {
     /// What the provider says, or how it breaks the protocol.
     pub fn ask(&self, registry: RegistryInfo<'_>, action: Action<'_>, extra: &[String]) -> Result<Answer, Refusal> {
         let failed = |problem: String| Refusal::Other(vec![problem]);
-        let mut running = self.start(Stdio::piped()).map_err(failed)?;
+        let mut running = self.start(true).map_err(failed)?;
         let hello = running.line().map_err(failed)?;
         if !speaks_our_version(&hello) {
             return Err(failed("it does not offer version 1 of the credential-provider protocol".to_owned()));
         }
         let question = request(registry, action, extra);
-        let mut input = running.child.stdin.take();
+        let mut input = running.input.take();
         let written = input.as_mut().map(|input| input.write_all(question.as_bytes()).and_then(|()| input.flush()));
         if let Some(Err(error)) = written {
             return Err(failed(format!("it does not listen: {error}")));
@@ -61,8 +62,8 @@ impl Process {
     /// # Errors
     /// It fails, takes too long, or prints something else.
     pub fn token_from_stdout(&self) -> Result<Secret, String> {
-        let program = self.program.display();
-        let mut running = self.start(Stdio::inherit())?;
+        let program = self.description.program.display();
+        let mut running = self.start(false)?;
         let output = running.rest()?;
         let status = running.end()?;
         if !status.success() {
@@ -80,8 +81,8 @@ impl Process {
     /// # Errors
     /// It cannot be started, takes too long, or prints too much.
     pub fn exchange(&self, input: &str) -> Result<(bool, Zeroizing<String>), String> {
-        let mut running = self.start(Stdio::piped())?;
-        if let Some(mut pipe) = running.child.stdin.take() {
+        let mut running = self.start(true)?;
+        if let Some(mut pipe) = running.input.take() {
             // A program may end without having read its input.
             let _ = pipe.write_all(input.as_bytes());
         }
@@ -89,30 +90,87 @@ impl Process {
         Ok((running.end()?.success(), output))
     }
 
-    fn start(&self, input: Stdio) -> Result<Running, String> {
-        if !self.program.is_absolute() {
-            return Err(format!("the program `{}` has no absolute path", self.program.display()));
+    /// Starts it, with a pipe to its standard input or with ours.
+    fn start(&self, asked: bool) -> Result<Running, String> {
+        let program = &self.description.program;
+        if !program.is_absolute() {
+            return Err(format!("the program `{}` has no absolute path", program.display()));
         }
-        let mut child = Command::new(&self.program)
-            .args(&self.arguments)
+        let failed = |error: &dyn std::fmt::Display| format!("failed to start `{}`: {error}", program.display());
+        let time = self.description.limits.wall_time.unwrap_or(USUAL_TIME);
+        let until = Instant::now() + time;
+        let (reader, input) =
+            if asked { std::io::pipe().map(|(read, write)| (Some(read), Some(write))) } else { Ok((None, None)) }
+                .map_err(|error| failed(&error))?;
+        let (handle, output) = if self.confined { self.start_confined(reader) } else { self.start_free(reader) }
+            .map_err(|error| failed(&error))?;
+        Ok(Running { handle, input, output, until, seconds: time.as_secs() })
+    }
+
+    fn start_free(&self, input: Option<PipeReader>) -> Result<(Handle, Receiver<Line>), String> {
+        let description = &self.description;
+        let mut child = Command::new(&description.program)
+            .args(&description.arguments)
             .env_clear()
-            .envs(&self.environment)
-            .stdin(input)
+            .envs(description.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(&description.current_dir)
+            .stdin(input.map_or_else(Stdio::inherit, Stdio::from))
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(if self.quiet { Stdio::null() } else { Stdio::inherit() })
             .spawn()
-            .map_err(|error| format!("failed to start `{}`: {error}", self.program.display()))?;
-        let output = child.stdout.take().map(lines);
-        Ok(Running { child, output, until: Instant::now() + self.deadline, seconds: self.deadline.as_secs() })
+            .map_err(|error| error.to_string())?;
+        let (sender, receiver) = channel();
+        if let Some(output) = child.stdout.take() {
+            std::thread::spawn(move || read(output, &sender));
+        }
+        Ok((Handle::Free(child), receiver))
+    }
+
+    /// The program lives as long as the thread that starts it, which therefore waits for it as well.
+    fn start_confined(&self, input: Option<PipeReader>) -> Result<(Handle, Receiver<Line>), String> {
+        let mut description = self.description.clone();
+        description.stdout = if self.quiet { Stdout::Piped } else { Stdout::OnlyOutput };
+        let (sender, output) = channel();
+        let (started, killer) = channel();
+        let (end, ended) = channel();
+        std::thread::spawn(move || {
+            description.stdin = input.as_ref().map_or(Stdin::Inherit, |input| Stdin::From(input.as_raw_fd()));
+            let child = spawn(&description);
+            // Its reading end is the program's alone.
+            drop(input);
+            let child = match child.and_then(|child| Ok((child.killer()?, child))) {
+                Ok((killer, child)) => started.send(Ok(killer)).map(|()| child).ok(),
+                Err(error) => started.send(Err(error.to_string())).err().and(None),
+            };
+            let Some(child) = child else { return };
+            let mut lines = Lines { sender, part: Zeroizing::default() };
+            let exit = child.wait_with(|stream, bytes| {
+                if stream == Stream::Stdout {
+                    lines.take(bytes);
+                }
+            });
+            lines.finish();
+            let status = exit.map(|exit| exit.status.to_std()).map_err(|error| error.to_string());
+            // Nobody waits any more if it was given up.
+            let _ = end.send(status);
+        });
+        let killer = killer.recv().map_err(|_| "it did not start".to_owned())??;
+        Ok((Handle::Confined { killer, ended }, output))
     }
 }
 
 /// A program that runs; it does not outlive this value.
 struct Running {
-    child: Child,
-    output: Option<Receiver<Line>>,
+    handle: Handle,
+    input: Option<PipeWriter>,
+    output: Receiver<Line>,
     until: Instant,
     seconds: u64,
+}
+
+enum Handle {
+    Free(Child),
+    Confined { killer: Killer, ended: Receiver<Result<ExitStatus, String>> },
 }
 
 type Line = Result<Zeroizing<String>, String>;
@@ -120,11 +178,10 @@ type Line = Result<Zeroizing<String>, String>;
 impl Running {
     /// The next line with its line feed; empty at the end.
     fn line(&mut self) -> Line {
-        let Some(output) = &self.output else { return Err("it has no output".to_owned()) };
-        match output.recv_timeout(self.until.saturating_duration_since(Instant::now())) {
+        match self.output.recv_timeout(self.left()) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Disconnected) => Ok(Zeroizing::default()),
-            Err(RecvTimeoutError::Timeout) => Err(self.late()),
+            Err(RecvTimeoutError::Disconnected) if !self.left().is_zero() => Ok(Zeroizing::default()),
+            Err(_) => Err(self.late()),
         }
     }
 
@@ -147,9 +204,18 @@ impl Running {
         format!("it did not answer within {} seconds", self.seconds)
     }
 
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
     fn end(&mut self) -> Result<ExitStatus, String> {
+        let left = self.left();
+        let child = match &mut self.handle {
+            Handle::Confined { ended, .. } => return ended.recv_timeout(left).map_err(|_| self.late())?,
+            Handle::Free(child) => child,
+        };
         loop {
-            match self.child.try_wait() {
+            match child.try_wait() {
                 Ok(Some(status)) => return Ok(status),
                 Ok(None) if Instant::now() >= self.until => return Err(self.late()),
                 Ok(None) => std::thread::sleep(Duration::from_millis(2)),
@@ -161,58 +227,92 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already, unless something went wrong.
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        match &mut self.handle {
+            Handle::Confined { killer, .. } => killer.kill(),
+            // It has ended already, unless something went wrong.
+            Handle::Free(child) => {
+                if !matches!(child.try_wait(), Ok(Some(_))) {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                }
+            }
         }
     }
 }
 
-/// Reads lines on a thread of its own, so that waiting for them can be given up.
-fn lines(output: ChildStdout) -> Receiver<Line> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        let mut output = BufReader::new(output);
-        loop {
-            let mut bytes = Zeroizing::new(Vec::new());
-            let read = (&mut output).take(MAX_ANSWER as u64 + 1).read_until(b'\n', &mut bytes);
-            let line = match read {
-                Ok(0) => return,
-                Ok(length) if length > MAX_ANSWER => Err("it says more than 64 KiB in one line".to_owned()),
-                Ok(_) => match std::str::from_utf8(&bytes) {
-                    Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-                    Err(_) => Err("its output is not UTF-8".to_owned()),
-                },
-                Err(error) => Err(format!("its output cannot be read: {error}")),
-            };
-            let last = line.is_err();
-            if sender.send(line).is_err() || last {
-                return;
+/// Cuts output into lines, as it comes.
+struct Lines {
+    sender: Sender<Line>,
+    part: Zeroizing<Vec<u8>>,
+}
+
+impl Lines {
+    fn take(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            // More than this is refused, however long it is.
+            let room = (MAX_ANSWER + 1).saturating_sub(self.part.len());
+            self.part.extend_from_slice(&piece[..piece.len().min(room)]);
+            if self.part.ends_with(b"\n") || self.part.len() > MAX_ANSWER {
+                self.finish();
             }
         }
-    });
-    receiver
+    }
+
+    fn finish(&mut self) {
+        if !self.part.is_empty() {
+            // Nobody listens any more if it was given up.
+            let _ = self.sender.send(line(std::mem::take(&mut *self.part)));
+        }
+    }
+}
+
+fn line(bytes: Vec<u8>) -> Line {
+    let bytes = Zeroizing::new(bytes);
+    if bytes.len() > MAX_ANSWER {
+        return Err("it says more than 64 KiB in one line".to_owned());
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err("its output is not UTF-8".to_owned()),
+    }
+}
+
+/// Hands over the lines of `output`, on a thread of its own, so that waiting for them can be given up.
+fn read(output: ChildStdout, sender: &Sender<Line>) {
+    let mut output = BufReader::new(output);
+    loop {
+        let mut bytes = Vec::new();
+        let line = match (&mut output).take(MAX_ANSWER as u64 + 1).read_until(b'\n', &mut bytes) {
+            Ok(0) => return,
+            Ok(_) => line(bytes),
+            Err(error) => Err(format!("its output cannot be read: {error}")),
+        };
+        let last = line.is_err();
+        if sender.send(line).is_err() || last {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Process;
+    use bulkhead_sandbox::Limits;
     use bulkhead_schema::credential::{Action, Answer, Refusal, RegistryInfo, Secret};
     use std::time::{Duration, Instant};
 
-    fn shell(script: &str) -> Process {
-        Process {
-            program: "/bin/sh".into(),
-            arguments: vec!["-c".into(), script.into()],
-            environment: [("PATH".into(), "/usr/bin:/bin".into())].into(),
-            deadline: Duration::from_secs(20),
-        }
+    /// Confined if this machine can do it, and not: the words of a program mean the same.
+    fn both(script: &str) -> [Process; 2] {
+        let mut description = bulkhead_sandbox::Process::new("/bin/sh");
+        description.arguments = vec!["-c".into(), script.into()];
+        description.environment = vec![("PATH".into(), "/usr/bin:/bin".into())];
+        description.limits = Limits { wall_time: Some(Duration::from_secs(20)), ..Limits::default() };
+        [true, false].map(|confined| Process { description: description.clone(), confined, quiet: false })
     }
 
-    fn ask(script: &str) -> Result<Answer, Refusal> {
+    fn ask(process: &Process) -> Result<Answer, Refusal> {
         let registry = RegistryInfo { index_url: "sparse+https://example.org/", name: None, headers: &[] };
-        shell(script).ask(registry, Action::Get, &[])
+        process.ask(registry, Action::Get, &[])
     }
 
     const GOOD: &str = r#"echo '{"v":[1]}'; read line; echo '{"Ok":{"kind":"get","token":"t","cache":"never"}}'"#;
@@ -220,12 +320,19 @@ mod tests {
     #[test]
     fn a_provider_is_asked_by_the_protocol() {
         let token = Secret::token("t".to_owned()).unwrap();
-        assert_eq!(ask(GOOD), Ok(Answer::Token { token: token.clone(), expires: None }));
-        assert_eq!(shell("echo t").token_from_stdout(), Ok(token));
-        assert_eq!(
-            ask(r#"echo '{"v":[1]}'; read line; echo '{"Err":{"kind":"not-found"}}'; exit 1"#),
-            Err(Refusal::NotFound)
-        );
+        for process in both(GOOD) {
+            assert_eq!(ask(&process), Ok(Answer::Token { token: token.clone(), expires: None }));
+        }
+        for process in both("echo t") {
+            assert_eq!(process.token_from_stdout(), Ok(token.clone()));
+        }
+        for process in both("read -r line; echo $line; exit 1") {
+            let (success, said) = process.exchange("hello\n").unwrap();
+            assert!(!success && *said == "hello\n");
+        }
+        for process in both(r#"echo '{"v":[1]}'; read line; echo '{"Err":{"kind":"not-found"}}'; exit 1"#) {
+            assert_eq!(ask(&process), Err(Refusal::NotFound));
+        }
     }
 
     /// Attack 157: whatever a helper does, it ends, in time and memory, and its words are not taken for a token.
@@ -240,9 +347,11 @@ mod tests {
             ("echo '{\"v\":[1]}'; read line; yes x | tr -d '\\n' | head -c 100000000", "64 KiB"),
             ("printf '\\377\\n'", "not UTF-8"),
         ] {
-            match ask(script) {
-                Err(Refusal::Other(causes)) => assert!(causes[0].contains(says), "{script}: {causes:?}"),
-                other => panic!("{script}: {other:?}"),
+            for process in both(script) {
+                match ask(&process) {
+                    Err(Refusal::Other(causes)) => assert!(causes[0].contains(says), "{script}: {causes:?}"),
+                    other => panic!("{script}: {other:?}"),
+                }
             }
         }
         for (script, says) in [
@@ -252,24 +361,30 @@ mod tests {
             ("printf 'a\\rb'", "invalid characters"),
             ("yes x | tr -d '\\n' | head -c 100000000", "64 KiB"),
         ] {
-            let error = shell(script).token_from_stdout().unwrap_err();
-            assert!(error.contains(says), "{script}: {error}");
+            for process in both(script) {
+                let error = process.token_from_stdout().unwrap_err();
+                assert!(error.contains(says), "{script}: {error}");
+            }
         }
     }
 
     #[test]
     fn a_helper_that_hangs_is_ended() {
         let begin = Instant::now();
-        let hangs = Process { deadline: Duration::from_millis(200), ..shell("exec sleep 60") };
-        assert!(hangs.token_from_stdout().unwrap_err().contains("did not answer"));
-        let registry = RegistryInfo { index_url: "x", name: None, headers: &[] };
-        assert!(hangs.ask(registry, Action::Get, &[]).is_err());
+        for mut hangs in both("exec sleep 60") {
+            hangs.description.limits.wall_time = Some(Duration::from_millis(200));
+            assert!(hangs.token_from_stdout().unwrap_err().contains("did not answer"));
+            let registry = RegistryInfo { index_url: "x", name: None, headers: &[] };
+            assert!(hangs.ask(registry, Action::Get, &[]).is_err());
+        }
         assert!(begin.elapsed() < Duration::from_secs(10));
     }
 
     #[test]
     fn a_program_without_a_path_is_not_started() {
-        let process = Process { program: "sh".into(), ..shell("") };
-        assert!(process.token_from_stdout().unwrap_err().contains("absolute"));
+        for mut process in both("") {
+            process.description.program = "sh".into();
+            assert!(process.token_from_stdout().unwrap_err().contains("absolute"));
+        }
     }
 }

@@ -77,6 +77,8 @@ pub fn process(profile: &Profile, level: Level) -> Process {
     process.read = paths(&profile.required);
     process.read_if_present = paths(&profile.read);
     process.write = paths(&profile.write);
+    process.hidden = paths(&profile.hidden);
+    process.terminal = profile.kind.asks_people();
     let variables = profile.environment.iter();
     process.environment = variables.map(|(name, value)| (name.into(), value.value.clone().into())).collect();
     (process.network, process.hosts) = network(profile);
@@ -85,15 +87,10 @@ pub fn process(profile: &Profile, level: Level) -> Process {
     process
 }
 
-/// Whether it is a program of the user's own rather than a part of a build.
-fn is_program(kind: ProcessKind) -> bool {
-    matches!(kind, ProcessKind::Run | ProcessKind::Test)
-}
-
 fn network(profile: &Profile) -> (Network, Vec<Endpoint>) {
     match &profile.network.value {
         // Tests start servers.
-        NetworkRule::None if is_program(profile.kind) => (Network::Loopback, Vec::new()),
+        NetworkRule::None if profile.kind.is_program() => (Network::Loopback, Vec::new()),
         NetworkRule::None => (Network::None, Vec::new()),
         NetworkRule::All => (Network::Host, Vec::new()),
         NetworkRule::Hosts(hosts) => {
@@ -108,7 +105,9 @@ fn network(profile: &Profile) -> (Network, Vec<Endpoint>) {
 /// as they like, and print as much as they like.
 pub fn usual_limits(kind: ProcessKind) -> ProcessLimits {
     let usual = Limits::default();
-    let bounded = !is_program(kind);
+    let bounded = !kind.is_program();
+    // What git prints are the files of a checkout, which are counted as they are written.
+    let prints_data = kind == ProcessKind::Git;
     let mebibytes = |bytes: u64| bytes >> 20;
     ProcessLimits {
         time_seconds: usual.wall_time.filter(|_| bounded).map(|time| time.as_secs()),
@@ -118,7 +117,7 @@ pub fn usual_limits(kind: ProcessKind) -> ProcessLimits {
         processes: usual.processes,
         open_files: usual.open_files,
         file_mib: usual.file_size.map(mebibytes),
-        output_mib: usual.output_bytes.filter(|_| bounded).map(mebibytes),
+        output_mib: usual.output_bytes.filter(|_| bounded && !prints_data).map(mebibytes),
         ..ProcessLimits::default()
     }
 }

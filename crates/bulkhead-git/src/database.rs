@@ -1,7 +1,6 @@
 //! The database of one repository.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -56,6 +55,12 @@ pub struct Database<'a> {
     outline: bool,
 }
 
+/// Where the database of a repository lies; `what` tells apart those that hold other parts of it.
+pub(crate) fn folder(options: &GitOptions, url: &Url, what: &str) -> PathBuf {
+    let name = Digest::of(format!("{what}{}", canonical_url(url)).as_bytes()).to_string();
+    options.home.join(GIT).join(name)
+}
+
 impl<'a> Database<'a> {
     /// The database of the repository at `url`. Nothing is made or read yet.
     ///
@@ -97,8 +102,7 @@ impl<'a> Database<'a> {
         if transport == Transport::HttpLoopback && !options.allow_http_loopback {
             return Err(refused("git repositories are not read over plain `http`".to_owned()));
         }
-        let name = Digest::of(format!("{what}{}", canonical_url(url)).as_bytes()).to_string();
-        Ok(Self { options, url: url.clone(), transport, folder: options.home.join(GIT).join(name), outline: false })
+        Ok(Self { options, url: url.clone(), transport, folder: folder(options, url, what), outline: false })
     }
 
     /// How the repository is reached.
@@ -143,11 +147,14 @@ impl<'a> Database<'a> {
         }
         let error = self.explain(wanted, &ended);
         let over_http = matches!(self.transport, Transport::Https | Transport::HttpLoopback);
-        if error.kind == GitErrorKind::Authentication
-            && over_http
-            && !self.outline
-            && let Some(answer) = credentials::ask(self.options, &self.url)
-        {
+        if error.kind != GitErrorKind::Authentication || !over_http || self.outline {
+            return Err(error);
+        }
+        let unasked = |problem| {
+            let message = format!("the credential helpers of your git cannot be asked for a password: {problem}");
+            self.error(GitErrorKind::Authentication, &message)
+        };
+        if let Some(answer) = credentials::ask(self.options, &self.url).map_err(unasked)? {
             let ended = self.run_fetch(&arguments, Some(&answer.path().join("credentials")))?;
             return if ended.success { Ok(()) } else { Err(self.explain(wanted, &ended)) };
         }
@@ -173,10 +180,10 @@ impl<'a> Database<'a> {
             run.environment.push(("GIT_SSH_COMMAND".to_owned(), self.ssh(file.path()).into()));
             run.environment.push(("GIT_SSH_VARIANT".to_owned(), "ssh".into()));
             if let Some(agent) = &self.options.ssh_agent {
-                run.environment.push(("SSH_AUTH_SOCK".to_owned(), agent.clone().into()));
+                run.environment.push(("SSH_AUTH_SOCK".to_owned(), agent.clone()));
             }
             if let Some(home) = &self.options.user_home {
-                run.environment.push(("HOME".to_owned(), home.clone().into()));
+                run.environment.push(("HOME".to_owned(), home.clone()));
             }
         }
         // All references or none: so none is written before all were counted.
@@ -359,7 +366,7 @@ impl<'a> Database<'a> {
             transport: None,
             read: Vec::new(),
             configuration: Vec::new(),
-            environment: Vec::<(String, OsString)>::new(),
+            environment: Vec::new(),
             stdin: None,
         }
     }

@@ -23,7 +23,8 @@ mod objects;
 mod program;
 
 pub use changes::{Change, changes};
+pub use credentials::{ASK_HELPERS, HELPERS_ENVIRONMENT};
 pub use database::{Database, Wanted};
 pub use error::{GitError, GitErrorKind};
 pub use limits::Limits;
-pub use program::{GitOptions, find_program};
+pub use program::{GitOptions, find_program, profiles};

@@ -5,8 +5,11 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use bulkhead_sandbox::{Level, LimitHit, Network, Process, Stdin, Stream, spawn};
+use bulkhead_policy::profile::{Facts, Profile, compile};
+use bulkhead_policy::{Granted, Origin, ProcessKind};
+use bulkhead_sandbox::{Level, LimitHit, Process, Stdin, Stream, spawn};
 use bulkhead_schema::git::Transport;
+use bulkhead_schema::policy::{NetworkRule, ProcessLimits};
 use url::Url;
 
 use crate::fetching::Listener;
@@ -37,8 +40,13 @@ pub struct GitOptions {
     pub ssh_agent: Option<PathBuf>,
     /// How often a fetch over the network is tried again.
     pub retries: u32,
+    /// Whom a server that asks for a password is answered by: `git credential fill`, as the user's helpers are run; `None` if
+    /// nobody is.
+    pub helper: Option<bulkhead_credential::Process>,
     /// How strong the confinement has to be.
     pub level: Level,
+    /// How a profile is enforced.
+    pub enforce: fn(&Profile, Level) -> Process,
     /// How much a repository may cost.
     pub limits: Limits,
 }
@@ -94,6 +102,35 @@ const FORGIVEN: &[&str] = &[
     "zeroPaddedFilemode",
 ];
 
+/// What git may do, for those who want to see it: by how repositories are reached, and as their objects are read. The
+/// database is that of `url`.
+///
+/// # Errors
+/// There is no git.
+pub fn profiles(options: &GitOptions, url: &Url) -> Result<Vec<(&'static str, Profile)>, GitError> {
+    let ways = [
+        ("git that fetches over https", Some(Transport::Https)),
+        ("git that fetches over ssh", Some(Transport::Ssh)),
+        ("git that fetches from a folder of this machine", Some(Transport::File)),
+        ("git that reads what was fetched", None),
+    ];
+    let folder = crate::database::folder(options, url, "");
+    let profile = |transport| {
+        let run = Run {
+            options,
+            url,
+            folder: &folder,
+            transport,
+            read: Vec::new(),
+            configuration: Vec::new(),
+            environment: Vec::new(),
+            stdin: None,
+        };
+        run.profile()
+    };
+    ways.into_iter().map(|(what, transport)| Ok((what, profile(transport)?))).collect()
+}
+
 /// What one run needs.
 pub(crate) struct Run<'a> {
     pub(crate) options: &'a GitOptions,
@@ -108,7 +145,7 @@ pub(crate) struct Run<'a> {
     /// More configuration.
     pub(crate) configuration: Vec<String>,
     /// More environment.
-    pub(crate) environment: Vec<(String, OsString)>,
+    pub(crate) environment: Vec<(String, PathBuf)>,
     pub(crate) stdin: Option<&'a File>,
 }
 
@@ -214,44 +251,50 @@ impl Run<'_> {
     }
 
     fn process(&self, arguments: &[&str], output_bytes: Option<u64>) -> Result<Process, GitError> {
+        let mut process = (self.options.enforce)(&self.profile()?, self.options.level);
+        process.arguments = self.arguments(arguments);
+        process.limits.output_bytes = output_bytes;
+        if let Some(file) = self.stdin {
+            process.stdin = Stdin::From(file.as_raw_fd());
+        }
+        Ok(process)
+    }
+
+    /// What this run may do.
+    pub(crate) fn profile(&self) -> Result<Profile, GitError> {
         let Some(program) = &self.options.program else {
             let message = "there is no `git` in the usual places or in PATH; install it to use git dependencies";
             return Err(self.error(GitErrorKind::Program, message.to_owned()));
         };
-        let mut process = Process::new(program);
-        process.level = self.options.level;
-        process.arguments = self.arguments(arguments);
-        process.environment = self.environment();
-        process.current_dir = PathBuf::from("/");
-        if let Some(file) = self.stdin {
-            process.stdin = Stdin::From(file.as_raw_fd());
-        }
-        process.read.clone_from(&self.read);
+        let own = |path: &Path| Granted::new(path.to_path_buf(), Origin::Package);
+        let users = |path: PathBuf| Granted::new(path, Origin::User);
+        let mut facts = Facts::new(ProcessKind::Git, program, Path::new("/"));
+        facts.required.extend(self.read.iter().map(|path| own(path)));
         match self.transport {
-            None => process.read.push(self.folder.to_path_buf()),
+            None => facts.required.push(own(self.folder)),
             Some(transport) => {
-                process.write.push(self.folder.to_path_buf());
-                process.read_if_present.extend(self.options.ca_bundle.clone());
+                facts.write.push(own(self.folder));
+                facts.read.extend(self.options.ca_bundle.clone().map(users));
                 if transport != Transport::File {
-                    process.network = Network::Host;
+                    facts.network = Granted::new(NetworkRule::All, Origin::Package);
                 }
                 if transport == Transport::Ssh {
-                    process.read_if_present.extend(self.options.user_home.as_ref().map(|home| home.join(".ssh")));
-                    process.read_if_present.extend(self.options.ssh_agent.clone());
-                    process.read_if_present.push(PathBuf::from("/etc/ssh"));
+                    facts.read.extend(self.options.user_home.iter().map(|home| users(home.join(".ssh"))));
+                    facts.read.extend(self.options.ssh_agent.clone().map(users));
+                    facts.read.push(Granted::new(PathBuf::from("/etc/ssh"), Origin::Default));
                 }
             }
         }
+        facts.environment = self.environment()?;
         let limits = &self.options.limits;
-        process.limits = bulkhead_sandbox::Limits {
-            wall_time: Some(limits.time),
-            memory_bytes: Some(4 << 30),
+        facts.limits = ProcessLimits {
+            time_seconds: Some(limits.time.as_secs()),
+            memory_mib: Some(4 << 10),
             processes: Some(64),
-            file_size: Some(limits.pack),
-            output_bytes,
-            ..Default::default()
+            file_mib: Some(limits.pack >> 20),
+            ..ProcessLimits::default()
         };
-        Ok(process)
+        compile(facts).map_err(|error| self.error(GitErrorKind::Program, error.to_string()))
     }
 
     fn arguments(&self, arguments: &[&str]) -> Vec<OsString> {
@@ -272,7 +315,7 @@ impl Run<'_> {
         all
     }
 
-    fn environment(&self) -> Vec<(OsString, OsString)> {
+    fn environment(&self) -> Result<Vec<Granted<(String, String)>>, GitError> {
         let protocols = match self.transport {
             None => "",
             Some(Transport::Https) => "https",
@@ -300,13 +343,19 @@ impl Run<'_> {
             ("SSH_ASKPASS", "/bin/false"),
             ("GIT_ALLOW_PROTOCOL", protocols),
         ];
-        let mut all: Vec<(OsString, OsString)> =
-            fixed.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let variable = |name: &str, value: &str, origin| Granted::new((name.to_owned(), value.to_owned()), origin);
+        let mut all: Vec<_> = fixed.iter().map(|(name, value)| variable(name, value, Origin::Package)).collect();
         if self.transport == Some(Transport::Https) {
             let proxies = self.options.proxy_environment.iter();
-            all.extend(proxies.map(|(name, value)| (name.into(), value.into())));
+            all.extend(proxies.map(|(name, value)| variable(name, value, Origin::User)));
         }
-        all.extend(self.environment.iter().map(|(name, value)| (name.into(), value.clone())));
-        all
+        for (name, value) in &self.environment {
+            let Some(text) = value.to_str() else {
+                let message = format!("{} is no text that git could be told", value.display());
+                return Err(self.error(GitErrorKind::Program, message));
+            };
+            all.push(variable(name, text, Origin::Package));
+        }
+        Ok(all)
     }
 }

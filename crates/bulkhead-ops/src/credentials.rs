@@ -5,25 +5,20 @@
 mod keyring;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bulkhead_config::{Config, Definition};
 use bulkhead_credential::{FileError, Process, Store, cargo_tokens, remove_cargo_token, signed_token};
+use bulkhead_policy::Profile;
 use bulkhead_schema::SourceId;
 use bulkhead_schema::credential::{Action, Answer, Refusal, RegistryInfo, Secret, index_url, login_advice, login_url};
 use bulkhead_source::{Authorize, ErrorKind as SourceKind, Grant, SourceError};
 
 use crate::configuration::{Configuration, project_root};
 use crate::error::Result;
+use crate::helpers::{Helper, Helpers};
 use crate::options::{GlobalOptions, Place};
 use crate::programs::find_program;
 use crate::{Error, ErrorKind};
-
-/// Seconds that a credential provider may take; people may have to unlock something first.
-const TIMEOUT: u64 = 300;
-
-/// The variable that sets another number of seconds.
-const TIMEOUT_VARIABLE: &str = "BULKHEAD_CREDENTIAL_TIMEOUT";
 
 /// Who is asked where configuration names nobody: Cargo's files and variables, and Bulkhead's own store.
 const DEFAULT_PROVIDER: &str = "cargo:token";
@@ -41,6 +36,7 @@ const SIGNED_FOR: u64 = 60;
 pub struct Credentials {
     place: Place,
     config: Config,
+    helpers: Helpers,
 }
 
 /// Reads a token from the user, who may be told the page that hands it out.
@@ -58,7 +54,8 @@ struct Names {
 impl Credentials {
     /// The credentials of the user, as this configuration speaks of them.
     pub fn new(global: &GlobalOptions, configuration: &Configuration) -> Self {
-        Self { place: global.place.clone(), config: configuration.config.clone() }
+        let helpers = Helpers::new(global, configuration);
+        Self { place: global.place.clone(), config: configuration.config.clone(), helpers }
     }
 
     /// The function that the HTTP client asks for tokens.
@@ -146,6 +143,31 @@ impl Credentials {
             }
         }
         Ok(None)
+    }
+
+    /// What the helpers that configuration names may do, each with its command line.
+    ///
+    /// # Errors
+    /// Configuration is wrong; a helper is not to be found.
+    pub fn profiles(&self) -> Result<Vec<(String, Profile)>> {
+        let mut all = self.providers(&Names::default())?;
+        for name in self.config.registry_names() {
+            all.extend(self.providers(&Names { own: vec![name.to_owned()], foreign: Vec::new() })?);
+        }
+        all.sort();
+        all.dedup();
+        let mut profiles = Vec::new();
+        for words in all {
+            let program = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                ["cargo:token-from-stdout", program, ..] => program,
+                [KEYRING, ..] => keyring::PROGRAM,
+                [name, ..] if !name.starts_with("cargo:") => name,
+                _ => continue,
+            };
+            let helper = Helper { program: self.program(program)?, words: &words, ..Helper::default() };
+            profiles.push((words.join(" "), self.helpers.profile(&helper)?));
+        }
+        Ok(profiles)
     }
 
     fn store(&self) -> Store {
@@ -261,12 +283,9 @@ impl Credentials {
             DEFAULT_PROVIDER => return self.own_token(registry, names),
             "cargo:token-from-stdout" => match (action, arguments.split_first()) {
                 (Action::Get, Some((program, arguments))) => {
-                    let mut process = self.process(program, arguments.to_vec())?;
-                    let variable = |name: &str, value: &str| (name.into(), value.into());
-                    let url = index_url(registry);
-                    process.environment.extend([variable("CARGO_REGISTRY_INDEX_URL", &url)]);
-                    process.environment.extend(names.own.first().map(|name| variable("CARGO_REGISTRY_NAME_OPT", name)));
-                    match process.token_from_stdout() {
+                    let mut environment = vec![("CARGO_REGISTRY_INDEX_URL", index_url(registry))];
+                    environment.extend(names.own.first().map(|name| ("CARGO_REGISTRY_NAME_OPT", name.clone())));
+                    match self.process(program, arguments.to_vec(), words, environment)?.token_from_stdout() {
                         Ok(token) => return Ok(Some(Answer::Token { token, expires: None })),
                         Err(problem) => Refusal::Other(vec![problem]),
                     }
@@ -274,7 +293,9 @@ impl Credentials {
                 (Action::Get, None) => Refusal::Other(vec!["it needs a command".to_owned()]),
                 _ => Refusal::OperationNotSupported,
             },
-            KEYRING => match keyring::ask(registry, action, &|words| self.process(keyring::PROGRAM, words))? {
+            KEYRING => match keyring::ask(registry, action, &|arguments| {
+                self.process(keyring::PROGRAM, arguments, words, Vec::new())
+            })? {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(refusal) => refusal,
             },
@@ -293,7 +314,10 @@ impl Credentials {
                     RegistryInfo { index_url: &url, name: names.own.first().map(String::as_str), headers: challenge };
                 let mut arguments = arguments.to_vec();
                 arguments.extend_from_slice(extra);
-                match self.process(program, vec!["--cargo-plugin".to_owned()])?.ask(info, action, &arguments) {
+                match self
+                    .process(program, vec!["--cargo-plugin".to_owned()], words, Vec::new())?
+                    .ask(info, action, &arguments)
+                {
                     Ok(answer) => return Ok(Some(answer)),
                     Err(refusal) => refusal,
                 }
@@ -304,7 +328,10 @@ impl Credentials {
             Refusal::OperationNotSupported => {
                 Err(failed_action(words, action).because("requested operation not supported"))
             }
-            Refusal::Other(causes) => Err(causes.into_iter().fold(failed_action(words, action), Error::because)),
+            Refusal::Other(causes) => {
+                let failed = causes.into_iter().fold(failed_action(words, action), Error::because);
+                Err(self.helpers.advice().into_iter().fold(failed, Error::help))
+            }
         }
     }
 
@@ -360,21 +387,20 @@ impl Credentials {
         Ok(None)
     }
 
-    /// A provider's program: its absolute path, the user's environment without tokens, and a limit of time.
-    fn process(&self, program: &str, arguments: Vec<String>) -> Result<Process> {
-        let path = self.program(program)?;
+    /// A provider's program, as it will be started.
+    fn process(
+        &self,
+        program: &str,
+        arguments: Vec<String>,
+        words: &[String],
+        environment: Vec<(&str, String)>,
+    ) -> Result<Process> {
+        let program = self.program(program)?;
         self.place
             .disk
-            .check_ownership(&path)
-            .map_err(|reason| Error::failure(format!("the credential provider `{}` {reason}", path.display())))?;
-        let is_secret = |name: &str| {
-            name.starts_with("CARGO_REGISTR") && (name.ends_with("_TOKEN") || name.ends_with("_SECRET_KEY"))
-        };
-        let mut environment = self.place.environment.clone();
-        environment.retain(|name, _| !name.to_str().is_some_and(is_secret));
-        environment.insert("CARGO".into(), self.place.program.clone().into());
-        let seconds = self.place.variable(TIMEOUT_VARIABLE).and_then(|text| text.parse().ok()).unwrap_or(TIMEOUT);
-        Ok(Process { program: path, arguments, environment, deadline: Duration::from_secs(seconds) })
+            .check_ownership(&program)
+            .map_err(|reason| Error::failure(format!("the credential provider `{}` {reason}", program.display())))?;
+        self.helpers.process(&Helper { program, arguments, words, environment, quiet: false })
     }
 
     fn program(&self, program: &str) -> Result<PathBuf> {

@@ -23,6 +23,7 @@ use self::failure::{git_error, local_repository, told, unreachable};
 use crate::client::client;
 use crate::configuration::{Configuration, project_root};
 use crate::error::Result;
+use crate::helpers::{Helper, Helpers};
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
 use crate::project::Project;
@@ -379,12 +380,14 @@ pub(crate) fn options(
     let place = &global.place;
     let http = client(global, configuration)?;
     let http = http.options();
-    let project = project_root(&place.disk, &place.current_dir);
     let proxies = ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
     let proxies = proxies.into_iter().filter_map(|name| Some((name.to_owned(), place.variable(name)?.to_owned())));
+    let helper = helper(global);
     Ok(GitOptions {
         home: place.bulkhead_home.clone(),
-        program: find_program(programs::searched(place, &project)),
+        program: helper.as_ref().map(|helper| helper.program.clone()),
+        helper: helper.map(|helper| Helpers::new(global, configuration).process(&helper)).transpose()?,
+        enforce: bulkhead_executor::confinement::process,
         offline: http.offline,
         allow_http_loopback: http.allow_http_loopback,
         ca_bundle: http.ca_bundle.clone(),
@@ -401,4 +404,13 @@ pub(crate) fn options(
         limits: policy.map(|policy| limits::git(policy).0).unwrap_or_default(),
         retries: http.retries,
     })
+}
+
+/// The user's git, as it asks the user's credential helpers; `None` if there is no git.
+pub(crate) fn helper(global: &GlobalOptions) -> Option<Helper<'static>> {
+    let place = &global.place;
+    let program = find_program(programs::searched(place, &project_root(&place.disk, &place.current_dir)))?;
+    let arguments = bulkhead_git::ASK_HELPERS.map(str::to_owned).to_vec();
+    let environment = bulkhead_git::HELPERS_ENVIRONMENT.map(|(name, value)| (name, value.to_owned())).to_vec();
+    Some(Helper { program, arguments, environment, words: &[], quiet: true })
 }

@@ -37,6 +37,7 @@ pub mod flood;
 pub mod fmt;
 pub mod future_incompat;
 pub mod git;
+pub mod helpers;
 pub mod in_force;
 pub mod info;
 pub mod inspect;

@@ -184,12 +184,8 @@ impl Permissions {
 
     /// Every grant there is but that to write: all that the user can read and reach. Devices and processes stay the
     /// sandbox's own.
-    #[expect(clippy::disallowed_methods, reason = "which folders the system has is nothing that an answer depends on")]
     fn everything(&self) -> Grants {
-        let own = |path: &PathBuf| !["dev", "proc", "sys", "tmp"].iter().any(|name| path.ends_with(name));
-        let top = std::fs::read_dir("/").into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut read: Vec<PathBuf> = top.filter(own).collect();
-        read.sort();
+        let read = top_folders();
         let origin = Origin::Grant("policy says `build-code.level = \"allow\"`".into());
         let variable =
             |(name, value): (&String, &String)| Granted::new((name.clone(), Some(value.clone())), origin.clone());
@@ -290,6 +286,16 @@ impl Permissions {
     pub fn limits(&self, kind: ProcessKind) -> ProcessLimits {
         self.effective.process_limits(kind, confinement::usual_limits(kind))
     }
+}
+
+/// All that lies at the top of the file system, but for what is the sandbox's own.
+#[expect(clippy::disallowed_methods, reason = "which folders the system has is nothing that an answer depends on")]
+pub(crate) fn top_folders() -> Vec<PathBuf> {
+    let own = |path: &PathBuf| !["dev", "proc", "sys", "tmp"].iter().any(|name| path.ends_with(name));
+    let top = std::fs::read_dir("/").into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut read: Vec<PathBuf> = top.filter(own).collect();
+    read.sort();
+    read
 }
 
 /// The digest of the build code of a package that is worked on. What cannot be read has none.

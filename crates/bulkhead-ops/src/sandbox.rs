@@ -1,5 +1,6 @@
 //! `sandbox`: what processes may do, shown as it is enforced, tried by hand, and learnt from what they asked for in vain.
 
+mod apart;
 mod learn;
 mod text;
 
@@ -15,7 +16,7 @@ use bulkhead_sandbox::{Level, Stdin, Stdout};
 use bulkhead_schema::PackageId;
 use bulkhead_unit_graph::request::Intent;
 use bulkhead_unit_graph::{CompileMode, Context, ScriptOutputs, Unit, UnitIndex};
-use bulkhead_workspace::Files as _;
+use bulkhead_workspace::{CrateType, Files as _};
 
 pub use learn::{LearnOptions, Learnt, learn};
 
@@ -27,15 +28,16 @@ use crate::permissions::{self, Permissions};
 use crate::{Error, ErrorKind, Event, build, own_limits, reporter, specs};
 
 /// What one process may do.
+#[derive(Debug, Clone)]
 pub struct Shown {
     /// The process, as a title.
     pub title: String,
-    /// The package.
-    pub package: PackageId,
+    /// The package; none for those that belong to no package.
+    pub package: Option<PackageId>,
     /// What it may do.
     pub profile: Profile,
-    /// How it is enforced.
-    pub level: Level,
+    /// How it is enforced; `None` if the user wants it not to be.
+    pub level: Option<Level>,
     /// Its unit; none for programs and tests.
     unit: Option<UnitIndex>,
 }
@@ -70,6 +72,9 @@ pub fn show(
     selection: &Selection,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Vec<Shown>> {
+    if let Some(shown) = apart::show(global, selection, events)? {
+        return Ok(shown);
+    }
     let stage = stage(global, options, selection, events)?;
     profiles(global, options, &stage, selection)
 }
@@ -109,7 +114,13 @@ fn profiles(
     let of_units = |context: &Context<'_>, executor: &bulkhead_executor::Options<'_>| {
         let all = (0_u32..).map(UnitIndex).zip(&graph.units);
         let wanted = all.filter(|(_, unit)| unit.package.id == wanted && is_meant(unit, selection.kind));
-        wanted.map(|(index, unit)| of_unit(context, executor, index, unit)).collect::<Result<Vec<_>>>()
+        let shown = wanted.map(|(index, unit)| {
+            let shown = of_unit(context, executor, index, unit)?;
+            let linker = linker(unit, &shown);
+            let both = [Some(shown), linker].into_iter().flatten();
+            Ok(both.filter(|shown| selection.kind.is_none_or(|kind| shown.profile.kind == kind)).collect())
+        });
+        shown.collect::<Result<Vec<Vec<_>>>>().map(|all| all.concat())
     };
     let mut shown = build::with_executor(global, options, prepared, permissions, None, &stop, of_units)??;
     let is_member = prepared.project.workspace.members.iter().any(|member| member.id == wanted);
@@ -126,7 +137,27 @@ fn profiles(
 }
 
 fn is_meant(unit: &Unit, kind: Option<ProcessKind>) -> bool {
-    kind.is_none_or(|kind| confinement::kind_of(unit) == kind)
+    let wanted = match kind {
+        Some(ProcessKind::Linker) => Some(ProcessKind::Rustc),
+        kind => kind,
+    };
+    wanted.is_none_or(|kind| confinement::kind_of(unit) == kind)
+}
+
+/// The profile of the linker that the rustc of a unit starts: it is a child of that process, in the same namespaces, under
+/// the same rules and limits, none of which can be taken off.
+fn linker(unit: &Unit, rustc: &Shown) -> Option<Shown> {
+    let needs_linker = |each: &CrateType| !matches!(each, CrateType::Lib | CrateType::Rlib | CrateType::Staticlib);
+    let links = match unit.mode {
+        CompileMode::Test => true,
+        CompileMode::Build => unit.target.crate_types().iter().any(needs_linker),
+        _ => false,
+    };
+    (links && rustc.profile.kind == ProcessKind::Rustc).then(|| Shown {
+        title: format!("linker of `{}` ({}), which its rustc starts", unit.package.id, reporter::describe(unit)),
+        profile: Profile { kind: ProcessKind::Linker, ..rustc.profile.clone() },
+        ..rustc.clone()
+    })
 }
 
 /// The profile of a unit's process, as the executor would make it, less what build scripts have yet to say.
@@ -148,9 +179,9 @@ fn of_unit(
     };
     Ok(Shown {
         title: format!("{process} of `{}` ({})", unit.package.id, reporter::describe(unit)),
-        package: unit.package.id,
+        package: Some(unit.package.id),
         profile: profile.map_err(|error| could_not(&error))?,
-        level: executor.level,
+        level: Some(executor.level),
         unit: Some(index),
     })
 }
@@ -164,9 +195,9 @@ fn of_program(global: &GlobalOptions, stage: &Stage, package: PackageId, kind: P
     start.env("CARGO", &global.place.program);
     Ok(Shown {
         title: format!("`{} --confined` of `{package}`", kind.name()),
-        package,
+        package: Some(package),
         profile: confined::profile(&global.place, prepared, permissions, kind, &start)?,
-        level: permissions.level(),
+        level: Some(permissions.level()),
         unit: None,
     })
 }
@@ -192,7 +223,7 @@ pub fn shell(
     for folder in &profile.write {
         std::fs::create_dir_all(&folder.value).map_err(|error| could_not(&error))?;
     }
-    let mut process = confinement::process(&profile, level);
+    let mut process = confinement::process(&profile, level.unwrap_or_default());
     let shell = [OsString::from("/bin/sh")];
     let [program, arguments @ ..] = (if command.is_empty() { &shell[..] } else { command }) else {
         return Err(no_program());

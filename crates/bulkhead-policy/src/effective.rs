@@ -491,10 +491,10 @@ impl Effective {
 fn limits_of(limits: &Limits, kind: ProcessKind) -> ProcessLimits {
     let own = match kind {
         ProcessKind::BuildScript => limits.build_script,
-        ProcessKind::Rustc | ProcessKind::Rustdoc | ProcessKind::Rustfmt => limits.rustc,
+        ProcessKind::Rustc | ProcessKind::Linker | ProcessKind::Rustdoc | ProcessKind::Rustfmt => limits.rustc,
         ProcessKind::Run => limits.run,
         ProcessKind::Test => limits.test,
-        ProcessKind::Git => ProcessLimits::default(),
+        ProcessKind::Git | ProcessKind::CredentialHelper => ProcessLimits::default(),
     };
     own.or(limits.every)
 }

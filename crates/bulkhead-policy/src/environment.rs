@@ -10,6 +10,76 @@ pub fn environment_allowed(name: &str) -> bool {
     !is_secret_variable(name) && !chooses_programs(name) && (tool_variable(name) || listed(name))
 }
 
+/// Whether a credential helper may see a variable of which its own command line says nothing: it finds its way around, to
+/// the keyring and the agents of the desktop, and to the account that its tokens belong to. Never the tokens of registries.
+pub fn helper_environment_allowed(name: &str) -> bool {
+    let listed = HELPER_NAMES.contains(&name) || HELPER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    listed && !is_registry_token(name)
+}
+
+/// Whether a variable holds the token of a registry.
+pub fn is_registry_token(name: &str) -> bool {
+    name.starts_with("CARGO_REGISTR") && (name.ends_with("_TOKEN") || name.ends_with("_SECRET_KEY"))
+}
+
+const HELPER_NAMES: &[&str] = &[
+    "ALL_PROXY",
+    "CARGO_HOME",
+    "CI",
+    "COLORTERM",
+    "CURL_CA_BUNDLE",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "GNUPGHOME",
+    "GPG_TTY",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "KRB5CCNAME",
+    "KRB5_CONFIG",
+    "LANG",
+    "LANGUAGE",
+    "LOGNAME",
+    "NO_COLOR",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "SYSTEM_ACCESSTOKEN",
+    "TERM",
+    "TZ",
+    "USER",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+/// Of the services that hand out tokens.
+const HELPER_PREFIXES: &[&str] = &[
+    "ACTIONS_ID_TOKEN_",
+    "AWS_",
+    "AZURE_",
+    "BITBUCKET_",
+    "BWS_",
+    "BW_",
+    "CI_JOB_",
+    "CLOUDSDK_",
+    "DOPPLER_",
+    "GH_",
+    "GITHUB_",
+    "GITLAB_",
+    "GOOGLE_",
+    "JFROG_",
+    "LC_",
+    "OP_",
+    "PASSWORD_STORE_",
+    "VAULT_",
+    "XDG_",
+];
+
 /// Whether a variable tells `build.rustc-wrapper` what to do. Tools that make themselves the wrapper (cargo-llvm-cov,
 /// cargo-expand) name what they want to read there after it: `CARGO_EXPAND_RUSTC_WRAPPER`.
 pub fn is_for_rustc_wrapper(name: &str) -> bool {

@@ -24,7 +24,9 @@ pub use build_code::{BuildCode, BuildCodeDecision};
 pub use catalogue::{CATALOGUE, CatalogueEntry};
 pub use directive::{DirectiveContext, Refusal, check_directive, check_output};
 pub use effective::{DigestMismatch, Effective, GrantSet, PolicyLayer, PolicySource, PublishAge, effective};
-pub use environment::{environment_allowed, is_about_terminal, is_for_rustc_wrapper};
+pub use environment::{
+    environment_allowed, helper_environment_allowed, is_about_terminal, is_for_rustc_wrapper, is_registry_token,
+};
 pub use lookalike::{Lookalike, lookalike};
 pub use profile::{Granted, Origin, ProcessKind, Profile};
 pub use propose::{Denial, Denied, propose, propose_program};

@@ -15,8 +15,10 @@ use bulkhead_schema::policy::{NetworkRule, ProcessLimits};
 pub enum ProcessKind {
     /// The run of a build script.
     BuildScript,
-    /// rustc, with the linker that it starts, which sees what rustc sees.
+    /// rustc, with the linker that it starts.
     Rustc,
+    /// The linker. rustc starts it within its own confinement, so it has the profile of its rustc.
+    Linker,
     /// rustdoc, with the doctests that it starts.
     Rustdoc,
     /// `rustfmt`.
@@ -25,20 +27,24 @@ pub enum ProcessKind {
     Run,
     /// A test under `test --confined`.
     Test,
-    /// `git`.
+    /// `git`, as it fetches and reads repositories.
     Git,
+    /// A program of the user's that hands out tokens or passwords.
+    CredentialHelper,
 }
 
 impl ProcessKind {
     /// All, with their names on the command line.
-    pub const ALL: [(&'static str, ProcessKind); 7] = [
+    pub const ALL: [(&'static str, ProcessKind); 9] = [
         ("build-script", ProcessKind::BuildScript),
         ("rustc", ProcessKind::Rustc),
+        ("linker", ProcessKind::Linker),
         ("rustdoc", ProcessKind::Rustdoc),
         ("rustfmt", ProcessKind::Rustfmt),
         ("run", ProcessKind::Run),
         ("test", ProcessKind::Test),
         ("git", ProcessKind::Git),
+        ("credential-helper", ProcessKind::CredentialHelper),
     ];
 
     /// The name on the command line.
@@ -50,11 +56,23 @@ impl ProcessKind {
     pub fn limits_table(self) -> &'static str {
         match self {
             Self::BuildScript => "limits.build-script",
-            Self::Rustc | Self::Rustdoc | Self::Rustfmt => "limits.rustc",
+            Self::Rustc | Self::Linker | Self::Rustdoc | Self::Rustfmt => "limits.rustc",
             Self::Run => "limits.run",
             Self::Test => "limits.test",
             Self::Git => "limits.git",
+            // It has no limits that a policy could set.
+            Self::CredentialHelper => "limits",
         }
+    }
+
+    /// Whether it is a program that the user starts, rather than a part of a build.
+    pub fn is_program(self) -> bool {
+        matches!(self, Self::Run | Self::Test)
+    }
+
+    /// Whether people may be asked something: it keeps the terminal.
+    pub fn asks_people(self) -> bool {
+        self == Self::CredentialHelper
     }
 }
 
@@ -75,6 +93,10 @@ pub enum Origin {
     Configuration,
     /// The list of variables that native builds need.
     AllowList,
+    /// It is the user's, who named the program.
+    User,
+    /// It holds what is none of the program's business.
+    Private,
     /// It names Bulkhead's proxy, which leads to the hosts that a grant names.
     Proxy,
     /// A policy grants it; the text names whose, and the reason that it gives.
@@ -91,6 +113,8 @@ impl fmt::Display for Origin {
             Self::Dependency => "dependency",
             Self::Configuration => "configuration",
             Self::AllowList => "allow-list of variables",
+            Self::User => "the user's own",
+            Self::Private => "none of its business",
             Self::Proxy => "proxy for the granted hosts",
             Self::Grant(text) => text,
         })
@@ -129,6 +153,8 @@ pub struct Facts {
     pub read: Vec<Granted<PathBuf>>,
     /// What it may write.
     pub write: Vec<Granted<PathBuf>>,
+    /// What it may not even read, whatever it may read around it.
+    pub hidden: Vec<Granted<PathBuf>>,
     /// Its environment, besides `HOME` and `PATH` for those that have none.
     pub environment: Vec<Granted<(String, String)>>,
     /// The network.
@@ -151,6 +177,7 @@ impl Facts {
             required: Vec::new(),
             read: Vec::new(),
             write: Vec::new(),
+            hidden: Vec::new(),
             environment: Vec::new(),
             network: Granted::new(NetworkRule::None, Origin::Default),
             directives: Vec::new(),
@@ -175,6 +202,8 @@ pub struct Profile {
     pub read: Vec<Granted<PathBuf>>,
     /// Writable, where it exists.
     pub write: Vec<Granted<PathBuf>>,
+    /// Out of sight, although it lies in what is readable.
+    pub hidden: Vec<Granted<PathBuf>>,
     /// The whole environment.
     pub environment: BTreeMap<String, Granted<String>>,
     /// The network.
@@ -214,7 +243,7 @@ pub fn compile(facts: Facts) -> Result<Profile, Impossible> {
     for path in [&facts.program, &facts.current_dir] {
         check_path(path)?;
     }
-    for entry in facts.required.iter().chain(&facts.read) {
+    for entry in facts.required.iter().chain(&facts.read).chain(&facts.hidden) {
         check_path(&entry.value)?;
     }
     for entry in &facts.write {
@@ -229,6 +258,7 @@ pub fn compile(facts: Facts) -> Result<Profile, Impossible> {
         required: sorted(facts.required),
         read: sorted(facts.read),
         write: sorted(facts.write),
+        hidden: sorted(facts.hidden),
         environment,
         network: facts.network,
         directives: sorted(facts.directives),

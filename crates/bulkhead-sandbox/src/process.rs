@@ -27,6 +27,9 @@ pub struct Process {
     pub read_if_present: Vec<PathBuf>,
     /// Files and folders that can be read, written and executed, absolute. A missing one, or a symbolic link, is an error.
     pub write: Vec<PathBuf>,
+    /// Files and folders that stay out of sight, whatever is named besides: a folder is empty, a file cannot be opened. One
+    /// that is missing is passed over. Only namespaces can do this: at the weaker level it is refused.
+    pub hidden: Vec<PathBuf>,
     /// What the view holds besides `read` and `write`.
     pub base: BaseView,
     /// Whether the process reaches the network.
@@ -44,6 +47,9 @@ pub struct Process {
     pub stdin: Stdin,
     /// Standard output and standard error.
     pub stdout: Stdout,
+    /// Whether it keeps the parent's controlling terminal, and sees it as `/dev/tty`, because people are to be asked something
+    /// there. It can read from it and write to it, but not type into it.
+    pub terminal: bool,
     /// How strong the confinement has to be.
     pub level: Level,
     /// If set, the process is confined at once and executes the program when the gate opens. [`spawn`](crate::spawn) returns
@@ -89,6 +95,7 @@ impl Process {
             read: Vec::new(),
             read_if_present: Vec::new(),
             write: Vec::new(),
+            hidden: Vec::new(),
             base: BaseView::System,
             network: Network::None,
             hosts: Vec::new(),
@@ -97,6 +104,7 @@ impl Process {
             inherit: Vec::new(),
             stdin: Stdin::Null,
             stdout: Stdout::Piped,
+            terminal: false,
             level: Level::Full,
             gate: None,
         }
@@ -200,6 +208,8 @@ pub enum Stdout {
     /// One pipe each, read through [`Child::wait_with`](crate::Child::wait_with).
     #[default]
     Piped,
+    /// A pipe for standard output, the parent's own standard error, on which people are asked something.
+    OnlyOutput,
     /// The parent's own (for `run`). [`Limits::output_bytes`] is then not enforced.
     Inherit,
 }

@@ -30,10 +30,10 @@ const LAYERS: &[Layer] = &[
     pure("bulkhead-policy", &["bulkhead-trust", "bulkhead-resolver"]),
     pure("bulkhead-review", &["bulkhead-trust"]),
     edge("bulkhead-source", &[]),
-    edge("bulkhead-credential", &[]),
+    edge("bulkhead-credential", &["bulkhead-sandbox"]),
     edge("bulkhead-store", &["bulkhead-trust"]),
     edge("bulkhead-sandbox", &[]),
-    edge("bulkhead-git", &["bulkhead-sandbox", "bulkhead-trust"]),
+    edge("bulkhead-git", &["bulkhead-credential", "bulkhead-policy", "bulkhead-sandbox", "bulkhead-trust"]),
     edge(
         "bulkhead-executor",
         &[

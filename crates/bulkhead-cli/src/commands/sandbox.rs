@@ -8,6 +8,9 @@ use crate::arguments::{SharedArguments as _, Words, flag, option};
 /// The kinds of processes that have a profile of their own in a build.
 const KINDS: [&str; 5] = ["build-script", "rustc", "rustdoc", "run", "test"];
 
+/// Those that `show` knows besides: the linker has the profile of its rustc, and the others are no part of a build.
+const KINDS_SHOWN: [&str; 3] = ["linker", "git", "credential-helper"];
+
 pub(super) fn all() -> [Command; 1] {
     let command = Command::new("sandbox")
         .about("Look at what build code and programs may do, try it, and learn what they ask for")
@@ -22,8 +25,8 @@ fn spec() -> Arg {
     Arg::new("spec").value_name("SPEC").help("Package, such as `libz-sys@1.1.20`; the current one if none is named")
 }
 
-fn kind() -> Arg {
-    option("process", "KIND", "Only processes of this kind").value_parser(PossibleValuesParser::new(KINDS))
+fn kind(kinds: impl IntoIterator<Item = &'static str>) -> Arg {
+    option("process", "KIND", "Only processes of this kind").value_parser(PossibleValuesParser::new(kinds))
 }
 
 fn planned(command: Command) -> Command {
@@ -37,7 +40,7 @@ fn show() -> Command {
         Command::new("show")
             .about("Show what each process that builds a package, or runs it, may read, write, see and reach, and why")
             .arg(spec())
-            .arg(kind())
+            .arg(kind(KINDS.into_iter().chain(KINDS_SHOWN)))
             .arg(format.value_parser(PossibleValuesParser::new(["text", "human", "json"])).default_value("text"))
             .arg(flag("json", "The same as `--message-format json`")),
     )
@@ -54,7 +57,7 @@ fn shell() -> Command {
         Command::new("shell")
             .about("Run a shell as confined as the build script of a package, or its compiler if it has none")
             .arg(spec())
-            .arg(kind())
+            .arg(kind(KINDS))
             .arg(command),
     )
 }

@@ -433,6 +433,80 @@ fn providers_are_asked_by_the_protocol_of_cargo() {
     shops.same(&["update", "--dry-run"], &[("CARGO_REGISTRIES_MINE_TOKEN", TOKEN)]);
 }
 
+/// A helper that pokes about: what it could read and write is in `$HOME/found`.
+const POKES: &str = r#"#!/bin/sh
+echo '{"v":[1]}'; read -r question
+{
+    cat "$PROJECT/Cargo.toml" && echo READS-PROJECT
+    cat "$BULKHEAD/credentials/tokens.json" && echo READS-TOKENS
+    cat "$CARGO_HOME/credentials.toml" && echo READS-CARGO
+    echo x > "$PROJECT/planted" && echo WRITES-PROJECT
+    echo x > "$BULKHEAD/planted" && echo WRITES-STORE
+    echo x > /etc/bulkhead-test-planted && echo WRITES-SYSTEM
+    [ "$(pwd)" = "$PROJECT" ] && echo STARTS-IN-PROJECT
+    [ -n "$MY_SECRET_NUMBER" ] && echo READS-ENVIRONMENT
+    cat "$HOME/mine" && [ -n "$VAULT_ADDR" ] && echo x > "$HOME/kept" && echo WORKS
+} > "$HOME/found" 2>/dev/null
+echo '{"Ok":{"kind":"get","token":"TOKEN","cache":"session","operation_independent":true}}'
+"#;
+
+/// Attack 157: a credential helper needs the user's files and network. The project, what Bulkhead keeps (the tokens of other
+/// registries among it), the system and the rest of the environment are none of its business.
+#[test]
+fn a_credential_helper_sees_nothing_of_the_project_and_of_other_tokens() {
+    let shops = shops();
+    let (project, bulkhead) = (shops.bulkhead.project.root().to_path_buf(), shops.bulkhead.home.bulkhead_home());
+    for side in [&shops.cargo, &shops.bulkhead] {
+        use_provider(side, "");
+        let script = POKES.replace("TOKEN\",\"cache", &format!("{TOKEN}\",\"cache"));
+        let script = script.replace("$PROJECT", &side.project.root().display().to_string());
+        let script = script.replace("$BULKHEAD", &bulkhead.display().to_string());
+        write_private(&side.home.path().join("provider"), &script, 0o755);
+        std::fs::write(side.home.path().join("mine"), "mine").unwrap();
+        write_private(&credentials(side), "[registries.elsewhere]\ntoken = \"another\"\n", 0o600);
+    }
+    std::fs::create_dir_all(bulkhead.join("credentials")).unwrap();
+    std::fs::set_permissions(bulkhead.join("credentials"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    write_private(&bulkhead.join("credentials/tokens.json"), "{}", 0o600);
+    let variables = [("MY_SECRET_NUMBER", "7"), ("VAULT_ADDR", "x")];
+    let found = |side: &Side, more: &[(&str, &str)]| {
+        side.run_with(&["fetch"], &[&variables[..], more].concat()).assert_success();
+        let found = std::fs::read_to_string(side.home.path().join("found")).unwrap();
+        for place in [&project.join("planted"), &bulkhead.join("planted"), Path::new("/etc/bulkhead-test-planted")] {
+            let _ = std::fs::remove_file(place);
+        }
+        found
+    };
+    let bites = |found: &str| {
+        ["READS-PROJECT", "READS-TOKENS", "READS-CARGO", "WRITES-PROJECT", "STARTS-IN-PROJECT", "READS-ENVIRONMENT"]
+            .iter()
+            .all(|what| found.contains(what))
+    };
+    let theirs = found(&shops.cargo, &[]);
+    assert!(bites(&theirs), "under cargo it does all of it: {theirs}");
+    let ours = found(&shops.bulkhead, &[]);
+    assert_eq!(ours, "mineWORKS\n");
+    // What the user says counts: a variable more, or no confinement at all.
+    let forget = || std::fs::remove_dir_all(bulkhead.join("store")).unwrap_or_default();
+    forget();
+    let more = found(&shops.bulkhead, &[("BULKHEAD_CREDENTIAL_ENV", "OTHER, MY_SECRET_NUMBER")]);
+    assert!(more.contains("READS-ENVIRONMENT") && !more.contains("READS-PROJECT"), "{more}");
+    forget();
+    let free = found(&shops.bulkhead, &[("BULKHEAD_CREDENTIAL_CONFINED", "false")]);
+    assert!(free.contains("READS-PROJECT") && !free.contains("READS-ENVIRONMENT"), "{free}");
+    // It is not looked for in the project either.
+    let inside = project.join("provider");
+    std::fs::copy(shops.bulkhead.home.path().join("provider"), &inside).unwrap();
+    let config = shops.bulkhead.home.cargo_home().join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let outside = shops.bulkhead.home.path().join("provider").display().to_string();
+    std::fs::write(&config, text.replace(&outside, &inside.display().to_string())).unwrap();
+    forget();
+    let refused = shops.bulkhead.run(&["fetch"]);
+    refused.assert_code(101);
+    assert!(refused.stderr.contains("lies in the project"), "{refused}");
+}
+
 #[test]
 fn a_program_may_print_the_token() {
     let shops = shops();

@@ -107,8 +107,50 @@ fn profiles_are_shown_with_the_reason_of_each_line() {
     assert!(shown.assert_success().stdout.contains("`run --confined` of `app v0.1.0"), "{shown}");
     assert!(shown.stdout.contains("`test --confined` of `app v0.1.0"), "{shown}");
     scene.stage.bulkhead(&["sandbox", "show", "app", "--process", "rustdoc"]).assert_success();
+    let linker = scene.stage.bulkhead(&["sandbox", "show", "app", "--process", "linker"]);
+    assert!(linker.assert_success().stdout.contains("linker of `app v0.1.0"), "{linker}");
+    assert!(!linker.stdout.contains("rustc, macros"), "{linker}");
     assert_error(&scene.stage.bulkhead(&["sandbox", "show", "absent"]), 101, &["did not match any packages"]);
     assert_error(&scene.stage.bulkhead(&["sandbox", "show", "app", "--process", "build-script"]), 101, &["no process"]);
+}
+
+#[test]
+fn git_and_credential_helpers_are_shown_too() {
+    let scene = Scene::new();
+    let show = |kind: &str| scene.stage.bulkhead(&["sandbox", "show", "--process", kind]);
+    let git = show("git");
+    if Path::new("/usr/bin/git").exists() {
+        for part in [
+            "git that fetches over https",
+            "git that fetches over ssh",
+            "git that reads what was fetched\n",
+            "variable   GIT_ALLOW_PROTOCOL=ssh  [its own]",
+            "/.ssh  [the user's own]",
+            "network    none",
+            "network    all  [its own]",
+            "processes=64",
+        ] {
+            assert!(git.assert_success().stdout.contains(part), "{part}\n{git}");
+        }
+    }
+    scene.stage.home.configure("[registry]\nglobal-credential-providers = [\"cargo:token\", \"/usr/bin/env --me\"]\n");
+    let project = scene.stage.project.root().display().to_string();
+    let helper = show("credential-helper");
+    for part in [
+        "credential helper `/usr/bin/env --me`",
+        &format!("hidden     {project}  [none of its business]"),
+        &format!("hidden     {}  [none", scene.stage.home.bulkhead_home().display()),
+        &format!("write      {}  [the user's own]", scene.stage.home.path().display()),
+        "/dev/tty",
+        "network    all",
+        "time-seconds=300",
+        "enforced   namespaces, landlock, seccomp",
+    ] {
+        assert!(helper.assert_success().stdout.contains(part), "{part}\n{helper}");
+    }
+    let free = scene.stage.command(&["sandbox", "show", "--process", "credential-helper"]);
+    let free = free.env("BULKHEAD_CREDENTIAL_CONFINED", "false").run();
+    assert!(free.assert_success().stdout.contains("enforced   nothing"), "{free}");
 }
 
 #[test]

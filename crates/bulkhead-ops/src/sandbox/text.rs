@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bulkhead_executor::confinement;
 use bulkhead_policy::profile::{DEVICES, EVERYWHERE, PROXY};
-use bulkhead_policy::{Granted, Origin, ProcessKind};
+use bulkhead_policy::{Granted, Origin};
 use bulkhead_sandbox::{Level, Limits};
 use bulkhead_schema::policy::NetworkRule;
 use serde_json::{Value, json};
@@ -25,8 +25,9 @@ impl Shown {
         };
         row("program", profile.program.display().to_string(), &"plan");
         row("folder", profile.current_dir.display().to_string(), &"plan");
+        profile.hidden.iter().for_each(|entry| row("hidden", entry.value.display().to_string(), &entry.origin));
         EVERYWHERE.iter().for_each(|text| row("read", (*text).to_owned(), &Origin::Default));
-        row("devices", DEVICES.join(" "), &Origin::Default);
+        row("devices", self.devices().join(" "), &Origin::Default);
         for entry in profile.required.iter().chain(&profile.read) {
             row("read", entry.value.display().to_string(), &entry.origin);
         }
@@ -58,15 +59,16 @@ impl Shown {
         });
         let directives = profile.directives.iter();
         json!({
-            "package": bulkhead_workspace::package_id_spec(self.package),
+            "package": self.package.map(bulkhead_workspace::package_id_spec),
             "process": profile.kind.name(),
             "title": self.title,
             "program": profile.program,
             "current_dir": profile.current_dir,
-            "base": { "read": EVERYWHERE, "devices": DEVICES },
+            "base": { "read": EVERYWHERE, "devices": self.devices() },
             "required": paths(&profile.required),
             "read": paths(&profile.read),
             "write": paths(&profile.write),
+            "hidden": paths(&profile.hidden),
             "network": { "reach": self.network(), "because": profile.network.origin.to_string() },
             "directives": directives
                 .map(|it| json!({ "directive": it.value, "because": it.origin.to_string() }))
@@ -77,9 +79,14 @@ impl Shown {
         })
     }
 
+    fn devices(&self) -> Vec<&'static str> {
+        let terminal = self.profile.kind.asks_people().then_some("/dev/tty");
+        DEVICES.into_iter().chain(terminal).collect()
+    }
+
     fn network(&self) -> Vec<String> {
         match &self.profile.network.value {
-            NetworkRule::None if matches!(self.profile.kind, ProcessKind::Run | ProcessKind::Test) => {
+            NetworkRule::None if self.profile.kind.is_program() => {
                 vec!["a loopback of its own".to_owned()]
             }
             NetworkRule::None => vec!["none".to_owned()],
@@ -118,8 +125,9 @@ impl Shown {
 
     fn mechanisms(&self) -> Vec<&'static str> {
         match self.level {
-            Level::Full => vec!["namespaces", "landlock", "seccomp"],
-            Level::LandlockOnly => vec!["landlock", "seccomp"],
+            Some(Level::Full) => vec!["namespaces", "landlock", "seccomp"],
+            Some(Level::LandlockOnly) => vec!["landlock", "seccomp"],
+            None => vec!["nothing"],
         }
     }
 }

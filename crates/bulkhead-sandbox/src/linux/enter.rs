@@ -32,6 +32,8 @@ pub(super) struct Entry {
     pub(super) root_options: CString,
     pub(super) pid_max: Option<CString>,
     pub(super) limits: Vec<(u32, libc::rlimit)>,
+    /// Whether the controlling terminal is kept.
+    pub(super) terminal: bool,
     pub(super) landlock: Ruleset,
     pub(super) filter: Filter,
     /// How the parent gets the filter's notices, when it wants them.
@@ -163,9 +165,11 @@ fn confine(entry: &mut Entry) -> Result<(), Failure> {
     // Before the filter: an observed call would wait for the parent, which waits for this process.
     // SAFETY: NUL-terminated path.
     check(unsafe { libc::chdir(entry.current_dir.as_ptr()) }.into()).at(Stage::Directory)?;
-    // A new session has no controlling terminal.
-    // SAFETY: takes nothing.
-    check(unsafe { libc::setsid() }.into()).at(Stage::Session)?;
+    if !entry.terminal {
+        // A new session has no controlling terminal.
+        // SAFETY: takes nothing.
+        check(unsafe { libc::setsid() }.into()).at(Stage::Session)?;
+    }
     default_signals();
     for (resource, limit) in &entry.limits {
         // SAFETY: the struct is valid; the resource is one of the C library's constants.
@@ -253,6 +257,10 @@ fn take(step: &Step) -> Result<(), Errno> {
         Step::Bind { source, path, attributes } => {
             mount(source, path, None, libc::MS_BIND | libc::MS_REC, None)?;
             mount_setattr(path, *attributes)
+        }
+        Step::Cover(path) => {
+            let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+            mount(c"none", path, Some(c"tmpfs"), flags, Some(c"mode=0755,size=4k"))
         }
     }
 }

@@ -190,7 +190,7 @@ impl Observer {
             Some(Access::Private) => {
                 exists_inside(pid, &place) || makes && place.parent().is_some_and(|parent| exists_inside(pid, parent))
             }
-            None => (reads || intent == Intent::Create) && self.shown.is_shell(&place),
+            Some(Access::Hidden) | None => (reads || intent == Intent::Create) && self.shown.is_shell(&place),
         };
         if allowed || is_noise(&place) {
             return None;

@@ -181,11 +181,9 @@ struct Pipes {
 impl Pipes {
     fn open(process: &Process) -> Result<Pipes, SandboxError> {
         let fault = |source| SandboxError::Setup { step: "opening the pipes".into(), source };
-        let piped = || match process.stdout {
-            Stdout::Piped => pipe().map(Some).map_err(fault),
-            Stdout::Inherit => Ok(None),
-        };
-        let (stdout, stderr) = (piped()?, piped()?);
+        let pipe_if = |wanted: bool| wanted.then(|| pipe().map_err(fault)).transpose();
+        let stdout = pipe_if(process.stdout != Stdout::Inherit)?;
+        let stderr = pipe_if(process.stdout == Stdout::Piped)?;
         Ok(Pipes { stdout, stderr, status: pipe().map_err(fault)?, null: null().map_err(fault)? })
     }
 }
@@ -244,6 +242,7 @@ fn entry(
         root_options: root_options(&process.limits),
         pid_max: pid_max(&process.limits),
         limits: limits(&process.limits, full)?,
+        terminal: process.terminal,
         landlock: view.landlock,
         filter,
         handover,
@@ -428,7 +427,7 @@ fn explain(failure: Failure, process: &Process, entry: &Entry) -> SandboxError {
         Stage::Proc => setup("mounting /proc", source),
         Stage::View(index) => match entry.steps.get(index) {
             Some(Step::Bind { source: path, .. }) => SandboxError::Path { path: path_of(path), source },
-            Some(Step::Folder(path) | Step::File(path) | Step::Link { path, .. }) => {
+            Some(Step::Folder(path) | Step::File(path) | Step::Link { path, .. } | Step::Cover(path)) => {
                 let shown = path_of(path);
                 let shown = shown.strip_prefix(ROOT).unwrap_or(&shown);
                 SandboxError::Path { path: Path::new("/").join(shown), source }

@@ -38,6 +38,8 @@ const ETC_FOR_NETWORK: &[&str] = &[
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
 /// The devices, all of which may be read and written.
 pub(super) const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+/// The controlling terminal, for those that keep it.
+const TERMINAL: &str = "/dev/tty";
 /// Links that programs expect beside the devices.
 const DEVICE_LINKS: &[(&str, &str)] = &[
     ("/dev/fd", "/proc/self/fd"),
@@ -59,11 +61,15 @@ pub(super) enum Step {
     Link { target: CString, path: CString },
     /// Binds a file or folder, with what is mounted below it.
     Bind { source: CString, path: CString, attributes: u64 },
+    /// Covers a folder with an empty one that cannot be written.
+    Cover(CString),
 }
 
 /// How a path can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Access {
+    /// Covered: there is nothing behind the name.
+    Hidden,
     Read,
     Device,
     Write,
@@ -149,9 +155,13 @@ pub(super) fn prepare(process: &Process, abi: u32) -> Result<View, SandboxError>
     }
     drop_covered(&mut shown);
     let mut steps = Vec::new();
+    if process.level != Level::Full && !process.hidden.is_empty() {
+        return Err(SandboxError::Unsupported("without namespaces, nothing can be hidden in what may be read".into()));
+    }
     if process.level == Level::Full {
         let private = private_folders(process, &shown);
-        steps = self::steps(&shown, &private);
+        steps = self::steps(&shown, &private, process.terminal);
+        cover(&mut steps, &mut shown, &process.hidden)?;
         for path in private {
             shown.insert(path, Access::Private, true);
         }
@@ -320,8 +330,32 @@ const MOUNT_ATTR_RDONLY: u64 = 1;
 const MOUNT_ATTR_NOSUID: u64 = 2;
 const MOUNT_ATTR_NODEV: u64 = 4;
 
+/// Puts what is hidden out of sight, wherever links lead to it from. Comes after everything else, so that it wins.
+fn cover(steps: &mut Vec<Step>, shown: &mut Shown, hidden: &[PathBuf]) -> Result<(), SandboxError> {
+    for path in hidden {
+        let place = match fs::canonicalize(usable(path)?) {
+            Ok(place) => place,
+            Err(error) if is_missing(&error) => continue,
+            Err(source) => return Err(SandboxError::Path { path: path.clone(), source }),
+        };
+        // What is not shown, or lies in an empty folder of the child's own, is hidden already.
+        if !matches!(shown.access(&place), Some(Access::Read | Access::Write)) {
+            continue;
+        }
+        let is_folder = place.is_dir();
+        steps.push(if is_folder {
+            Step::Cover(below_root(&place))
+        } else {
+            let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+            Step::Bind { source: c"/dev/null".into(), path: below_root(&place), attributes }
+        });
+        shown.entries.insert(place, Entry { access: Access::Hidden, is_folder });
+    }
+    Ok(())
+}
+
 /// The steps, parents before children.
-fn steps(shown: &Shown, private: &[PathBuf]) -> Vec<Step> {
+fn steps(shown: &Shown, private: &[PathBuf], terminal: bool) -> Vec<Step> {
     let mut plan = Plan { steps: Vec::new(), made: BTreeMap::new() };
     for path in private {
         plan.folder(path);
@@ -343,7 +377,8 @@ fn steps(shown: &Shown, private: &[PathBuf]) -> Vec<Step> {
         let attributes = read_only | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
         plan.steps.push(Step::Bind { source: text(path.as_os_str()), path: below_root(path), attributes });
     }
-    for device in DEVICES {
+    let terminal = terminal.then_some(TERMINAL).filter(|path| Path::new(path).exists());
+    for device in DEVICES.iter().copied().chain(terminal) {
         plan.above(Path::new(device));
         let path = below_root(Path::new(device));
         plan.steps.push(Step::File(path.clone()));
@@ -388,6 +423,7 @@ fn rules(process: &Process, abi: u32, shown: &Shown) -> Ruleset {
     }
     for (path, entry) in &shown.entries {
         let access = match entry.access {
+            Access::Hidden => continue,
             Access::Read if process.level == Level::Full => continue,
             Access::Device if process.level == Level::Full => continue,
             Access::Read => landlock::READ,

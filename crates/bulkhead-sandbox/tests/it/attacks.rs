@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
-use bulkhead_sandbox::{DenialKind, Network, Output, Process, Target};
+use bulkhead_sandbox::{DenialKind, Level, Network, Output, Process, Target, spawn};
 
 use crate::{Place, at_both_levels, confined, has, plain, text};
 
@@ -246,7 +246,7 @@ fn leaving_a_process_behind() {
 fn a_child_dies_with_its_value() {
     let place = Place::new();
     let process = place.shell("sleep 0.4; echo x > \"$OUT/mark\"");
-    drop(bulkhead_sandbox::spawn(&process).unwrap());
+    drop(spawn(&process).unwrap());
     std::thread::sleep(Duration::from_millis(700));
     assert!(!place.path("out/mark").exists());
     assert!(confined(&process).exit.status.success());
@@ -387,7 +387,7 @@ fn unusable_descriptions_are_refused() {
     let fails = |change: &dyn Fn(&mut Process)| {
         let mut process = place.shell("true");
         change(&mut process);
-        bulkhead_sandbox::spawn(&process).map(|_| ()).unwrap_err().to_string()
+        spawn(&process).map(|_| ()).unwrap_err().to_string()
     };
     assert!(fails(&|process| process.read.push("/".into())).contains("whole file system"));
     assert!(fails(&|process| process.read.push("relative".into())).contains("not absolute"));
@@ -397,4 +397,51 @@ fn unusable_descriptions_are_refused() {
     assert!(fails(&|process| process.write.push(place.path("link"))).contains("symbolic link"));
     assert!(fails(&|process| process.program = "/nonexistent/x".into()).contains("cannot execute"));
     assert!(fails(&|process| process.program = place.path("home/.ssh/id_x")).contains("cannot execute"));
+}
+
+/// What is hidden is out of sight in a folder that may be written: not to be read, filled, moved or taken away, whichever
+/// name leads to it. What lies beside it is there.
+#[test]
+fn what_is_hidden_is_out_of_sight() {
+    let place = Place::new();
+    std::fs::write(place.path("home/beside"), "beside").unwrap();
+    std::fs::write(place.path("home/tokens"), "canary-secret").unwrap();
+    std::os::unix::fs::symlink(place.path("home/.ssh"), place.path("home/link")).unwrap();
+    let script = r#"cat $SECRET; cat $HOME/link/id_x; cat $HOME/tokens; cat $HOME/.ssh/../.ssh/id_x
+        echo x > $HOME/.ssh/planted; echo x >> $HOME/tokens; mv $HOME/.ssh $HOME/moved; rm -rf $HOME/.ssh $HOME/tokens
+        umount $HOME/.ssh; cat $SECRET; echo "left: $(ls -A $HOME/.ssh)"; cat $HOME/beside; echo new > $HOME/new"#;
+    let mut process = place.shell(script);
+    process.write = vec![place.path("home")];
+    process.observe = false;
+    assert!(text(&plain(&process).stdout).contains("canary-secret"), "it bites");
+    assert!(!place.path("home/tokens").exists());
+    std::fs::remove_dir_all(place.path("home/moved")).unwrap();
+    std::fs::remove_file(place.path("home/new")).unwrap();
+    std::fs::create_dir_all(place.path("home/.ssh")).unwrap();
+    for path in [place.path("home/.ssh/id_x"), place.path("home/tokens")] {
+        std::fs::write(path, "canary-secret").unwrap();
+    }
+    process.hidden = vec![place.path("home/.ssh"), place.path("home/tokens"), place.path("home/absent")];
+    let output = confined(&process);
+    let said = text(&output.stdout);
+    assert!(!said.contains("canary-secret") && said.contains("left: \n") && said.contains("beside"), "{said}");
+    assert_eq!(std::fs::read_dir(place.path("home/.ssh")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_to_string(place.path("home/tokens")).unwrap(), "canary-secret");
+    assert!(place.path("home/new").exists() && !place.path("home/moved").exists());
+    // By the name of a link as well; and nothing is promised that cannot be held.
+    process.hidden = vec![place.path("home/link"), place.path("home/tokens")];
+    assert!(!text(&confined(&process).stdout).contains("canary-secret"));
+    let weaker = spawn(&Process { level: Level::LandlockOnly, ..process });
+    assert!(weaker.unwrap_err().to_string().contains("hidden"));
+}
+
+/// Whoever asks people something keeps the session, and so the terminal; everybody else has none.
+#[test]
+fn only_those_who_ask_people_keep_the_terminal() {
+    let place = Place::new();
+    let mut process =
+        place.shell("read -r a b c d e session rest < /proc/self/stat; echo $session; [ -e /dev/tty ] && echo tty");
+    assert_eq!(text(&confined(&process).stdout), "1\n");
+    process.terminal = true;
+    assert_eq!(text(&confined(&process).stdout), "0\ntty\n", "a session from outside the namespace");
 }
