@@ -34,6 +34,7 @@ mod hostile_places;
 mod https;
 mod installing;
 mod interruption;
+mod json_schema;
 mod killing;
 mod lockfiles;
 

@@ -1,5 +1,6 @@
 //! `review`: what a package can do is shown before anything of it runs.
 
+use crate::json_schema::misfits_of_sarif;
 use crate::stage::{APP, Stage, assert_error};
 use bulkhead_test_support::{CrateBuilder, GitRepository, GitServer, Outcome};
 use serde_json::Value;
@@ -86,7 +87,6 @@ fn versions_are_compared_line_by_line() {
     assert_error(&stage.bulkhead(&["review", "--diff"]), 1, &["`--diff` needs the package"]);
 }
 
-/// The required properties of SARIF 2.1.0's schema are asserted in `bulkhead_review::sarif`; here, that the program keeps to it.
 #[test]
 fn programs_read_json_and_sarif() {
     let stage = Stage::new(APP);
@@ -103,6 +103,7 @@ fn programs_read_json_and_sarif() {
     let outcome = stage.bulkhead(&["review", "plain@1.2.0", "--message-format", "sarif"]);
     says(&outcome, &[]);
     let log = json(&outcome);
+    assert_eq!(misfits_of_sarif(&log), Vec::<String>::new());
     assert_eq!(
         (&log["version"], &log["runs"][0]["tool"]["driver"]["name"]),
         (&"2.1.0".into(), &"bulkhead review".into())

@@ -353,7 +353,8 @@ fn campaign_19_ultralytics() {
     let poisoned = poison(&stage.home.bulkhead_home(), &evil);
     assert!(poisoned > 0, "the source of `plain` is in the store");
     let outcome = arena.bulkhead(&["run"]);
-    assert!(!arena.mark().exists() && outcome.assert_success().stdout.contains("plain 1.1.0"), "{outcome}");
+    arena.assert_unharmed(&outcome);
+    assert!(outcome.assert_success().stdout.contains("plain 1.1.0"), "{outcome}");
     stage.cargo(&["fetch"]).assert_success();
     assert!(poison(&stage.home.cargo_home(), &evil) > 0);
     arena.clear();

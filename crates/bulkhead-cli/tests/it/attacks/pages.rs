@@ -7,6 +7,7 @@ use bulkhead_test_support::{CrateBuilder, Outcome};
 use html5gum::{DefaultEmitter, HtmlString, Token, Tokenizer};
 use serde_json::Value;
 
+use crate::json_schema::misfits_of_sarif;
 use crate::stage::{APP, Stage};
 
 /// What leaves a text and becomes markup, an attribute, a script, a comment, a link. Nothing that no file's name may hold:
@@ -171,9 +172,10 @@ fn package() -> CrateBuilder {
         .file("tests/[x](y) #&'.bin", b"\x7fELF\xff".to_vec())
 }
 
-/// The rules that the schema of SARIF 2.1.0 has for what we write.
+/// The schema of SARIF 2.1.0, and what it cannot say.
 #[track_caller]
 fn assert_sarif(log: &Value) -> Vec<&str> {
+    assert_eq!(misfits_of_sarif(log), Vec::<String>::new());
     assert_eq!(log["version"], "2.1.0");
     assert!(log.as_object().unwrap().keys().all(|key| ["$schema", "version", "runs"].contains(&key.as_str())));
     let run = &log["runs"][0];
