@@ -27,6 +27,9 @@ commands:
   bench [--bin PATH] [--runs N] [--syscalls] [--dir PATH] [ROW]…
                      time cargo and Bulkhead alternately on the same work, print a Markdown table; rows are lock,
                      update, metadata, fetch (each for all applications, or one: lock-b), noop, edit, clean
+  bench confinement [--bin PATH] [--runs N] [--dir PATH] [--project PATH]
+                     what confinement adds to a build script and to rustc, by mechanism, what it costs to watch their memory,
+                     and what that is of a clean build (of --project; fetched before)
   compare [--bin PATH] [--small] [--dir PATH] [--only TEXT] [--seed N] [PART]…
                      resolve, describe, build and plan the same input with cargo and with Bulkhead (release build unless
                      --bin says otherwise), print every difference; --small is what CI runs; --only narrows by name;

@@ -159,8 +159,9 @@ pub struct Limits {
     /// Private writable memory per process, in bytes (`RLIMIT_DATA`). Address space as such is not limited: rustc maps far
     /// more of it than it uses.
     pub memory_bytes: Option<u64>,
-    /// Memory of all processes of the run together, in bytes: what is their own, not the files that they map. Looked at every
-    /// tenth of a second by [`Child::wait_with`](crate::Child::wait_with), which kills a run that has more.
+    /// Memory of all processes of the run together, in bytes: what is their own, not the files that they map. Looked at as
+    /// often as it could be reached (every tenth of a second at most) by [`Child::wait_with`](crate::Child::wait_with), which
+    /// kills a run that has more.
     pub total_memory_bytes: Option<u64>,
     /// Processes and threads alive at once, in the whole run.
     pub processes: Option<u64>,

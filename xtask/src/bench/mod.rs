@@ -2,6 +2,7 @@
 //!
 //! Start with [`run`]; a row is a [`rows::Row`], what one process cost is a [`measure::Sample`].
 
+mod confinement;
 mod measure;
 mod rows;
 mod workloads;
@@ -33,6 +34,9 @@ pub(crate) fn measure(arguments: &[String]) -> Result<bool, String> {
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
+    if let Some(("confinement", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return confinement::run(rest);
+    }
     let options = parse(arguments)?;
     let sides = Sides::prepare(options.bin.as_deref(), &options.folder)?;
     let stage = Stage::prepare(&options.folder, &sides)?;

@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 
 /// How often, at most. What can be filled meanwhile is a small part of a machine's memory.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// How often, at least.
+const LONGEST: Duration = Duration::from_secs(1);
+/// No processor fills memory faster, in bytes for each millisecond: the kernel clears each page first.
+const FASTEST: u64 = 8 << 20;
 /// Of the time, at most this part is spent on looking.
 const SHARE: u32 = 20;
 
@@ -19,7 +23,7 @@ pub(super) struct TotalMemory {
 
 impl TotalMemory {
     pub(super) fn new(limit: u64) -> TotalMemory {
-        TotalMemory { limit, next: Instant::now() + INTERVAL }
+        TotalMemory { limit, next: Instant::now() + pause(limit) }
     }
 
     /// How long until it is worth looking again.
@@ -35,10 +39,19 @@ impl TotalMemory {
         }
         let tree = tree(process);
         // What a fork shares is counted once for each by the quick sum; the slow one divides it.
-        let exceeded = sum(&tree, resident) > self.limit && sum(&tree, proportional) > self.limit;
-        self.next = Instant::now() + INTERVAL.max(start.elapsed() * SHARE);
+        let held = sum(&tree, resident);
+        let exceeded = held > self.limit && sum(&tree, proportional) > self.limit;
+        self.next = Instant::now() + pause(self.limit.saturating_sub(held)).max(start.elapsed() * SHARE);
         exceeded
     }
+}
+
+/// How long it takes at least until so much is filled by all processors, within reason.
+fn pause(left: u64) -> Duration {
+    static PROCESSORS: OnceLock<u64> = OnceLock::new();
+    let processors =
+        *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, |count| count.get() as u64));
+    Duration::from_millis(left / (FASTEST * processors)).clamp(INTERVAL, LONGEST)
 }
 
 fn sum(tree: &[i32], measure: fn(i32) -> Option<u64>) -> u64 {
