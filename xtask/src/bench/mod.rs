@@ -41,8 +41,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let sides = Sides::prepare(options.bin.as_deref(), &options.folder)?;
     let stage = Stage::prepare(&options.folder, &sides)?;
     let mut table = String::from(
-        "| work | cargo wall | bulkhead wall | × | cargo CPU | bulkhead CPU | × | cargo peak | bulkhead peak \
-         | cargo calls | bulkhead calls | runs |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| work | cargo wall | bulkhead wall | × | cargo CPU | bulkhead CPU | × | cores busy | cargo peak | bulkhead peak \
+         | cargo calls | bulkhead calls | runs |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in Row::ALL.iter().chain(Row::ON_REQUEST) {
         let is_usual = options.rows.is_empty() && Row::ALL.contains(row);
@@ -54,7 +54,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         }
     }
     println!(
-        "\n{table}\nMedians (least–most); × is cargo divided by Bulkhead; peak is the largest single process in MiB, calls are system calls."
+        "\n{table}\nMedians (least–most); × is cargo divided by Bulkhead; cores busy is CPU divided by wall, of cargo and of \
+         Bulkhead; peak is the largest single process in MiB, calls are system calls."
     );
     Ok(true)
 }
@@ -107,9 +108,12 @@ fn measure_row(row: Row, options: &Options, sides: &Sides, stage: &Stage) -> Res
     }
     let mut line = format!("| {} ", row.title());
     let seconds = |value: fn(&Sample) -> Duration| samples.each_ref().map(|samples| spread(samples, value));
-    for [cargo, bulkhead] in [seconds(|sample| sample.wall), seconds(|sample| sample.processor)] {
+    let (wall, processor) = (seconds(|sample| sample.wall), seconds(|sample| sample.processor));
+    for [cargo, bulkhead] in [wall, processor] {
         line += &format!("| {} | {} | {:.2} ", show(cargo), show(bulkhead), cargo[1] / bulkhead[1].max(1e-6));
     }
+    let busy = |side: usize| processor[side][1] / wall[side][1].max(1e-6);
+    line += &format!("| {:.2} / {:.2} ", busy(0), busy(1));
     for samples in &samples {
         let mut peaks: Vec<u64> = samples.iter().map(|sample| sample.peak_kib).collect();
         peaks.sort_unstable();
