@@ -16,7 +16,7 @@ use crate::messages::{self, Counts, Line, Lines};
 use crate::process::{self, Reach};
 use crate::record::{OutputStamp, Record};
 use crate::run::{Build, seen_variable};
-use crate::staging::Staging;
+use crate::staging::{Left, Staging};
 use crate::{Event, Failure, FailureKind, Stream, dep_info, folders, reuse, uplift};
 
 /// Largest file of stored messages that is replayed, and largest dep-info file.
@@ -71,8 +71,13 @@ pub(crate) fn compile(
     let mut is_whole = !ended.denied;
     if let Some(staging) = staging {
         let dep_info = build.planner.dep_info(index);
-        let moved = staging.finish(&outputs, &dep_info);
-        is_whole &= moved.map_err(|error| other(failed("move the outputs to", &dep_info, &error)))?;
+        match staging.finish(&outputs, &dep_info) {
+            Ok(Left::Whole) => (),
+            Ok(Left::More) => is_whole = false,
+            // As under cargo, nothing is known of the unit that could be fresh.
+            Ok(Left::Named) => return publish(build, index, false).map_err(other),
+            Err(error) => return Err(other(failed("move the outputs to their places beside", &dep_info, &error))),
+        }
     }
     let settled = settle(build, index, &mut record, &command, &stored);
     settled.map_err(|diagnostic| Failure { denied: ended.denied, ..other(diagnostic) })?;
@@ -398,16 +403,19 @@ pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) -> Resul
     let mut filenames = Vec::new();
     let mut executable = None;
     for output in build.planner.outputs(index) {
-        if output.kind == OutputKind::DebugInfo && !output.path.exists() {
-            continue;
-        }
+        let is_there = output.path.exists();
+        let is_debug_info = output.kind == OutputKind::DebugInfo;
         let is_program = output.kind == OutputKind::Normal && is_executable(build, index);
         let name = output.uplifted.clone().unwrap_or(output.path);
         if is_program && executable.is_none() {
             executable = Some(name.clone());
         }
+        // `-o` has put it elsewhere, or the linker made none.
+        if !is_there {
+            continue;
+        }
         if let Some(uplifted) = output.uplifted
-            && output.kind != OutputKind::DebugInfo
+            && !is_debug_info
             && build.graph.roots.contains(&index)
         {
             write_rule(build, index, &uplifted)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bulkhead_unit_graph::{Command, CompileMode, Output, UnitIndex};
 
 use crate::run::Build;
+use crate::uplift::uplift;
 use crate::{Options, files, folders};
 
 /// Below the build folder: where the staging folders are.
@@ -58,7 +59,22 @@ pub(crate) struct Staging {
     destination: PathBuf,
     /// What names of the unit's own files contain, `-0123456789abcdef`.
     own: String,
+    /// The folder of what the user has named with `-o`, which may be anywhere.
+    named: Option<PathBuf>,
 }
+
+/// What a compiler has left in its staging folder.
+pub(crate) enum Left {
+    /// What the unit is known to leave.
+    Whole,
+    /// That, and more that bears its hash.
+    More,
+    /// Only what the user has named with `-o`.
+    Named,
+}
+
+/// Where in the staging folder files lie that `-o` has named.
+const NAMED: &str = "named";
 
 impl Staging {
     /// Makes a staging folder and turns `command` to it. `None` where rustc has to write in place: rustdoc, whose output is
@@ -79,7 +95,8 @@ impl Staging {
         }
         let own = unit_name(build, index).rsplit_once('-').map_or(String::new(), |(_, hash)| format!("-{hash}"));
         let destination = PathBuf::from(std::mem::replace(out_dir, folder.display().to_string()));
-        Ok(Some(Self { folder, destination, own }))
+        let named = stage_named(command, &folder.join(NAMED))?;
+        Ok(Some(Self { folder, destination, own, named }))
     }
 
     /// Whether the compiler of the unit can write into a folder of its own.
@@ -126,13 +143,16 @@ impl Staging {
         }
     }
 
-    /// Moves everything to its place that the unit is known to leave, or that bears its own hash (`--emit=asm`). Says whether
-    /// there was nothing of the latter kind.
-    pub(crate) fn finish(self, outputs: &[Output], dep_info: &Path) -> io::Result<bool> {
+    /// Moves everything to its place that the unit is known to leave, that bears its own hash (`--emit=asm`), or that the
+    /// user has named.
+    pub(crate) fn finish(self, outputs: &[Output], dep_info: &Path) -> io::Result<Left> {
+        if let Some(destination) = &self.named {
+            return hand_over(&self.folder.join(NAMED), destination).map(|()| Left::Named);
+        }
         for path in outputs.iter().map(|output| output.path.as_path()).chain([dep_info]) {
             self.publish(path)?;
         }
-        let mut is_whole = true;
+        let mut left = Left::Whole;
         for entry in self.folder.read_dir()? {
             let name = entry?.file_name();
             let place = self.destination.join(&name);
@@ -142,11 +162,34 @@ impl Staging {
             if !is_there && self.own.len() == 17 && name.to_string_lossy().contains(&self.own) {
                 files::remove(&place)?;
                 self.publish(&place)?;
-                is_whole = false;
+                left = Left::More;
             }
         }
-        Ok(is_whole)
+        Ok(left)
     }
+}
+
+/// Turns `-o FILE` to a folder of the unit's own, which no other place has to be writable for. Returns where it belongs.
+fn stage_named(command: &mut Command, folder: &Path) -> io::Result<Option<PathBuf>> {
+    let Some(position) = command.arguments.iter().rposition(|argument| argument == "-o") else { return Ok(None) };
+    // To standard output.
+    let Some(file) = command.arguments.get_mut(position + 1).filter(|file| *file != "-") else { return Ok(None) };
+    let path = command.current_dir.join(&*file);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
+    std::fs::create_dir(folder)?;
+    *file = folder.join(name).display().to_string();
+    Ok(Some(parent.to_owned()))
+}
+
+/// Puts the files in `folder` into the user's own: rustc has named them after the one that `-o` names, and links are none.
+fn hand_over(folder: &Path, destination: &Path) -> io::Result<()> {
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            uplift(&entry.path(), &destination.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Staging {

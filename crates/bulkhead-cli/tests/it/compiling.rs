@@ -306,3 +306,66 @@ fn clean_of_a_package_leaves_nothing_of_it() {
     let left = files();
     assert_eq!(others(&left), 0, "{left:?}");
 }
+
+/// As cargo-expand does it, in a folder for temporary files. Macros, which run inside the compiler, get no way there by it.
+#[test]
+fn what_o_names_is_written_there_by_nobody_else() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let twins = Twins::new(
+        r#"
+//- /Cargo.toml
+[workspace]
+members = ["app", "mac"]
+resolver = "3"
+//- /app/Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+mac = { path = "../mac" }
+//- /app/src/main.rs
+mac::plant!(PLANT);
+fn main() {}
+//- /mac/Cargo.toml
+[package]
+name = "mac"
+version = "0.1.0"
+edition = "2021"
+[lib]
+proc-macro = true
+//- /mac/src/lib.rs
+#[proc_macro]
+pub fn plant(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let _ = std::fs::write(input.to_string().trim_matches('"'), "planted");
+    proc_macro::TokenStream::new()
+}
+"#,
+    );
+    let stages = [&twins.cargo, &twins.bulkhead];
+    let made = |index: usize, arguments: &[&str]| {
+        let (stage, folder) = (stages[index], folders[index].path());
+        let main = format!("mac::plant!({:?});\nfn main() {{}}\n", folder.join("planted"));
+        std::fs::write(stage.project.path("app/src/main.rs"), main).unwrap();
+        let file = folder.join("made").display().to_string();
+        let arguments = [&["rustc", "-p", "app", "--message-format", "json"], arguments, &["-o", &file]].concat();
+        let outcome = if index == 0 { stage.cargo(&arguments) } else { stage.bulkhead(&arguments) };
+        let said: Vec<_> =
+            outcome.assert_success().stdout.lines().filter(|line| line.contains("\"executable\":\"")).collect();
+        let names = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.map(|name| name.split('-').next().unwrap().to_owned()).collect();
+        names.sort();
+        (stage.neutral(&said.concat()), names)
+    };
+    for arguments in [&["--"][..], &["--", "--emit=asm"]] {
+        let (theirs, ours) = (made(0, arguments), made(1, arguments));
+        assert_eq!(ours.0, theirs.0, "{arguments:?}");
+        // It bites under cargo.
+        assert!(
+            theirs.1.contains(&"planted".to_owned()) && !ours.1.contains(&"planted".to_owned()),
+            "{theirs:?} {ours:?}"
+        );
+        let theirs: Vec<_> = theirs.1.into_iter().filter(|name| name != "planted").collect();
+        assert!(!ours.1.is_empty() && ours.1 == theirs, "{arguments:?}: {ours:?} {theirs:?}");
+    }
+}
