@@ -34,7 +34,7 @@ commands:
                      resolve, describe, build and plan the same input with cargo and with Bulkhead (release build unless
                      --bin says otherwise), print every difference; --small is what CI runs; --only narrows by name;
                      --seed is the first of the generated registries; parts are lock, generated, applications, workspaces,
-                     sources, vendor, manifests, apps, profiles, rebuild, matrix, hostile; what differs on purpose is recorded in
+                     sources, vendor, manifests, apps, profiles, matrix, hostile; what differs on purpose is recorded in
                      xtask/data/known-differences.toml
   fuzz [--minutes N] [TARGET]…
                      fuzz every target (or those named), N minutes (10) in all

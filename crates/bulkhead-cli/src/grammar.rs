@@ -61,6 +61,9 @@ pub(crate) fn check(matches: &ArgMatches) -> Result<(), Error> {
 }
 
 fn refused(id: &str, value: &str, reason: &str) -> Error {
+    if id == "target" && value.ends_with(".json") {
+        return Error::failure("`.json` target specs require -Zjson-target-spec");
+    }
     let shown: String = value.chars().take(80).collect();
     let more = if shown.len() < value.len() { "…" } else { "" };
     Error::failure(format!("invalid value `{shown}{more}` for `{id}`: it {reason}"))

@@ -1,8 +1,10 @@
 //! `[target]` and the flags for compilers, which come from one of several places.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bulkhead_schema::Diagnostic;
+use bulkhead_schema::build_script::{self, BuildScriptOutput, Speaker};
 use bulkhead_schema::platform::{Cfg, CfgExpr};
 
 use crate::layer::Value;
@@ -32,7 +34,7 @@ pub struct Runner {
     pub arguments: Vec<String>,
 }
 
-/// `[target.TRIPLE.LINKS]`: what the build script would have said. Subject to the same policy as its directives.
+/// `[target.TRIPLE.LINKS]`: what the build script would have said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinksOverride {
     /// The `links` value of the package.
@@ -41,6 +43,25 @@ pub struct LinksOverride {
     pub directives: Vec<(String, String)>,
     /// Everything else: metadata for dependents.
     pub metadata: Vec<(String, String)>,
+}
+
+impl LinksOverride {
+    /// The same as if the script had said it.
+    ///
+    /// # Errors
+    /// A directive that breaks the grammar.
+    pub fn output(&self) -> Result<BuildScriptOutput, Box<Diagnostic>> {
+        let lines = self.directives.iter().chain(&self.metadata).map(|(key, value)| format!("cargo:{key}={value}\n"));
+        let speaker = Speaker {
+            package: &self.links,
+            has_cdylib: true,
+            has_tests: true,
+            has_benches: true,
+            has_examples: true,
+            ..Speaker::default()
+        };
+        Ok(build_script::parse(lines.collect::<String>().as_bytes(), &speaker)?.0)
+    }
 }
 
 impl Config {
@@ -58,11 +79,11 @@ impl Config {
             links: self.links_overrides(triple)?,
         };
         if target.linker.is_none() {
-            let found = matching.iter().map(|cfg| self.program(["target", cfg, "linker"]));
+            let found = matching.iter().map(|cfg| Ok((*cfg, self.program(["target", cfg, "linker"])?)));
             target.linker = only("linker", found)?;
         }
         if target.runner.is_none() {
-            target.runner = only("runner", matching.iter().map(|cfg| self.runner(cfg)))?;
+            target.runner = only("runner", matching.iter().map(|cfg| Ok((*cfg, self.runner(cfg)?))))?;
         }
         Ok(target)
     }
@@ -136,23 +157,24 @@ impl Config {
     }
 }
 
-fn only<T>(
+fn only<'a, T>(
     key: &str,
-    found: impl Iterator<Item = Result<Option<Value<T>>, Diagnostic>>,
+    found: impl Iterator<Item = Result<(&'a str, Option<Value<T>>), Diagnostic>>,
 ) -> Result<Option<Value<T>>, Diagnostic> {
-    let mut first: Option<Value<T>> = None;
+    let mut first: Option<(&str, Value<T>)> = None;
     for value in found {
-        let Some(value) = value? else { continue };
-        if let Some(first) = &first {
+        let (cfg, Some(value)) = value? else { continue };
+        if let Some((first_cfg, first)) = &first {
             let message = format!(
-                "several matching `target.'cfg(…)'` set `{key}`: {} and {}",
+                "several matching instances of `target.'cfg(..)'.{key}` in configurations\n\
+                 first match `{first_cfg}` located in {}\nsecond match `{cfg}` located in {}",
                 first.definition, value.definition
             );
             return Err(value.definition.error("config-target-ambiguous", message));
         }
-        first = Some(value);
+        first = Some((cfg, value));
     }
-    Ok(first)
+    Ok(first.map(|(_, value)| value))
 }
 
 fn links(name: &str, item: &Item) -> Result<LinksOverride, Diagnostic> {
@@ -161,8 +183,16 @@ fn links(name: &str, item: &Item) -> Result<LinksOverride, Diagnostic> {
     let Some(table) = item.as_table() else { return Err(wrong(item, "is no known key and no table")) };
     let mut parsed = LinksOverride { links: name.to_owned(), directives: Vec::new(), metadata: Vec::new() };
     for (key, item) in table {
+        if ["warning", "rerun-if-changed", "rerun-if-env-changed"].contains(&key.as_str()) {
+            let message = format!("`{key}` is not supported in build script overrides");
+            return Err(item.definition.error("config-links", message));
+        }
         let list = if key.starts_with("rustc-") { &mut parsed.directives } else { &mut parsed.metadata };
         match &item.tree {
+            // A value that goes on in another line would be another directive.
+            _ if texts(item).any(|text| text.contains(['\n', '\r'])) => {
+                return Err(wrong(item, "has a line break in it"));
+            }
             Tree::String(text) => list.push((key.clone(), text.clone())),
             Tree::List(items) => {
                 for item in items {
@@ -184,4 +214,15 @@ fn links(name: &str, item: &Item) -> Result<LinksOverride, Diagnostic> {
         }
     }
     Ok(parsed)
+}
+
+/// The texts of a value.
+fn texts(item: &Item) -> impl Iterator<Item = &str> {
+    let (single, list, table): (Option<&Item>, &[Item], Option<&BTreeMap<String, Item>>) = match &item.tree {
+        Tree::List(items) => (None, items, None),
+        Tree::Table(entries) => (None, &[], Some(entries)),
+        _ => (Some(item), &[], None),
+    };
+    let items = single.into_iter().chain(list).chain(table.into_iter().flat_map(BTreeMap::values));
+    items.filter_map(|item| if let Tree::String(text) = &item.tree { Some(text.as_str()) } else { None })
 }

@@ -31,7 +31,7 @@ pub(crate) fn gather(build: &Build<'_>, folders: impl IntoIterator<Item = PathBu
     let mut inputs = Inputs::default();
     inputs.present.push(build.options.target_dir.join(lock::TARGET_MARKER));
     inputs.locks.extend(folders.into_iter().map(|folder| lock::path(&folder)));
-    for (index, unit) in build.graph.iter() {
+    for (index, unit) in build.graph.iter().filter(|(index, _)| build.planner.given(*index).is_none()) {
         let record = build.record(index)?;
         let files = build.files(index);
         inputs.present.push(files.record.clone());

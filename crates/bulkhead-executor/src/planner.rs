@@ -1,7 +1,9 @@
 //! What the executor asks of the planner. [`Context`] answers for real builds; tests answer by hand.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use bulkhead_schema::build_script::BuildScriptOutput;
 use bulkhead_unit_graph::{
     Command, CompileKind, CompileMode, Context, Fingerprint, Layout, Output, ScriptOutputs, UnitGraph, UnitIndex,
 };
@@ -10,6 +12,10 @@ use bulkhead_unit_graph::{
 pub trait Planner: Sync {
     /// The plan.
     fn graph(&self) -> &UnitGraph;
+    /// What is said in the place of a build script that is not run.
+    fn given(&self, _index: UnitIndex) -> Option<Arc<BuildScriptOutput>> {
+        None
+    }
     /// The rustc command line, or the start of the build script. All build scripts that `index` depends on have run.
     fn command(&self, index: UnitIndex, scripts: &ScriptOutputs) -> Command;
     /// The files that the unit must leave.
@@ -35,6 +41,9 @@ pub trait Planner: Sync {
 impl Planner for Context<'_> {
     fn graph(&self) -> &UnitGraph {
         self.graph
+    }
+    fn given(&self, index: UnitIndex) -> Option<Arc<BuildScriptOutput>> {
+        Context::given(self, index)
     }
     fn command(&self, index: UnitIndex, scripts: &ScriptOutputs) -> Command {
         match self.unit(index).mode {

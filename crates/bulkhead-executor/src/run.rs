@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use bulkhead_sandbox::Killer;
 use bulkhead_schema::Diagnostic;
-use bulkhead_unit_graph::{Command, CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
+use bulkhead_unit_graph::{Command, CompileKind, CompileMode, Fingerprint, ScriptOutputs, Unit, UnitGraph, UnitIndex};
 use bulkhead_workspace::{Package, TargetKind};
 
 use crate::claims::Claims;
@@ -364,8 +364,8 @@ fn profile_folders(planner: &dyn Planner) -> Vec<PathBuf> {
 
 /// Makes the folders that Cargo makes, needed or not.
 fn make_folders(planner: &dyn Planner, options: &Options<'_>) -> Result<(), Diagnostic> {
-    let platforms: BTreeSet<_> = planner.graph().units.iter().map(|unit| unit.platform).collect();
-    for layout in platforms.into_iter().map(|platform| planner.layout(platform)) {
+    let platforms = planner.graph().units.iter().map(|unit| unit.platform).chain([CompileKind::Host]);
+    for layout in platforms.collect::<BTreeSet<_>>().into_iter().map(|platform| planner.layout(platform)) {
         let folders = [
             layout.dependencies(),
             layout.build(),
@@ -392,6 +392,11 @@ struct Verdict {
 fn survey(build: &mut Build<'_>) -> BTreeMap<UnitIndex, Verdict> {
     let mut dirty = BTreeMap::new();
     for (index, unit) in build.graph.iter() {
+        if let Some(output) = build.planner.given(index) {
+            build.builds[index.0 as usize] = script::identity(&output);
+            build.add_script(index, output);
+            continue;
+        }
         let remembered = match Record::read(&build.files(index).record, build.options.owner) {
             Remembered::Own(record) if record.place != build.place => {
                 Remembered::Own(Box::new(record.moved_to(&build.place)))
@@ -484,6 +489,9 @@ pub(crate) fn seen_variable(build: &Build<'_>, unit: &Unit, command: &Command, n
 
 /// Says what a fresh unit said when it was built, and makes sure that its files are where users look for them.
 fn report_fresh(build: &Build<'_>, index: UnitIndex) -> Result<(), Diagnostic> {
+    if build.planner.given(index).is_some() {
+        return Ok(());
+    }
     build.emit(Event::Fresh { unit: index });
     if build.unit(index).mode == CompileMode::RunBuildScript {
         script::report(build, index);

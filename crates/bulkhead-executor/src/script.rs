@@ -10,6 +10,7 @@ use bulkhead_sandbox::Stream as Pipe;
 use bulkhead_schema::Diagnostic;
 use bulkhead_schema::build_script::{self, BuildScriptOutput, Speaker};
 use bulkhead_schema::policy::ProcessLimits;
+use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Command, UnitIndex};
 use bulkhead_workspace::{CrateType, Package, TargetKind};
 
@@ -77,6 +78,12 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     build.add_script(index, Arc::new(output));
     report(build, index);
     Ok(())
+}
+
+/// What stands for the build of a run whose output is given: the same while that is.
+pub(crate) fn identity(output: &BuildScriptOutput) -> u64 {
+    let digest = Digest::of(format!("{output:?}").as_bytes());
+    digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// What a run came to.

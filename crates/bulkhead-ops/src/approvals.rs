@@ -48,7 +48,8 @@ pub fn running(graph: &UnitGraph) -> BTreeMap<PackageId, (Arc<Package>, BTreeSet
     };
     let mut waiting = Vec::new();
     for (index, unit) in graph.iter() {
-        if unit.mode == CompileMode::RunBuildScript {
+        // One without its program is not run.
+        if unit.mode == CompileMode::RunBuildScript && unit.dependencies.iter().any(|it| is_script(graph, it.unit)) {
             add(index, BuildCodeKind::BuildScript);
             if unit.package.summary.links.is_some() {
                 add(index, BuildCodeKind::Links);

@@ -14,7 +14,7 @@ use self::target_folder::TargetFolder;
 use crate::error::Result;
 use crate::options::{CleanOptions, GlobalOptions};
 use crate::project::{self, Project};
-use crate::{Error, Event, compile};
+use crate::{Error, Event, compile, profiles};
 
 /// What was (or with `--dry-run` would be) removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,7 +101,9 @@ fn doomed(folders: &TargetFolder, options: &CleanOptions, project: &Project) -> 
         return Ok(roots.into_iter().map(|root| root.join("doc")).collect());
     }
     if let Some(profile) = &options.profile {
-        let folder = project.workspace.profiles.directory(profile)?;
+        let mut profiles = project.workspace.profiles.clone();
+        profiles::hear(&project.configuration.config, &mut profiles, Some(profile))?;
+        let folder = profiles.directory(profile)?;
         roots = roots.into_iter().map(|root| root.join(folder.as_str())).collect();
     }
     if options.packages.is_empty() && !options.workspace {

@@ -20,7 +20,7 @@ use crate::lock::{self, LockRequest, Locked};
 use crate::options::{CompileOptions, GlobalOptions, Intent};
 use crate::packages::{Facts, Purpose};
 use crate::project::{self, Project};
-use crate::{Error, Event, clippy, disk, packages, probe, select, single, source_files, status, toolchain};
+use crate::{Error, Event, clippy, disk, packages, probe, profiles, select, single, source_files, status, toolchain};
 
 /// A plan, and all that is needed to carry it out.
 pub struct Prepared {
@@ -48,6 +48,8 @@ pub struct Prepared {
 /// Whatever keeps a project from being resolved, fetched, verified or planned.
 pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Prepared> {
     let mut project = project::open(global, events)?;
+    let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
+    profiles::hear(&project.configuration.config, &mut project.workspace.profiles, Some(profile.as_str()))?;
     let missing_targets = std::mem::take(&mut project.workspace.missing_targets);
     if !missing_targets.is_empty() {
         return Err(missing_targets.into());
@@ -66,6 +68,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);
     status::warn_of_yanked(&project, &locked, events);
+    status::warn_of_unmatched_profiles(&project, &locked, events);
     let platforms = platforms_of(&toolchain);
     let wanted = Wanted {
         features: &options.features,
@@ -76,13 +79,13 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         purpose: Purpose::Build,
     };
     let (features, mut packages) = activate::<Arc<Package>>(global, &project, &mut locked, &client, &wanted, events)?;
-    let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
     let plan_request = PlanRequest {
         packages: selected.iter().map(|package| package.id).collect(),
         intent: options.intent,
         targets: options.targets.clone(),
         profile,
         platforms: requested_platforms(&platforms),
+        given_scripts: given_scripts(&flags),
         doctests: options.single.is_none(),
     };
     let members = project.workspace.members.iter().map(|package| package.id).collect();
@@ -210,7 +213,10 @@ fn platform_flags(
         let cfg = known.platforms.get(&kind).map(|info| info.cfg.as_slice()).unwrap_or_default();
         let target = config.target_table(&triple, cfg)?;
         let linker = target.linker.map(|linker| linker.value);
-        let mut flags = PlatformFlags { linker, ..PlatformFlags::default() };
+        let said =
+            target.links.iter().map(|given| Ok((given.links.clone(), Arc::new(given.output().map_err(|it| *it)?))));
+        let scripts = said.collect::<Result<_>>()?;
+        let mut flags = PlatformFlags { linker, scripts, ..PlatformFlags::default() };
         if kind != CompileKind::Host || kinds.len() == 1 {
             flags.rustflags = config.rustflags(&triple, cfg)?.into_iter().map(|flag| flag.value).collect();
             flags.rustdocflags = config.rustdocflags(&triple)?.into_iter().map(|flag| flag.value).collect();
@@ -218,6 +224,13 @@ fn platform_flags(
         all.insert(kind, flags);
     }
     Ok(all)
+}
+
+fn given_scripts(flags: &BTreeMap<CompileKind, PlatformFlags>) -> BTreeSet<(CompileKind, String)> {
+    let of = |(kind, flags): (&CompileKind, &PlatformFlags)| {
+        flags.scripts.keys().map(|links| (*kind, links.clone())).collect::<Vec<_>>()
+    };
+    flags.iter().flat_map(of).collect()
 }
 
 /// Every platform the toolchain was asked about.

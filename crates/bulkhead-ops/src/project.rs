@@ -51,6 +51,7 @@ pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
         overrides: overrides::configured(&configuration.config)?,
     };
     let (mut workspace, warnings) = bulkhead_workspace::load(&global.place.disk, &options)?;
+    profiles::hear(&configuration.config, &mut workspace.profiles, None)?;
     let incremental = configuration.config.incremental()?;
     workspace.profiles = workspace.profiles.with_incremental(incremental);
     if !global.quiet {

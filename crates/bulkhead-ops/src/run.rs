@@ -58,6 +58,9 @@ pub fn run(
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Run> {
+    if options.platforms.len() > 1 {
+        return Err(Error::failure("only one `--target` argument is supported"));
+    }
     let mut options = options.clone();
     choose_binary(global, &mut options)?;
     let built = build::build(global, &options, stop, events)?;
@@ -120,9 +123,11 @@ fn launch(
     own_limits::lift();
     let mut words = vec![shown.as_os_str().to_owned()];
     let mut command = Command::new(&executable.path);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::arg0(&mut command, shown);
     if let Some(Runner { program, arguments }) = runner(built, built.prepared.graph.unit(executable.unit).platform)? {
         command = Command::new(&program);
-        command.args(&arguments).arg(&executable.path);
+        command.args(&arguments).arg(shown);
         words.splice(0..0, [program.into_os_string()].into_iter().chain(arguments.into_iter().map(OsString::from)));
     }
     command.args(arguments).current_dir(current_dir);
@@ -198,15 +203,16 @@ pub fn test(
         }
         let message = if global.verbose > 0 { format!("`{}`", launch.shown) } else { title("unittests", unit, &shown) };
         events(Event::Status { verb: "Running", message });
-        if let Err(reason) = start(launch, &tests)?
-            && !failures.add("test", rerun_flags(unit, &built, &options.packages), reason)
+        if let Err(failure) = start(launch, &tests)?
+            && !failures.add("test", rerun_flags(unit, &built, &options.packages), failure)
         {
             return failures.result();
         }
     }
     if !options.no_run {
         doctest::run(&built, global, options, stop, events, &mut |unit, reason| {
-            failures.add("doctest", rerun_flags(unit, &built, &options.packages), reason)
+            let failure = TestFailure { reason, code: None };
+            failures.add("doctest", rerun_flags(unit, &built, &options.packages), failure)
         })?;
     }
     failures.result()
@@ -224,6 +230,14 @@ pub fn harness_arguments(options: &CompileOptions, unit: &Unit) -> Vec<OsString>
     arguments
 }
 
+/// How a test failed.
+struct TestFailure {
+    /// Empty if the harness has said it.
+    reason: String,
+    /// How it ended of its own accord, if not as harnesses do.
+    code: Option<i32>,
+}
+
 /// The tests that failed.
 struct Failures<'a> {
     options: &'a CompileOptions,
@@ -234,12 +248,22 @@ struct Failures<'a> {
 
 impl Failures<'_> {
     /// Takes note of one; returns whether the others are to run all the same.
-    fn add(&mut self, what: &str, flags: String, reason: String) -> bool {
+    fn add(&mut self, what: &str, flags: String, TestFailure { reason, code }: TestFailure) -> bool {
         let what = if self.options.intent == Intent::Bench { "bench" } else { what };
-        let error = Error::failure(format!("{what} failed, to rerun pass `{flags}`"));
-        let error = if reason.is_empty() { error } else { error.because(reason) };
-        if self.options.no_fail_fast {
+        let mut error = Error::failure(format!("{what} failed, to rerun pass `{flags}`"));
+        if !reason.is_empty() {
+            error = error.because(reason);
+        }
+        if self.options.no_fail_fast || code.is_some() {
             (self.events)(Event::Error(error.clone()));
+        }
+        if let Some(code) = code {
+            let shows_all = |argument: &OsString| argument == "--nocapture" || argument == "--no-capture";
+            if !self.options.quiet_harness && !self.options.arguments.iter().any(shows_all) {
+                let advice = "test exited abnormally; to see the full output pass --no-capture to the harness.";
+                (self.events)(Event::Note(advice.to_owned()));
+            }
+            error = Error::new(ErrorKind::Child(code), "");
         }
         self.all.push((flags, error));
         self.options.no_fail_fast
@@ -272,7 +296,7 @@ struct Tests<'a> {
 }
 
 /// Runs one test program; the inner error says how it failed.
-fn start(mut launch: Launch, tests: &Tests<'_>) -> Result<std::result::Result<(), String>> {
+fn start(mut launch: Launch, tests: &Tests<'_>) -> Result<std::result::Result<(), TestFailure>> {
     let program = launch.shown;
     let Tests { global, built: Built { prepared, permissions, .. }, stop, events, .. } = tests;
     let status = match permissions.confines(ProcessKind::Test, tests.confined) {
@@ -282,13 +306,16 @@ fn start(mut launch: Launch, tests: &Tests<'_>) -> Result<std::result::Result<()
         }
         false => match launch.command.stdin(Stdio::inherit()).status() {
             Ok(status) => status,
-            Err(error) => return Ok(Err(format!("could not execute process `{program}`: {error}"))),
+            Err(error) => {
+                let reason = format!("could not execute process `{program}`: {error}");
+                return Ok(Err(TestFailure { reason, code: None }));
+            }
         },
     };
     Ok(match status.code() {
         Some(0) => Ok(()),
-        Some(101) => Err(String::new()),
-        _ => Err(format!("process didn't exit successfully: `{program}` ({status})")),
+        Some(101) => Err(TestFailure { reason: String::new(), code: None }),
+        code => Err(TestFailure { reason: format!("process didn't exit successfully: `{program}` ({status})"), code }),
     })
 }
 

@@ -40,11 +40,16 @@ pub fn one(text: &str, packages: &BTreeSet<PackageId>, place: &Place) -> Result<
 }
 
 fn similar(text: &str, packages: &BTreeSet<PackageId>, error: Error) -> Error {
-    let names = packages.iter().map(|id| id.name().as_str());
-    match names.min_by_key(|name| distance(name, text)).filter(|name| distance(name, text) <= 3) {
-        Some(near) => error.help(format!("a package with a similar name exists: `{near}`")),
+    match nearest(text, packages.iter().copied()) {
+        Some(advice) => error.help(advice),
         None => error,
     }
+}
+
+/// What to tell whoever may have misspelt the name of a package.
+pub fn nearest(text: &str, packages: impl Iterator<Item = PackageId>) -> Option<String> {
+    let near = packages.map(PackageId::name).min_by_key(|name| distance(name.as_str(), text))?;
+    (distance(near.as_str(), text) <= 3).then(|| format!("a package with a similar name exists: `{near}`"))
 }
 
 fn ambiguous(spec: &PackageSpec, found: &[PackageId]) -> Error {

@@ -3,11 +3,11 @@
 use bulkhead_resolver::lock::{Change, PackageChange};
 use bulkhead_schema::policy::Reaction;
 use bulkhead_schema::publish_age::describe;
-use bulkhead_schema::{Diagnostic, PackageId, PackageName};
+use bulkhead_schema::{Diagnostic, PackageId, PackageName, PackageSpec};
 
 use crate::lock::Locked;
 use crate::project::Project;
-use crate::{Event, withdrawn};
+use crate::{Event, specs, withdrawn};
 
 /// Tells what a resolution changed in the lockfile, as `cargo` does, if it changed at all.
 pub fn report_changes(locked: &Locked<'_>, events: &dyn Fn(Event)) {
@@ -26,6 +26,29 @@ pub fn warn_of_yanked(project: &Project, locked: &Locked<'_>, events: &dyn Fn(Ev
     for &id in kept.filter(|id| withdrawn::is_yanked(&locked.sources, **id)) {
         let warning = Diagnostic::warning("yanked-locked", withdrawn::yanked_message(id));
         events(Event::Diagnostic(warning.help(withdrawn::yanked_advice(id))));
+    }
+}
+
+/// Names settings of profiles for packages that are not there.
+pub fn warn_of_unmatched_profiles(project: &Project, locked: &Locked<'_>, events: &dyn Fn(Event)) {
+    let packages = || locked.resolve.nodes.keys().copied();
+    for (profile, text) in project.workspace.profiles.package_specs().filter(|(_, spec)| *spec != "*") {
+        let Ok(spec) = PackageSpec::parse(text) else { continue };
+        if packages().any(|id| spec.matches(id)) {
+            continue;
+        }
+        let subject = format!("profile package spec `{text}` in profile `{profile}`");
+        let named: Vec<_> = packages().filter(|id| Some(id.name()) == spec.name()).map(|id| id.to_string()).collect();
+        let warning = if named.is_empty() {
+            let warning = Diagnostic::warning("profile-spec", format!("{subject} did not match any packages"));
+            let name = spec.name().map_or_else(|| text.to_owned(), |name| name.to_string());
+            specs::nearest(&name, packages()).into_iter().fold(warning, |warning, advice| warning.help(advice))
+        } else {
+            let others = named.join(", ");
+            let message = format!("{subject} has a version or URL that does not match any of the packages: {others}");
+            Diagnostic::warning("profile-spec", message)
+        };
+        events(Event::Diagnostic(warning));
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the command lines of all units have in common.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub struct PlatformFlags {
     pub rustdocflags: Vec<String>,
     /// `target.*.linker`
     pub linker: Option<PathBuf>,
+    /// `target.*.<links>`: what stands for runs of build scripts, by the `links` of their packages.
+    pub scripts: BTreeMap<String, Arc<BuildScriptOutput>>,
 }
 
 /// How the units of one invocation are compiled, beyond what the plan says.
@@ -127,6 +129,8 @@ pub struct Context<'a> {
     pub options: &'a BuildOptions,
     hashes: Vec<UnitHash>,
     roles: Vec<LtoRole>,
+    /// Units of which another one comes first that would have the same names.
+    seconds: BTreeSet<UnitIndex>,
 }
 
 impl<'a> Context<'a> {
@@ -134,7 +138,7 @@ impl<'a> Context<'a> {
     pub fn new(graph: &'a UnitGraph, toolchain: &'a Toolchain, options: &'a BuildOptions) -> Self {
         let roles = lto::roles(graph);
         let hashes = hash::hashes(graph, &roles, toolchain, options);
-        Self { graph, toolchain, options, hashes, roles }
+        Self { graph, toolchain, options, hashes, roles, seconds: seconds(graph) }
     }
 
     /// The unit at `index`.
@@ -150,6 +154,11 @@ impl<'a> Context<'a> {
     /// What separates the unit's symbols from those of other crates: 16 hexadecimal digits for `-C metadata`.
     pub fn symbol_hash(&self, index: UnitIndex) -> &str {
         &self.hashes[index.0 as usize].symbols
+    }
+
+    /// Whether the same target is also compiled in another way, and files without a hash are that one's.
+    pub(crate) fn is_second(&self, index: UnitIndex) -> bool {
+        self.seconds.contains(&index)
     }
 
     pub(crate) fn lto(&self, index: UnitIndex) -> LtoRole {
@@ -177,6 +186,14 @@ impl<'a> Context<'a> {
         if unit.mode == CompileMode::RunBuildScript { None } else { dependencies.find(own) }
     }
 
+    /// What configuration says in the place of a build script, if the unit is its run.
+    pub fn given(&self, index: UnitIndex) -> Option<Arc<BuildScriptOutput>> {
+        let unit = self.unit(index);
+        let is_run = unit.mode == CompileMode::RunBuildScript;
+        let links = unit.package.summary.links.filter(|_| is_run)?;
+        self.options.flags.get(&unit.platform)?.scripts.get(links.as_str()).cloned()
+    }
+
     /// The folders of a platform.
     pub fn layout(&self, platform: CompileKind) -> Layout {
         let triple = match platform {
@@ -185,4 +202,18 @@ impl<'a> Context<'a> {
         };
         Layout::new(&self.options.target_dir, &self.options.build_dir, triple, self.options.profile)
     }
+}
+
+/// Where one target is compiled in several ways for one platform (with `panic = "abort"` for programs and without for tests),
+/// all but one: those that users find come first.
+fn seconds(graph: &UnitGraph) -> BTreeSet<UnitIndex> {
+    let roots = graph.roots.iter().copied();
+    let others = graph.iter().map(|(index, _)| index).filter(|index| !graph.roots.contains(index));
+    let builds = roots.chain(others).filter(|index| graph.unit(*index).mode == CompileMode::Build);
+    let mut seen = HashSet::new();
+    let key = |index: &UnitIndex| {
+        let unit = graph.unit(*index);
+        (unit.package.id, unit.target.name, unit.target.is_lib(), unit.platform)
+    };
+    builds.filter(|index| !seen.insert(key(index))).collect()
 }

@@ -132,8 +132,8 @@ fn file_stem(context: &Context<'_>, index: UnitIndex) -> String {
     if has_extra_filename(context, index) { format!("{crate_name}-{}", context.hash(index)) } else { crate_name }
 }
 
-/// The names of dynamic libraries are written into what links them, and those of programs for the web are imported by
-/// name: they get no hash.
+/// The names of dynamic libraries are written into what links them, and those of programs for some platforms into files
+/// beside them: they get no hash.
 pub(crate) fn has_extra_filename(context: &Context<'_>, index: UnitIndex) -> bool {
     let unit = context.unit(index);
     if unit.mode.is_test() || unit.mode.is_check() {
@@ -141,11 +141,11 @@ pub(crate) fn has_extra_filename(context: &Context<'_>, index: UnitIndex) -> boo
     }
     let types = unit.target.crate_types();
     let triple = context.platform(unit.platform).map(|platform| platform.triple);
-    let named_program = triple.is_some_and(|triple| triple.starts_with("wasm32-") || triple.contains("msvc"));
+    let named_program = triple.is_some_and(|triple| triple.contains("emscripten") || triple.contains("msvc"));
     let library = matches!(unit.target.kind, TargetKind::Lib(_));
     let dynamic = library && types.iter().any(|each| matches!(each, CrateType::Dylib | CrateType::Cdylib));
     let fixed = dynamic || (types.contains(&CrateType::Bin) && !unit.target.is_build_script() && named_program);
-    !(fixed && unit.package.id.source().is_path())
+    !fixed || !unit.package.id.source().is_path() || context.is_second(index)
 }
 
 /// Where rustc writes the unit's list of source files (make format). Empty for rustdoc, which writes none.

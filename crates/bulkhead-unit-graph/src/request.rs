@@ -99,6 +99,8 @@ pub struct PlanRequest {
     pub profile: Symbol,
     /// `[CompileKind::Host]`, or one entry for each `--target`.
     pub platforms: Vec<CompileKind>,
+    /// The `links` of packages whose build scripts are not run, since configuration says what they would, by platform.
+    pub given_scripts: BTreeSet<(CompileKind, String)>,
     /// Whether `test` plans [`crate::CompileMode::Doctest`] units where Cargo does. They are roots that start no rustc:
     /// their dependencies are what rustdoc needs.
     pub doctests: bool,

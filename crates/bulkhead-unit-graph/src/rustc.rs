@@ -1,5 +1,6 @@
 //! The command line and environment of rustc.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bulkhead_schema::Symbol;
@@ -115,7 +116,8 @@ pub(crate) fn lints(unit: &Unit, args: &mut Arguments) {
     }
 }
 
-static NO_FLAGS: PlatformFlags = PlatformFlags { rustflags: Vec::new(), rustdocflags: Vec::new(), linker: None };
+static NO_FLAGS: PlatformFlags =
+    PlatformFlags { rustflags: Vec::new(), rustdocflags: Vec::new(), linker: None, scripts: BTreeMap::new() };
 
 pub(crate) fn flags<'a>(context: &Context<'a>, unit: &Unit) -> &'a PlatformFlags {
     context.options.flags.get(&unit.platform).unwrap_or(&NO_FLAGS)

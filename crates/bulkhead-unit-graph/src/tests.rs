@@ -123,6 +123,7 @@ fn planned(fixture: &str, arguments: &str) -> Result<(UnitGraph, Toolchain, Buil
         targets: TargetFilter { all_targets: words.contains("--all-targets"), ..TargetFilter::default() },
         profile: profile.into(),
         platforms: vec![CompileKind::Host],
+        given_scripts: BTreeSet::new(),
         doctests: true,
     };
     let members = packages.keys().copied().collect();

@@ -135,6 +135,23 @@ impl Profiles {
         self
     }
 
+    /// The same profiles with more tables, which win.
+    ///
+    /// # Errors
+    ///
+    /// As [`Profiles::new`].
+    pub fn with(self, tables: BTreeMap<String, ProfileTable>) -> Result<Self, Vec<Diagnostic>> {
+        if tables.is_empty() {
+            return Ok(self);
+        }
+        Ok(Self::new(self.tables, tables)?.with_incremental(self.incremental))
+    }
+
+    /// The specifications of packages that have settings of their own, after the profile's name.
+    pub fn package_specs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tables.iter().flat_map(|(name, table)| table.packages.keys().map(|spec| (name.as_str(), spec.as_str())))
+    }
+
     /// The names of all profiles, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tables.keys().map(String::as_str)

@@ -89,7 +89,9 @@ impl Copy<'_> {
                 let (name, version) = package.split_once('@').unwrap_or((package, ""));
                 self.tell(&["update", "-p", name, "--precise", version])
             }
-            ["move-root", ..] => self.move_root(),
+            ["run", arguments] => self.tell(&arguments.split(' ').collect::<Vec<_>>()),
+            ["move-root", name] => self.move_root(name),
+            ["copy-root", name] => self.copy_root(name),
             _ => Err(io::Error::other("unknown edit")),
         }
     }
@@ -106,11 +108,19 @@ impl Copy<'_> {
         if is_asked { self.tell(&["trust", "--yes"]) } else { Ok(()) }
     }
 
-    fn move_root(&mut self) -> io::Result<()> {
-        let moved = self.root.with_file_name("moved");
+    fn move_root(&mut self, name: &str) -> io::Result<()> {
+        let moved = self.root.with_file_name(name);
         std::fs::rename(&self.root, &moved)?;
         self.root = moved;
         self.trust()
+    }
+
+    /// Goes on in a copy, times and all.
+    fn copy_root(&mut self, name: &str) -> io::Result<()> {
+        let copied = self.root.with_file_name(name);
+        let status = Command::new("cp").arg("-a").args([&self.root, &copied]).status()?;
+        self.root = copied;
+        if status.success() { self.trust() } else { Err(io::Error::other("it could not be copied")) }
     }
 }
 

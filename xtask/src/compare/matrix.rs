@@ -3,7 +3,7 @@
 //! nothing more.
 
 use super::edits::{self, Copy, Step};
-use super::rebuild::{judge, messages, rebuilt, status_lines};
+use super::rebuilt::{judge, messages, rebuilt, status_lines};
 use super::report::{Report, Verdict};
 use super::text_diff::same_lines;
 use super::{Options, published, workspaces};

@@ -17,7 +17,7 @@ mod matrix;
 mod metadata;
 mod profiles;
 mod published;
-mod rebuild;
+mod rebuilt;
 mod report;
 mod sources;
 mod text_diff;
@@ -59,7 +59,6 @@ const PARTS: &[&str] = &[
     "manifests",
     "apps",
     "profiles",
-    "rebuild",
     "matrix",
     "hostile",
 ];
@@ -83,8 +82,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             "apps" => apps::compare(&options, &sides, &mut report)?,
             "profiles" => profiles::compare(&options, &sides, &mut report)?,
             "hostile" => hostile::compare(&options, &sides, &mut report)?,
-            "matrix" => matrix::compare(&options, &sides, &mut report)?,
-            _ => rebuild::compare(&options, &sides, &mut report)?,
+            _ => matrix::compare(&options, &sides, &mut report)?,
         }
         println!("== {part}: {:.0} s", begin.elapsed().as_secs_f64());
     }

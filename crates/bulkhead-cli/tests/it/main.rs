@@ -44,6 +44,7 @@ mod messages;
 mod moving;
 mod organisation;
 mod patching;
+mod platforms;
 mod projects;
 mod provenance;
 mod rebuilding;

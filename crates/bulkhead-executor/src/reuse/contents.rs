@@ -84,7 +84,9 @@ pub(crate) fn digest(build: &Build<'_>, index: UnitIndex, part: Part) -> io::Res
     if let Some(known) = build.contents.get(index, part) {
         return Ok(known);
     }
-    let digest = if build.unit(index).mode == CompileMode::RunBuildScript {
+    let digest = if let Some(output) = build.planner.given(index) {
+        Digest::of(format!("{output:?}").as_bytes())
+    } else if build.unit(index).mode == CompileMode::RunBuildScript {
         digest_of(folder(&build.planner.script_folder(index).join("out"), None)?.0.iter().map(|(file, _)| file))
     } else {
         digest_of(outputs(build, index, part, None)?.0.iter().map(|(file, _)| file))

@@ -176,6 +176,13 @@ impl<'a> Draft<'a> {
         active.dependencies.get(&(package, purpose)).is_some_and(|names| names.contains(&name))
     }
 
+    /// Whether what the build script says, of which the node is the run, stands in configuration.
+    pub(super) fn is_given(&self, node: NodeIndex) -> bool {
+        let (node, given) = (&self.nodes[node], &self.input.request.given_scripts);
+        let links = node.package.summary.links;
+        links.is_some_and(|links| given.contains(&(node.key.platform, links.to_string())))
+    }
+
     fn settings(&mut self, key: Key) -> Result<Settings, Diagnostic> {
         let settings = match self.settings.get(&(key.package, key.purpose)) {
             Some(known) => known.clone(),

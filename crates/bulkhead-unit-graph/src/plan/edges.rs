@@ -13,6 +13,7 @@ pub(super) fn complete(draft: &mut Draft<'_>) -> Result<(), Diagnostic> {
     let mut next = 0;
     while next < draft.nodes.len() {
         let mut edges = match draft.nodes[next].key.mode {
+            CompileMode::RunBuildScript if draft.is_given(next) => Vec::new(),
             CompileMode::RunBuildScript => vec![script_of_run(draft, next)?],
             CompileMode::Doc => doc_edges(draft, next)?,
             _ => compile_edges(draft, next)?,

@@ -10,7 +10,7 @@ pub(super) fn connect(draft: &mut Draft<'_>) {
     for node in &draft.nodes {
         let own_runs = node.dependencies.iter().filter(|edge| is_run(draft, edge.node));
         for own in own_runs {
-            if node.key.mode == CompileMode::RunBuildScript {
+            if node.key.mode == CompileMode::RunBuildScript || draft.is_given(own.node) {
                 continue;
             }
             for edge in &node.dependencies {

@@ -96,7 +96,7 @@ fn defaults<'a>(draft: &Draft<'_>, packages: &[&'a Package]) -> Vec<Proposal<'a>
             let is_example = matches!(target.kind, TargetKind::Example(_));
             let wanted = match intent {
                 Intent::Bench => target.bench,
-                Intent::Test | Intent::Check { test: true } => target.test || is_example,
+                Intent::Test => target.test || is_example,
                 Intent::Build | Intent::Check { .. } => target.is_lib() || target.kind == TargetKind::Bin,
                 Intent::Doc { .. } => target.doc && !shadowed_by_library(package, target),
             };
