@@ -12,6 +12,8 @@ use crate::propose::Denied;
 pub struct Secrets {
     /// Files and folders that are secrets themselves.
     places: Vec<PathBuf>,
+    /// Home folders, besides those that lie where homes do.
+    homes: Vec<PathBuf>,
 }
 
 /// Of every machine.
@@ -75,6 +77,9 @@ const IN_HOMES: &[&str] = &[
     ".zsh_history",
 ];
 
+/// Right in home folders, with a dot, and no secret.
+const OPEN_IN_HOMES: &[&str] = &[".cache", ".rustup"];
+
 /// Names of files, wherever they lie.
 const NAMES: &[&str] = &[
     ".env",
@@ -108,12 +113,13 @@ impl Secrets {
     /// Of a user with these folders.
     pub fn new(home: Option<&Path>, bulkhead_home: &Path, cargo_home: &Path) -> Self {
         let mut places: Vec<PathBuf> = PLACES.iter().map(PathBuf::from).collect();
-        for home in home.into_iter().chain([Path::new("/root")]) {
+        let homes: Vec<PathBuf> = home.into_iter().chain([Path::new("/root")]).map(Path::to_path_buf).collect();
+        for home in &homes {
             places.extend(IN_HOMES.iter().map(|name| home.join(name)));
         }
         places.extend(["audit", "credentials", "trust"].map(|name| bulkhead_home.join(name)));
         places.extend(["credentials", "credentials.toml"].map(|name| cargo_home.join(name)));
-        Self { places }
+        Self { places, homes }
     }
 
     /// Whether somebody who had this would have a secret, as far as its name tells.
@@ -137,9 +143,22 @@ impl Secrets {
         self.places.iter().any(|place| path.starts_with(place) || place.starts_with(path))
             || is_home(path)
             || is_in_some_home(path)
+            || self.is_kept_in_home(path)
             || path.file_name().is_some_and(|name| is_secret_name(&name.to_string_lossy().to_ascii_lowercase()))
             // The host keys of the ssh server.
             || path.starts_with("/etc/ssh")
+    }
+}
+
+impl Secrets {
+    /// A file or folder with a dot, right in a home folder: programs keep there what is the user's, keys among it, under names
+    /// that no list knows. What lies deeper was named by somebody who knows what it is.
+    fn is_kept_in_home(&self, path: &Path) -> bool {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
+        let name = name.to_string_lossy();
+        let in_home = self.homes.iter().any(|home| home == folder)
+            || folder.parent().is_some_and(|homes| homes == Path::new("/home") || homes == Path::new("/Users"));
+        in_home && name.starts_with('.') && !OPEN_IN_HOMES.contains(&&*name)
     }
 }
 

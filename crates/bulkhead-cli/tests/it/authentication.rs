@@ -470,7 +470,7 @@ fn a_credential_helper_sees_nothing_of_the_project_and_of_other_tokens() {
     write_private(&bulkhead.join("credentials/tokens.json"), "{}", 0o600);
     let variables = [("MY_SECRET_NUMBER", "7"), ("VAULT_ADDR", "x")];
     let found = |side: &Side, more: &[(&str, &str)]| {
-        side.run_with(&["fetch"], &[&variables[..], more].concat()).assert_success();
+        side.run_with(&["update"], &[&variables[..], more].concat()).assert_success();
         let found = std::fs::read_to_string(side.home.path().join("found")).unwrap();
         for place in [&project.join("planted"), &bulkhead.join("planted"), Path::new("/etc/bulkhead-test-planted")] {
             let _ = std::fs::remove_file(place);
@@ -487,11 +487,8 @@ fn a_credential_helper_sees_nothing_of_the_project_and_of_other_tokens() {
     let ours = found(&shops.bulkhead, &[]);
     assert_eq!(ours, "mineWORKS\n");
     // What the user says counts: a variable more, or no confinement at all.
-    let forget = || std::fs::remove_dir_all(bulkhead.join("store")).unwrap_or_default();
-    forget();
     let more = found(&shops.bulkhead, &[("BULKHEAD_CREDENTIAL_ENV", "OTHER, MY_SECRET_NUMBER")]);
     assert!(more.contains("READS-ENVIRONMENT") && !more.contains("READS-PROJECT"), "{more}");
-    forget();
     let free = found(&shops.bulkhead, &[("BULKHEAD_CREDENTIAL_CONFINED", "false")]);
     assert!(free.contains("READS-PROJECT") && !free.contains("READS-ENVIRONMENT"), "{free}");
     // It is not looked for in the project either.
@@ -501,8 +498,7 @@ fn a_credential_helper_sees_nothing_of_the_project_and_of_other_tokens() {
     let text = std::fs::read_to_string(&config).unwrap();
     let outside = shops.bulkhead.home.path().join("provider").display().to_string();
     std::fs::write(&config, text.replace(&outside, &inside.display().to_string())).unwrap();
-    forget();
-    let refused = shops.bulkhead.run(&["fetch"]);
+    let refused = shops.bulkhead.run(&["update"]);
     refused.assert_code(101);
     assert!(refused.stderr.contains("lies in the project"), "{refused}");
 }

@@ -220,8 +220,14 @@ fn the_proposed_grants_work_once_they_are_trusted_and_only_for_this_code() {
 fn secrets_are_named_and_never_proposed() {
     let stage = Stage::new(&APP.replace("fn main() { println!(\"{}\", hostile::report!()); }", "fn main() {}"));
     let home = folder_outside_tmp();
-    let asked =
-        [".ssh/id_ed25519", ".aws/credentials", ".cargo/credentials.toml", ".gnupg/secring.gpg", "data/model.bin"];
+    let asked = [
+        ".ssh/id_ed25519",
+        ".aws/credentials",
+        ".cargo/credentials.toml",
+        ".gnupg/secring.gpg",
+        ".mine",
+        "data/model.bin",
+    ];
     for name in asked {
         let path = home.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -247,7 +253,7 @@ fn secrets_are_named_and_never_proposed() {
         command.env("MY_MIRROR", "x").run()
     };
     let theirs = run("cargo", &["build"]);
-    assert!(theirs.assert_success().stderr.contains("got 10"), "it bites under cargo: {theirs}");
+    assert!(theirs.assert_success().stderr.contains("got 11"), "it bites under cargo: {theirs}");
     std::fs::remove_dir_all(stage.project.path("target")).unwrap();
     let ours = run(crate::stage::BULKHEAD, &["build"]);
     let stderr = &ours.assert_success().stderr;
@@ -258,6 +264,7 @@ fn secrets_are_named_and_never_proposed() {
         &format!("read {home_folder}/.cargo/credentials.toml"),
         &format!("read {home_folder}/.gnupg/secring.gpg"),
         &format!("read {home_folder}/data/innocent/id_ed25519"),
+        &format!("read {home_folder}/.mine"),
         &format!("read {home_folder}"),
         "read /etc/shadow",
         "NPM_TOKEN",
@@ -267,7 +274,8 @@ fn secrets_are_named_and_never_proposed() {
         assert!(stderr.contains(&format!("{secret} (this looks like a secret; not proposed)")), "{secret}: {ours}");
     }
     let check = |proposal: &str| {
-        for part in [".ssh", "innocent", ".aws", "credentials", ".gnupg", "shadow", "NPM_TOKEN", "DB_PASSWORD"] {
+        for part in [".ssh", ".mine", "innocent", ".aws", "credentials", ".gnupg", "shadow", "NPM_TOKEN", "DB_PASSWORD"]
+        {
             assert!(!proposal.contains(part), "{part}: {proposal}");
         }
         // The benign twins.

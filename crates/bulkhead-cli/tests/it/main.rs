@@ -42,6 +42,7 @@ mod locking;
 mod manifests;
 mod messages;
 mod moving;
+mod ordinary_user;
 mod organisation;
 mod patching;
 mod platforms;
