@@ -51,6 +51,10 @@ pub fn check_directive(key: &str, value: &str, context: &DirectiveContext<'_>) -
     match key {
         "rustc-link-search" => link_search(value, context),
         "rustc-flags" => rustc_flags(value, context),
+        // `-l` is joined to the name: `-l-x` is no option, but nobody has a library of such a name.
+        "rustc-link-lib" if library(value).starts_with('-') => {
+            refuse(whole, "a library's name does not begin so", false)
+        }
         "rustc-link-lib" if value.contains(['/', '\\']) => refuse(whole, "a library is named, not located", true),
         "rustc-env" => {
             let name = value.split_once('=').map_or(value, |(name, _)| name);
@@ -152,9 +156,15 @@ fn rustc_flags(value: &str, context: &DirectiveContext<'_>) -> Result<(), Refusa
     Ok(())
 }
 
-/// `CC` and its kin steer the build scripts of others if they reach them, so they count here as well.
+/// The name in `KIND:MODIFIERS=NAME:RENAME`.
+fn library(value: &str) -> &str {
+    value.split_once('=').map_or(value, |(_, name)| name)
+}
+
+/// `CC` and its kin steer the build scripts of others if they reach them, so they count here as well; and what the linker's
+/// driver is told of folders is told by `rustc-link-search`.
 fn harmless_variable(name: &str) -> bool {
-    const TOOLS: &[&str] = &["AR", "CC", "CXX", "LD", "RANLIB", "PKG_CONFIG", "CMAKE"];
+    const TOOLS: &[&str] = &["AR", "CC", "CXX", "LD", "LIBRARY_PATH", "RANLIB", "PKG_CONFIG", "CMAKE"];
     !chooses_programs(name) && !TOOLS.contains(&name.to_ascii_uppercase().as_str())
 }
 
@@ -255,6 +265,9 @@ mod tests {
             ("rustc-env=LD_PRELOAD=/x.so", "rustc-env=LD_PRELOAD"),
             ("rustc-env=RUSTC_BOOTSTRAP=1", "rustc-env=RUSTC_BOOTSTRAP"),
             ("rustc-env=CC=x", "rustc-env=CC"),
+            ("rustc-env=GCC_EXEC_PREFIX=/t/out/", "rustc-env=GCC_EXEC_PREFIX"),
+            ("rustc-env=COMPILER_PATH=/t/out", "rustc-env=COMPILER_PATH"),
+            ("rustc-env=LIBRARY_PATH=/tmp", "rustc-env=LIBRARY_PATH"),
             ("rustc-env=CARGO=x", "rustc-env=CARGO"),
             ("rustc-env=CARGO_ENCODED_RUSTFLAGS=x", "rustc-env=CARGO_ENCODED_RUSTFLAGS"),
             ("rustc-env=PATH=x", "rustc-env=PATH"),
@@ -272,6 +285,10 @@ mod tests {
     /// Attack 107.
     #[test]
     fn some_things_cannot_be_granted() {
+        for line in ["rustc-link-lib=-x", "rustc-link-lib=static:+verbatim=-x", "rustc-flags=-l -x", "rustc-flags=-l-x"]
+        {
+            assert!(check(line, &GrantSet::default()).is_err(), "{line}");
+        }
         for line in ["rustc-flags=-C linker=/x", "rustc-flags=-Clinker=/x", "rustc-cfg=a\0b", "rustc-link-arg=a\rb"] {
             let granted = GrantSet {
                 directives: vec![crate::Granted::new(line.to_owned(), crate::Origin::Default)],

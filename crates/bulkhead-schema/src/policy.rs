@@ -462,18 +462,23 @@ pub fn chooses_programs(variable: &str) -> bool {
         "CARGO_HOME",
         "CARGO_INCREMENTAL",
         "CARGO_MAKEFLAGS",
+        "COMPILER_PATH",
         "ENV",
+        "GCC_EXEC_PREFIX",
         "GCONV_PATH",
         "GLIBC_TUNABLES",
         "HOME",
         "IFS",
+        "JAVA_TOOL_OPTIONS",
         "MAKEFLAGS",
         "NODE_OPTIONS",
         "PATH",
+        "PERL5DB",
         "PERL5LIB",
         "PERL5OPT",
         "PYTHONPATH",
         "PYTHONSTARTUP",
+        "RUBYLIB",
         "RUBYOPT",
         "SHELL",
         "SSH_ASKPASS",
@@ -600,9 +605,19 @@ mod tests {
     /// Attacks 21 and 107.
     #[test]
     fn loader_and_tool_variables_are_known() {
-        for name in
-            ["LD_PRELOAD", "RUSTC", "Path", "RUSTC_WRAPPER", "https_proxy", "GIT_SSH_COMMAND", "CARGO", "", "A=B"]
-        {
+        for name in [
+            "LD_PRELOAD",
+            "RUSTC",
+            "Path",
+            "RUSTC_WRAPPER",
+            "https_proxy",
+            "GIT_SSH_COMMAND",
+            "CARGO",
+            "",
+            "A=B",
+            "GCC_EXEC_PREFIX",
+            "Compiler_Path",
+        ] {
             assert!(chooses_programs(name), "{name}");
         }
         for name in

@@ -476,11 +476,25 @@ fn attack_9_a_toolchain_of_the_repository_is_not_started() {
         stage.command(&["check"]).env("PATH", path).env("RUSTUP_HOME", &rustup_home).run()
     };
     let absolute = format!("[toolchain]\npath = \"{}\"\n", stage.project.path("tc").display());
-    for text in [absolute.as_str(), "[toolchain]\npath = \"./tc\"\n", "[toolchain]\nchannel = \"../../tc\"\n"] {
-        stage.project.write("rust-toolchain.toml", text);
+    let plain = format!("{}\n", stage.project.path("tc").display());
+    for (name, text) in [
+        ("rust-toolchain.toml", absolute.as_str()),
+        ("rust-toolchain.toml", "[toolchain]\npath = \"./tc\"\n"),
+        ("rust-toolchain.toml", "\u{feff}[toolchain]\npath = \"./tc\"\n"),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\npath = \"tc\"\n"),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"../../tc\"\n"),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"https://127.0.0.1/tc\"\n"),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"-x\"\n"),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\\u0000\"\n"),
+        ("rust-toolchain", absolute.as_str()),
+        ("rust-toolchain", plain.as_str()),
+        ("rust-toolchain", "../../tc"),
+    ] {
+        stage.project.write(name, text);
         let outcome = build();
-        assert_ne!(outcome.code(), Some(0), "{outcome}");
-        assert!(outcome.stderr.contains("rust-toolchain.toml"), "{outcome}");
+        std::fs::remove_file(stage.project.path(name)).unwrap();
+        assert_ne!(outcome.code(), Some(0), "{name} {text:?}: {outcome}");
+        assert!(outcome.stderr.contains("toolchain") && !outcome.stderr.contains("panicked"), "{text:?}: {outcome}");
         assert_not_marked(&stage, &outcome);
     }
     // The benign twin: an installed toolchain by its name.

@@ -10,4 +10,5 @@ mod campaigns;
 mod output;
 mod pages;
 mod storage;
+mod variants;
 mod ways;
