@@ -139,6 +139,16 @@ fn deny_judges_the_same_graph() {
 
 /// What rust-analyzer 1.95 asks, in its order, with the variables that it sets; `LIBRARY` is its view of the standard library.
 #[test]
+fn expand_shows_what_macros_made() {
+    let Some(tool) = installed("cargo-expand") else { return };
+    let twins = Twins::new(WORKSPACE);
+    for arguments in [&["expand", "-p", "app"][..], &["expand", "-p", "library", "--lib", "--tests"]] {
+        let [(_, theirs), (_, ours)] = both(&twins, &tool, arguments);
+        assert!(ours == theirs && ours.contains("fn "), "{arguments:?}: {ours}");
+    }
+}
+
+#[test]
 fn questions_of_rust_analyzer_are_answered_as_by_cargo() {
     const BOOTSTRAP: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
     const NIGHTLY: (&str, &str) = ("__CARGO_TEST_CHANNEL_OVERRIDE_DO_NOT_USE_THIS", "nightly");
