@@ -159,7 +159,7 @@ fn print_costs(kind: &str, aim: f64, costs: &BTreeMap<String, Cost>) {
     row("Landlock and seccomp alone", filtered, plain);
     for (title, name) in [("one process", "one"), ("sixteen processes", "sixteen")] {
         let more = of(&format!("{name}-watched"))[2] - of(&format!("{name}-unwatched"))[2];
-        println!("\n`total-memory-mib`: {more:.2} ms of processor time for each second in which {title} runs");
+        println!("\n`total-memory-mib`: {more:.2} ms of processor time for each second of {title}");
     }
 }
 

@@ -697,9 +697,28 @@ fn a_password_goes_to_its_host_only() {
     std::fs::write(stage.home.path().join("known"), format!("http://user:right@{host}\n")).unwrap();
     let file = stage.home.path().join("known");
     let text = format!("[credential]\n\thelper = store --file={}\n", file.display());
-    std::fs::write(stage.home.path().join(".gitconfig"), text).unwrap();
+    std::fs::write(stage.home.path().join(".gitconfig"), &text).unwrap();
     stage.bulkhead(&["check"]).assert_success();
     assert!(server.logins().contains(&Some("Basic dXNlcjpyaWdodA==".to_owned())));
+    // A helper of the user's own works, and sees nothing of the project.
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = get ] || exit 0\ncat '{}/Cargo.toml' > \"$HOME/seen\" 2>/dev/null\n\
+         echo username=user; echo password=right\n",
+        stage.project.root().display()
+    );
+    let helper = stage.home.path().join("helper");
+    std::fs::write(&helper, script).unwrap();
+    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(stage.home.path().join(".gitconfig"), format!("[credential]\n\thelper = {}\n", helper.display()))
+        .unwrap();
+    let seen = |confined: &str| {
+        let update = stage.command(&["update"]).env("BULKHEAD_CREDENTIAL_CONFINED", confined).run();
+        update.assert_success();
+        std::fs::read_to_string(stage.home.path().join("seen")).unwrap()
+    };
+    assert!(seen("false").contains("[package]"), "it bites without");
+    assert_eq!(seen("true"), "");
+    std::fs::write(stage.home.path().join(".gitconfig"), text).unwrap();
     let wrong = Stage::new(&app(&other.url("outer/.git"), ""));
     std::fs::copy(stage.home.path().join(".gitconfig"), wrong.home.path().join(".gitconfig")).unwrap();
     refused(&wrong.bulkhead(&["check"]), 101, &["credential helper"]);

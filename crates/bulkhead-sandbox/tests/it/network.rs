@@ -35,6 +35,20 @@ fn bash(place: &Place, script: &str, hosts: &[(&str, u16)]) -> Process {
 
 const ASK: &str = "ask() { exec 3<>/dev/tcp/127.0.0.1/3128; printf \"$1\" >&3; cat <&3; exec 3>&-; };";
 
+/// A host of the list that has no address just now was not denied: nobody should be led to grant it again.
+#[test]
+fn a_host_without_an_address_is_no_denial() {
+    let place = Place::new();
+    let script = format!(
+        "{ASK} ask 'CONNECT nowhere.invalid:443 HTTP/1.1\\r\\n\\r\\n'; ask 'CONNECT other.invalid:443 HTTP/1.1\\r\\n\\r\\n'"
+    );
+    let output = confined(&bash(&place, &script, &[("nowhere.invalid", 443)]));
+    let said = text(&output.stdout);
+    assert!(said.contains("502 Bad Gateway") && said.contains("403 Forbidden"), "{said}");
+    let denied: Vec<_> = output.exit.denials.iter().map(|denial| denial.target.clone()).collect();
+    assert_eq!(denied, [Target::Host("other.invalid:443".to_owned())]);
+}
+
 /// Attack 99.
 #[test]
 fn only_the_hosts_of_the_list_are_reached() {
