@@ -7,7 +7,12 @@ use bulkhead_schema::manifest::{PROFILE_KEYS, ProfileTable, ProfileValue};
 
 use bulkhead_workspace::Profiles;
 
+use crate::Error;
 use crate::error::Result;
+
+/// Keys that Cargo takes on a nightly toolchain only, and the features that they need.
+const UNSTABLE: &[(&str, &str)] =
+    &[("trim-paths", "trim-paths"), ("rustflags", "profile-rustflags"), ("codegen-backend", "codegen-backend")];
 
 const BUILT_IN: [&str; 4] = ["dev", "release", "test", "bench"];
 
@@ -65,6 +70,15 @@ fn item_at<'a>(config: &'a Config, path: &[&str], key: &str) -> Option<&'a BTree
 }
 
 fn settings(config: &Config, path: &[&str]) -> Result<ProfileTable> {
+    for (key, feature) in UNSTABLE {
+        let parts: Vec<&str> = path.iter().copied().chain([*key]).collect();
+        if let Some(item) = config.any(parts.as_slice()) {
+            let profile = path.get(1).copied().unwrap_or_default();
+            let error =
+                Error::failure(format!("config profile `{profile}` is not valid (defined in `{}`)", item.definition));
+            return Err(error.because(format!("feature `{feature}` is required, and is not stable")));
+        }
+    }
     let mut table = ProfileTable::default();
     for &key in PROFILE_KEYS {
         let parts: Vec<&str> = path.iter().copied().chain([key]).collect();

@@ -256,3 +256,56 @@ fn a_doctored_record_removes_nothing_else() {
     assert_error(&roots.run("bulkhead", &["uninstall", "tool"]), 101, &["is not the program that was installed"]);
     assert!(canary.exists() && root.join("bin/tool-program").exists());
 }
+
+/// Whichever of the two programs is asked, what is installed and what is written down is what cargo alone would have left.
+#[test]
+fn one_root_is_shared_with_cargo() {
+    let roots = Roots::new();
+    let lines: &[&[&str]] = &[
+        &["install", "tool", "--version", "1.0.0"],
+        &["install", "tool"],
+        &["install", "tool@1.0.0"],
+        &["install", "tool@1.0.0", "--force"],
+        &["install", "several@1.0.0"],
+        &["install", "several", "--features", "extra", "--locked"],
+        &["install", "several@1.0.0", "--bin", "two"],
+        &["install", "several@1.0.0", "--bin", "one", "--force"],
+        &["install", "other"],
+        &["install", "other", "--force"],
+        &["install", "--path", ".", "--bin", "second"],
+        &["install", "--path", ".", "--bins", "--debug"],
+        &["install", "--path", ".", "--example", "shown", "--force"],
+        &["install", "tool", "--no-track", "--force"],
+        &["install", "--list"],
+        &["uninstall", "-p", "several", "--bin", "two"],
+        &["uninstall", "several"],
+        &["uninstall", "-p", "here"],
+        &["uninstall", "other"],
+    ];
+    let record = |root: &str, name: &str| std::fs::read_to_string(roots.root(root).join(name)).unwrap_or_default();
+    let state = |root: &str| {
+        let folder = std::fs::read_dir(roots.root(root).join("bin")).into_iter().flatten().flatten();
+        let mut names: Vec<_> = folder.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        let mut second: serde_json::Value = serde_json::from_str(&record(root, ".crates2.json")).unwrap_or_default();
+        for (_, package) in second["installs"].as_object_mut().into_iter().flatten() {
+            package.as_object_mut().unwrap().remove("digests");
+        }
+        (names, record(root, ".crates.toml"), second)
+    };
+    for first in ["cargo", "bulkhead"] {
+        for (number, line) in lines.iter().enumerate() {
+            let who = if (number % 2 == 0) == (first == "cargo") { "cargo" } else { "bulkhead" };
+            let alone = roots.run("cargo", line);
+            let program = if who == "cargo" { "cargo" } else { crate::stage::BULKHEAD };
+            let root = roots.root("shared").display().to_string();
+            let words: Vec<&str> = line.iter().copied().chain(["--root", &root]).collect();
+            let shared = roots.stage.home.command(program).args(words).current_dir(roots.stage.project.root()).run();
+            assert_eq!(shared.code(), alone.code(), "{who} {line:?}\n{alone}\n{shared}");
+            assert_eq!(state("shared"), state("cargo"), "{who} {line:?}\n{alone}\n{shared}");
+        }
+        for root in ["shared", "cargo"] {
+            std::fs::remove_dir_all(roots.root(root)).unwrap();
+        }
+    }
+}

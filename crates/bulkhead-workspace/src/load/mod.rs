@@ -281,6 +281,7 @@ impl Loader<'_> {
         let overrides = self.overrides(&mut unloaded);
         let extra = (patches.as_slice(), replacements.as_slice(), overrides.as_slice());
         let path_packages = self.path_packages(&members, extra, &mut unloaded);
+        self.useless_panic(&root, &root_path);
         let profiles = match Profiles::new(root.profiles.clone(), self.options.profiles.clone()) {
             Ok(profiles) => profiles,
             Err(errors) => {
@@ -527,6 +528,17 @@ impl Loader<'_> {
                 );
                 self.findings.push(Diagnostic::warning("non-root-section", message));
             }
+        }
+    }
+
+    /// Tests unwind, whatever their profile says.
+    fn useless_panic(&mut self, root: &Manifest, path: &Path) {
+        let is_set = |name: &&str| root.profiles.get(*name).is_some_and(|table| table.panic.is_some());
+        // Cargo names the file where it is not the package's.
+        let place = if root.package.is_none() { format!("{}: ", path.display()) } else { String::new() };
+        for name in ["bench", "test"].into_iter().filter(is_set) {
+            let message = format!("{place}`panic` setting is ignored for `{name}` profile");
+            self.findings.push(Diagnostic::warning("profile-panic", message));
         }
     }
 }
