@@ -41,6 +41,9 @@ impl<'a> Confinement<'a> {
         let mut facts = Facts::new(kind, &command.program, &command.current_dir);
         facts.required.push(Granted::new(self.sysroot.to_owned(), Origin::Toolchain));
         facts.read.extend(programs(command).map(|path| Granted::new(normalise(&path), Origin::Configuration)));
+        // Macros and build scripts ask it where their workspace is. It runs confined as they do.
+        let cargo = command.environment.iter().filter(|(name, _)| *name == "CARGO").map(|(_, path)| Path::new(path));
+        facts.read.extend(cargo.map(|path| Granted::new(normalise(path), Origin::Toolchain)));
         facts.read.extend(grants.read);
         facts.write.extend(grants.write.into_iter().filter(|granted| granted.value.exists()));
         let variable = |(name, value): &(String, String), origin| Granted::new((name.clone(), value.clone()), origin);

@@ -170,3 +170,53 @@ fn every_process_gets_the_variables_of_the_book() {
     compare(&twins, &["bench", "-p", "telling", "--bench", "speed", "--features", "other"]);
     compare(&twins, &["run", "-p", "telling", "--target", "x86_64-unknown-linux-gnu"]);
 }
+
+/// A build script and a macro that ask `$CARGO` where the workspace is, as `proc-macro-crate` does for the macros of others.
+const ASKING: &str = r#"
+//- /Cargo.toml
+[workspace]
+members = ["app", "macros"]
+resolver = "2"
+//- /app/Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+macros = { path = "../macros" }
+//- /app/build.rs
+include!("../macros/src/ask.rs");
+fn main() { println!("cargo::rustc-env=SCRIPT={}", workspace()) }
+//- /app/src/main.rs
+fn main() { println!("script {}\nmacro {}", env!("SCRIPT"), macros::root!()) }
+//- /macros/Cargo.toml
+[package]
+name = "macros"
+version = "0.1.0"
+edition = "2021"
+[lib]
+proc-macro = true
+//- /macros/src/ask.rs
+fn workspace() -> String {
+    let manifest = format!("--manifest-path={}/Cargo.toml", std::env::var("CARGO_MANIFEST_DIR").unwrap());
+    let output = std::process::Command::new(std::env::var("CARGO").unwrap())
+        .args(["locate-project", "--workspace", "--message-format=plain", &manifest])
+        .output()
+        .expect("the program that builds");
+    let (said, complained) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    format!("{}{}", said.trim(), complained.trim())
+}
+//- /macros/src/lib.rs
+include!("ask.rs");
+#[proc_macro]
+pub fn root(_: proc_macro::TokenStream) -> proc_macro::TokenStream { format!("{:?}", workspace()).parse().unwrap() }
+"#;
+
+#[test]
+fn build_scripts_and_macros_can_ask_the_program_that_builds() {
+    let twins = Twins::new(ASKING);
+    let (theirs, ours) = twins.run(&["run", "-q"]);
+    let said = twins.bulkhead.neutral(&ours.assert_success().stdout);
+    assert_eq!(said, twins.cargo.neutral(&theirs.assert_success().stdout), "{ours}");
+    assert_eq!(said.matches("/Cargo.toml").count(), 2, "{said}");
+}
