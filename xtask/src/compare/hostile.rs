@@ -27,6 +27,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         "injected directives are refused",
         refused.verdict(refused.is_denial() && named && untouched),
     );
+    report.add("hostile", "README shows that", shown("run", &refused.outcome.stderr, &folder)?);
 
     let confined = attack(&folder, &sides.bulkhead, &["run", "--no-default-features"])?;
     let failed = confined.outcome.stdout.contains("\n0 attempts succeeded");
@@ -36,7 +37,68 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
         "no attempt succeeds",
         confined.verdict(confined.outcome.code() == Some(0) && failed && untouched),
     );
+    report.add("hostile", "README shows that", shown("run --no-default-features", &confined.outcome.stdout, &folder)?);
     Ok(())
+}
+
+/// Whether the README's block for a command has the lines that the command printed, in whatever order jobs came to their end.
+fn shown(command: &str, printed: &str, folder: &Path) -> Result<Verdict, String> {
+    let readme =
+        std::fs::read_to_string(repository_root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
+    let head = format!("<!-- output of: cargo xtask compare hostile (bulkhead {command}) -->\n```text\n");
+    let block = readme.split_once(&head).and_then(|(_, rest)| rest.split_once("```"));
+    let (block, _) = block.ok_or_else(|| format!("README.md: no block under {head}"))?;
+    let lines = |text: &str| {
+        // Whether something else was running is a matter of luck.
+        let kept = text.lines().filter(|line| !line.starts_with("warning: build failed, waiting"));
+        let mut lines: Vec<String> = kept.map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let neutral = neutral(printed, folder);
+    if lines(&neutral) == lines(block) {
+        return Ok(Verdict::Same);
+    }
+    println!("for README.md:\n{neutral}");
+    Ok(Verdict::Different("it shows something else (above is what it should)".to_owned()))
+}
+
+/// What was printed, without folders, digests, and numbers of processes and ports.
+fn neutral(printed: &str, folder: &Path) -> String {
+    let text = printed.replace(&folder.join("project").display().to_string(), "…/hostile");
+    let text = text.replace(&folder.display().to_string(), "…");
+    let mut neutral = String::new();
+    for line in text.lines() {
+        let line = match (line.find("…/hostile/target/"), line.find("/out/")) {
+            (Some(begin), Some(end)) if begin < end => format!("{}…{}", &line[..begin], &line[end..]),
+            _ => line.to_owned(),
+        };
+        let line = match line.split_once("sha256:") {
+            Some((head, digest)) if digest.len() > 64 => format!("{head}sha256:…{}", &digest[64..]),
+            _ => line,
+        };
+        neutral.push_str(&without_numbers(&line));
+        neutral.push('\n');
+    }
+    neutral
+}
+
+/// The line with `…` for each number of four digits or more.
+fn without_numbers(line: &str) -> String {
+    let mut rest = line;
+    let mut result = String::new();
+    while let Some(begin) = rest.find(|character: char| character.is_ascii_digit()) {
+        let (head, tail) = rest.split_at(begin);
+        let end = tail.find(|character: char| !character.is_ascii_digit()).unwrap_or(tail.len());
+        result.push_str(head);
+        result.push_str(if end < 4 || head.ends_with(|last: char| last.is_ascii_hexdigit()) {
+            &tail[..end]
+        } else {
+            "…"
+        });
+        rest = &tail[end..];
+    }
+    result + rest
 }
 
 /// One build of the example and what it left behind.
