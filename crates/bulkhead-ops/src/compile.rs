@@ -36,6 +36,8 @@ pub struct Prepared {
     pub locked: Vec<PackageId>,
     /// SHA-256 of each registry package's archive.
     pub checksums: BTreeMap<PackageId, Arc<str>>,
+    /// The folder with the project's sources, where that is a copy for this build alone.
+    pub copy: Option<PathBuf>,
     /// What is done in which order.
     pub graph: UnitGraph,
     /// How the units are compiled.
@@ -111,7 +113,8 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
         clippy::wrap(&global.place, &toolchain, arguments, &mut build_options)?;
     }
     let locked = locked.resolve.nodes.keys().copied().collect();
-    Ok(Prepared { locked, project, selected, toolchain, packages, checksums, graph, build_options })
+    let copy = options.foreign.as_ref().map(|foreign| foreign.copy.clone());
+    Ok(Prepared { locked, project, selected, toolchain, packages, checksums, copy, graph, build_options })
 }
 
 fn default_profile(intent: Intent) -> &'static str {

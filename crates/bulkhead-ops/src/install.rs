@@ -18,7 +18,7 @@ use bulkhead_workspace::Files as _;
 
 use crate::build::{self, Built};
 use crate::error::Result;
-use crate::options::{CompileOptions, Foreign, GlobalOptions, NameFilter};
+use crate::options::{CompileOptions, GlobalOptions, NameFilter};
 use crate::{Error, Event, configuration, disk};
 
 pub use fetch::Origin;
@@ -162,7 +162,7 @@ fn one(
     let compile = compile_options(global, options, &source);
     let wanted = source.programs(&compile.targets);
     let known = records.packages.get(&record::key(source.id));
-    if !options.force && !source.is_own && known.is_some_and(|known| known.is_same(&compile, &wanted)) {
+    if !options.force && source.foreign.is_some() && known.is_some_and(|known| known.is_same(&compile, &wanted)) {
         let message = format!("package `{}` is already installed, use --force to override", source.id);
         events(Event::Status { verb: "Ignored", message });
         return Ok(false);
@@ -202,7 +202,7 @@ fn compile_options(global: &GlobalOptions, options: &InstallOptions, source: &So
     if compile.targets.bins == NameFilter::None && compile.targets.examples == NameFilter::None {
         compile.targets.bins = NameFilter::All;
     }
-    compile.foreign = (!source.is_own).then(|| Foreign { checksum: source.checksum.clone() });
+    compile.foreign.clone_from(&source.foreign);
     compile
 }
 

@@ -175,6 +175,8 @@ pub struct CompileOptions {
 pub struct Foreign {
     /// SHA-256 of the archive, or the tree of the commit, in which it came.
     pub checksum: Option<Arc<str>>,
+    /// The folder that was made for this build, and goes after it, with a copy of what came.
+    pub copy: PathBuf,
 }
 
 /// What `rustc` and `rustdoc` ask for besides what all compilations do.

@@ -34,6 +34,8 @@ pub struct Permissions {
     search_path: String,
     /// Folders that no grant can make writable.
     pub protected: Vec<PathBuf>,
+    /// The folder with the project's sources, where that is a copy for this build alone.
+    copy: Option<PathBuf>,
     /// Files that were fetched for build scripts.
     pub prefetched: Files,
     /// All that was asked for in vain.
@@ -46,7 +48,11 @@ pub struct Permissions {
 /// A file that cannot be fetched, or is not what policy promises.
 pub fn of(global: &GlobalOptions, prepared: &Prepared, events: &dyn Fn(Event)) -> Result<Permissions> {
     let permissions = new(&global.place, &prepared.project, prepared.checksums.clone(), events);
-    Ok(Permissions { prefetched: prefetch::files(global, prepared, events)?, ..permissions })
+    Ok(Permissions {
+        prefetched: prefetch::files(global, prepared, events)?,
+        copy: prepared.copy.clone(),
+        ..permissions
+    })
 }
 
 /// What the policy of `project` means for its build code.
@@ -77,6 +83,7 @@ pub fn new(
         environment,
         workspace_root: project.workspace.root.clone(),
         protected: vec![place.bulkhead_home.clone()],
+        copy: None,
         prefetched: Files::new(),
         asked: Mutex::default(),
     }
@@ -137,10 +144,15 @@ impl Permissions {
 
     /// What the processes of a unit may do beyond the defaults. A grant for other code grants nothing.
     pub fn grants(&self, unit: &Unit) -> Grants {
-        if self.allows_everything(unit.package.id) {
-            return self.everything();
+        let mut grants = match self.allows_everything(unit.package.id) {
+            true => self.everything(),
+            false => self.grant_set(unit).map(|set| self.resolved(set)).unwrap_or_default(),
+        };
+        let is_copy = |copy: &PathBuf| unit.package.root.starts_with(copy);
+        // Many programs write completions and manual pages beside their sources.
+        if unit.mode == CompileMode::RunBuildScript && self.copy.as_ref().is_some_and(is_copy) {
+            grants.write.push(Granted::new(unit.package.root.clone(), Origin::Package));
         }
-        let mut grants = self.grant_set(unit).map(|set| self.resolved(set)).unwrap_or_default();
         let files = self.prefetched.get(&unit.package.id).filter(|_| unit.mode == CompileMode::RunBuildScript);
         for (variable, file) in files.into_iter().flatten() {
             let value = Some(file.value.display().to_string());

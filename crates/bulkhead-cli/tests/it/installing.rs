@@ -165,6 +165,33 @@ fn a_package_cannot_configure_how_it_is_built() {
     roots.run("bulkhead", &["install", "nosy", "--force"]).assert_code(0);
 }
 
+/// As du-dust does it, which makes completions and a manual page. The copy of its sources goes after the build.
+#[test]
+fn a_script_may_write_into_the_copy_that_is_installed_and_nowhere_else() {
+    let roots = Roots::new();
+    let script = |path: &str| {
+        let folder = "std::fs::create_dir_all(path.parent().unwrap()).unwrap();";
+        format!(
+            "fn main() {{ let path = std::path::Path::new({path:?}); {folder} std::fs::write(path, \"x\").unwrap(); }}"
+        )
+    };
+    let registry = &roots.stage.registry;
+    registry.publish(program("writer", "1.0.0", "writer").file("build.rs", script("completions/made")));
+    registry.publish(program("intruder", "1.0.0", "intruder").file("build.rs", script("../../beside/made.intruder")));
+    let inner = CrateBuilder::new("inner", "1.0.0").file("src/lib.rs", "").file("build.rs", script("completions/made"));
+    registry.publish(inner);
+    registry.publish(program("outer", "1.0.0", "outer").dependency("inner", "1"));
+    roots.same(&["install", "writer"]);
+    let intruded = || file_below(roots.stage.home.path(), "made.intruder");
+    // What is in a folder for temporary files is confined as well: there each process has its own.
+    roots.run("bulkhead", &["install", "intruder"]);
+    assert_eq!(intruded(), None);
+    roots.run("cargo", &["install", "intruder"]).assert_code(0);
+    assert!(intruded().is_some(), "it bites");
+    roots.run("cargo", &["install", "outer"]).assert_code(0);
+    roots.run("bulkhead", &["install", "outer"]).assert_code(105);
+}
+
 /// The file of this ending below `folder`.
 fn file_below(folder: &Path, ending: &str) -> Option<PathBuf> {
     folder.read_dir().ok()?.flatten().map(|entry| entry.path()).find_map(|path| match path.is_dir() {

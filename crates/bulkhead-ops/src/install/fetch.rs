@@ -16,7 +16,7 @@ use crate::client::project_client;
 use crate::error::Result;
 use crate::git::GitSources;
 use crate::lock::{self, LockRequest};
-use crate::options::{GlobalOptions, NameFilter, TargetFilter};
+use crate::options::{Foreign, GlobalOptions, NameFilter, TargetFilter};
 use crate::packages;
 use crate::provenance::Provenance;
 use crate::sources::Sources;
@@ -61,10 +61,8 @@ pub(super) struct Source {
     pub(super) id: PackageId,
     /// The options with which its folder is the project.
     pub(super) global: GlobalOptions,
-    /// Whether it lies in a folder that the user named, and is the user's own.
-    pub(super) is_own: bool,
-    /// What identifies the content of what was fetched.
-    pub(super) checksum: Option<Arc<str>>,
+    /// What was fetched. A package in a folder that the user named is the user's own.
+    pub(super) foreign: Option<Foreign>,
     /// The programs that its manifest promises.
     every_program: BTreeSet<String>,
     every_example: BTreeSet<String>,
@@ -80,7 +78,7 @@ impl Source {
         };
         let every_program = names(|kind| *kind == TargetKind::Bin);
         let every_example = names(|kind| matches!(kind, TargetKind::Example(_)));
-        Self { id, global, is_own: true, checksum: None, every_program, every_example, _temporary: None }
+        Self { id, global, foreign: None, every_program, every_example, _temporary: None }
     }
 
     /// Everything that could be installed of it.
@@ -226,7 +224,8 @@ fn from_elsewhere(
         Some(git) => Some(git.tree.to_string().into()),
         None => locked.resolve.nodes.get(&id).and_then(|node| node.summary.checksum.clone()),
     };
-    Ok(Source { is_own: false, checksum, _temporary: Some(temporary), ..Source::new(id, global, &package) })
+    let foreign = Some(Foreign { checksum, copy });
+    Ok(Source { foreign, _temporary: Some(temporary), ..Source::new(id, global, &package) })
 }
 
 /// What the author locked counts with `--locked` only.
