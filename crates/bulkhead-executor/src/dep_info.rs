@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 
 /// What a dep-info file lists.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct DepInfo {
+pub struct DepInfo {
     /// The source files, as rustc names them.
-    pub(crate) sources: Vec<PathBuf>,
+    pub sources: Vec<PathBuf>,
     /// Names of the variables that the code asked for at compile time (`env!`, `option_env!`).
-    pub(crate) variables: Vec<String>,
+    pub variables: Vec<String>,
 }
 
 /// Reads a file in the form of a makefile: one rule for each output, all with the same sources, then one rule without
 /// sources for each of these, and comments `# env-dep:NAME[=VALUE]`. Only the first rule is read.
-pub(crate) fn parse(text: &str) -> DepInfo {
+pub fn parse(text: &str) -> DepInfo {
     let mut dep_info = DepInfo::default();
     let mut seen_rule = false;
     for line in text.lines() {
         if let Some(variable) = line.strip_prefix("# env-dep:") {
             let name = variable.split_once('=').map_or(variable, |(name, _)| name);
-            dep_info.variables.push(name.replace("\\n", "\n").replace("\\r", "\r").replace("\\\\", "\\"));
+            dep_info.variables.push(unescaped(name));
         } else if let Some((_, sources)) = line.split_once(": ")
             && !seen_rule
             && !line.starts_with('#')
@@ -29,6 +29,25 @@ pub(crate) fn parse(text: &str) -> DepInfo {
         }
     }
     dep_info
+}
+
+/// A name as the code spelled it: rustc escapes backslashes and ends of lines.
+fn unescaped(text: &str) -> String {
+    let mut name = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let meant = match character {
+            '\\' => match characters.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some(other) => other,
+                None => '\\',
+            },
+            other => other,
+        };
+        name.push(meant);
+    }
+    name
 }
 
 /// Splits at spaces that no backslash escapes.
@@ -51,7 +70,7 @@ fn split_words(text: &str) -> Vec<PathBuf> {
 }
 
 /// One rule of a makefile: the artifact that users find, and all files of the user's own packages that went into it.
-pub(crate) fn rule(artifact: &Path, sources: impl IntoIterator<Item = PathBuf>) -> String {
+pub fn rule(artifact: &Path, sources: impl IntoIterator<Item = PathBuf>) -> String {
     let escaped = |path: &Path| path.to_string_lossy().replace(' ', "\\ ");
     let mut text = format!("{}:", escaped(artifact));
     for source in sources {
@@ -76,6 +95,12 @@ mod tests {
         };
         assert_eq!(parse(text), expected);
         assert_eq!(parse("garbage"), DepInfo::default());
+    }
+
+    #[test]
+    fn names_of_variables_are_as_the_code_spells_them() {
+        let names = parse("# env-dep:a\\\\nb=1\n# env-dep:a\\nb\n# env-dep:c\\\n").variables;
+        assert_eq!(names, ["a\\nb", "a\nb", "c\\"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ const MAX_LINE: usize = 32 << 20;
 
 /// One line of rustc's standard error.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+pub enum Line {
     /// A file was written.
     Artifact {
         /// The file.
@@ -33,13 +33,15 @@ pub(crate) enum Line {
 
 /// A diagnostic, as far as it steers anything.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Message {
-    pub(crate) level: MessageLevel,
-    pub(crate) rendered: String,
+pub struct Message {
+    /// How grave it is.
+    pub level: MessageLevel,
+    /// As people see it.
+    pub rendered: String,
     /// Whether it only counts the others.
-    pub(crate) summary: bool,
+    pub summary: bool,
     /// Whether `fix` could apply a suggestion.
-    pub(crate) fixable: bool,
+    pub fixable: bool,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +75,7 @@ struct Span {
 }
 
 /// Understands one line.
-pub(crate) fn parse(line: &str) -> Line {
+pub fn parse(line: &str) -> Line {
     if !line.starts_with('{') {
         return Line::Text;
     }
@@ -110,7 +112,7 @@ fn diagnostic(raw: Raw<'_>) -> Message {
 
 impl Message {
     /// Two messages with the same identity look the same to people.
-    pub(crate) fn identity(&self) -> u64 {
+    pub fn identity(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.rendered.hash(&mut hasher);
         hasher.finish()
@@ -119,16 +121,20 @@ impl Message {
 
 /// How many messages of which kind one unit had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) warnings: usize,
-    pub(crate) duplicates: usize,
-    pub(crate) errors: usize,
-    pub(crate) fixable: usize,
+pub struct Counts {
+    /// Warnings.
+    pub warnings: usize,
+    /// Those of them that another unit had as well.
+    pub duplicates: usize,
+    /// Errors.
+    pub errors: usize,
+    /// Warnings that `fix` could mend.
+    pub fixable: usize,
 }
 
 impl Counts {
     /// Counts one message.
-    pub(crate) fn add(&mut self, message: &Message, duplicate: bool) {
+    pub fn add(&mut self, message: &Message, duplicate: bool) {
         match message.level {
             _ if message.summary => (),
             MessageLevel::Warning => {
@@ -144,13 +150,13 @@ impl Counts {
 
 /// Cuts a stream of bytes into lines.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub struct Lines {
     rest: Vec<u8>,
 }
 
 impl Lines {
     /// Takes in `bytes` and hands over every line that is complete.
-    pub(crate) fn push(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&str)) {
+    pub fn push(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&str)) {
         let mut pieces = bytes.split(|&byte| byte == b'\n');
         let last = pieces.next_back().unwrap_or_default();
         for piece in pieces {
@@ -162,7 +168,7 @@ impl Lines {
     }
 
     /// Hands over what came after the last line's end.
-    pub(crate) fn finish(&mut self, on_line: &mut dyn FnMut(&str)) {
+    pub fn finish(&mut self, on_line: &mut dyn FnMut(&str)) {
         if !self.rest.is_empty() {
             on_line(&String::from_utf8_lossy(&self.rest));
             self.rest.clear();

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 /// Longest line that is written or read, in bytes.
 pub const MAX_LINE: usize = 64 << 10;
 
-/// Longest text of one field, in bytes; what is longer is cut.
-const MAX_TEXT: usize = 4 << 10;
+/// Longest text of one field, in bytes of the line; what is longer is cut, so that no line exceeds [`MAX_LINE`].
+const MAX_TEXT: usize = 3 << 10;
 
 /// Most details of one entry.
 const MAX_DETAILS: usize = 8;
@@ -187,11 +187,23 @@ fn ascii(value: &impl Serialize) -> String {
 
 /// The text, or what fits of it.
 fn cut(text: &str) -> String {
-    if text.len() <= MAX_TEXT {
-        return text.to_owned();
+    let mut room = MAX_TEXT;
+    for (position, c) in text.char_indices() {
+        match room.checked_sub(most_written(c)) {
+            Some(rest) => room = rest,
+            None => return format!("{}…", text.get(..position).unwrap_or_default()),
+        }
     }
-    let end = (0..=MAX_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}…", text.get(..end).unwrap_or_default())
+    text.to_owned()
+}
+
+/// How many bytes of a line a character takes at most.
+fn most_written(c: char) -> usize {
+    match c {
+        '"' | '\\' => 2,
+        ' '..='~' => 1,
+        _ => 6 * c.len_utf16(),
+    }
 }
 
 #[cfg(test)]
@@ -218,8 +230,13 @@ mod tests {
 
     #[test]
     fn an_entry_has_a_largest_size() {
-        let line = entry(&"é\u{1}".repeat(1 << 20)).line();
-        assert!(line.len() < MAX_LINE, "{}", line.len());
+        for long in ["é\u{1}", "\"\\", "😀", "a"].map(|text| text.repeat(1 << 14)) {
+            let details = (0..100).map(|number| (format!("{number}{long}"), long.clone())).collect();
+            let record = Record { kind: Kind::VerificationFailure, subject: long, details };
+            let line = Entry::new(record, u64::MAX, "2026-11-26T02:48:11Z".to_owned(), "0".repeat(64)).line();
+            assert!(line.len() + 64 < MAX_LINE, "{}", line.len());
+            assert!(Entry::parse(&line).is_ok());
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ const MAX_BLOCK: usize = 3 * MAX_INDEX_FILE;
 const MAX_DIRECTORY: u64 = (ENTRY as u64) << 20;
 
 /// The cache file of one registry.
-pub(crate) struct IndexCache {
+pub struct IndexCache {
     path: PathBuf,
     /// What was in force when the file was first needed, or last written by this process.
     snapshot: Mutex<Option<Arc<Snapshot>>>,
@@ -102,12 +102,13 @@ impl Remainder for Rest {
 }
 
 impl IndexCache {
-    pub(crate) fn at(path: PathBuf) -> Self {
+    /// The cache that lies at `path`, or will.
+    pub fn at(path: PathBuf) -> Self {
         Self { path, snapshot: Mutex::default() }
     }
 
     /// What the cache knows of `name`; nothing if that is damaged, or the file is not one that this user wrote.
-    pub(crate) fn get(&self, name: PackageName, source: SourceId) -> Option<IndexFile> {
+    pub fn get(&self, name: PackageName, source: SourceId) -> Option<IndexFile> {
         let snapshot = self.snapshot()?;
         let place = snapshot.directory.binary_search_by_key(&key(name), |entry| entry.key).ok()?;
         let entry = snapshot.directory.get(place)?;
@@ -128,7 +129,10 @@ impl IndexCache {
     }
 
     /// Adds the blocks of `files`, which replace those of the same names.
-    pub(crate) fn put(&self, files: &[Arc<IndexFile>]) -> Result<()> {
+    ///
+    /// # Errors
+    /// The file cannot be written, or others hold it for too long.
+    pub fn put(&self, files: &[Arc<IndexFile>]) -> Result<()> {
         if files.is_empty() {
             return Ok(());
         }

@@ -12,7 +12,7 @@ mod client;
 mod download;
 mod error;
 mod https_pins;
-mod index_cache;
+pub mod index_cache;
 mod local;
 mod request;
 mod sparse;

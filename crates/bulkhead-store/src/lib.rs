@@ -17,7 +17,7 @@ mod folder;
 mod names;
 mod notebook;
 mod notes;
-mod record;
+pub mod record;
 mod store;
 mod units;
 mod vendored;

@@ -23,39 +23,52 @@ const LEAST_ENTRY: usize = 4 + 1 + 8 + 12 + 12 + 8 + 4 + 32;
 
 /// What is recorded of one package. Texts are borrowed from the bytes of a record that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record<'a> {
-    pub(crate) archive: Digest,
-    pub(crate) tree: Digest,
-    pub(crate) name: Cow<'a, str>,
-    pub(crate) version: Cow<'a, str>,
-    pub(crate) entries: Vec<Entry<'a>>,
+pub struct Record<'a> {
+    /// The archive that it came from.
+    pub archive: Digest,
+    /// Its files, links and their contents.
+    pub tree: Digest,
+    /// The package's name.
+    pub name: Cow<'a, str>,
+    /// The package's version.
+    pub version: Cow<'a, str>,
+    /// Its files and folders.
+    pub entries: Vec<Entry<'a>>,
 }
 
 /// What is recorded of one file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
+pub struct Entry<'a> {
     /// Below the package's folder; empty for that folder.
-    pub(crate) path: Cow<'a, str>,
-    pub(crate) kind: Kind,
-    pub(crate) state: State,
+    pub path: Cow<'a, str>,
+    /// What it is.
+    pub kind: Kind,
+    /// What it looked like.
+    pub state: State,
 }
 
+/// What a name in a tree stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A folder.
     Folder,
+    /// A regular file.
     File {
+        /// Whether it can be run.
         executable: bool,
+        /// Its content.
         content: Digest,
     },
-    /// Its content is the target.
+    /// A symbolic link.
     Link {
+        /// Its target.
         content: Digest,
     },
 }
 
 /// What one stat tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State {
+pub struct State {
     size: u64,
     modified: (i64, u32),
     changed: (i64, u32),
@@ -98,7 +111,8 @@ impl<'a> Record<'a> {
         Self { archive, tree, name: name.into(), version: version.into(), entries }
     }
 
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    /// The record, for [`Record::from_bytes`].
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + self.entries.len() * 128);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(self.archive.as_bytes());
@@ -115,7 +129,7 @@ impl<'a> Record<'a> {
     }
 
     /// `None` if the bytes are not a whole record. Whether its parts fit together, [`Record::is_consistent`] tells.
-    pub(crate) fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
         let (bytes, digest) = bytes.split_last_chunk::<32>()?;
         if Digest::of(bytes) != Digest::from_bytes(*digest) {
             return None;
@@ -135,7 +149,7 @@ impl<'a> Record<'a> {
     }
 
     /// Whether the digest of the tree is that of the files.
-    pub(crate) fn is_consistent(&self) -> bool {
+    pub fn is_consistent(&self) -> bool {
         tree_of(&self.entries) == self.tree
     }
 
