@@ -1,5 +1,5 @@
 //! What `add` and `remove` do to a manifest: the result is a manifest that says what was wanted, everything else in it says
-//! what it said, comments stay, doing it twice changes nothing, and what was added can be removed.
+//! what it said, doing it twice changes nothing, and what was added can be removed.
 #![no_main]
 
 use bulkhead_schema::DependencyKind;

@@ -57,15 +57,15 @@ fn make(options: &Options, root: &Path, commit: &Commit, work: &Path) -> Command
         if let Some(offset) = first_difference(&binary, &again) {
             let sizes = (binary.len(), again.len());
             println!("release: the two builds differ at byte {offset} (sizes {} and {})", sizes.0, sizes.1);
-            write(&options.folder.join("differs"), &again)?;
-            write(&options.folder.join("bulkhead"), &binary)?;
+            write_program(&options.folder.join("differs"), &again)?;
+            write_program(&options.folder.join("bulkhead"), &binary)?;
             return Ok(false);
         }
         println!("release: two builds in different folders are the same {} bytes", binary.len());
     }
     let digest = sha256_hex(&binary);
     let statement = statement(options, commit, &digest, &packages(root)?)?;
-    write(&options.folder.join("bulkhead"), &binary)?;
+    write_program(&options.folder.join("bulkhead"), &binary)?;
     write(&options.folder.join("bulkhead.sha256"), format!("{digest}  bulkhead\n").as_bytes())?;
     write(&options.folder.join("bulkhead.intoto.json"), format!("{statement:#}\n").as_bytes())?;
     println!("release: sha256 {digest}, in {}", options.folder.display());
@@ -180,6 +180,14 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     std::fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The program among the files can be started.
+fn write_program(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    write(path, bytes)?;
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(path, executable).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn output(command: &mut Command) -> Result<String, String> {
