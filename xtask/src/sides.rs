@@ -132,6 +132,9 @@ impl Side {
 
     /// Forgets compiled units of earlier builds, and keeps what was downloaded. Cargo has none.
     pub(crate) fn forget_units(&self) -> Result<(), String> {
+        if self.is_stock() {
+            return Ok(());
+        }
         let cache = self.homes.join("bulkhead/cache");
         for entry in std::fs::read_dir(&cache).into_iter().flatten().flatten() {
             if entry.file_name().len() == 64 {

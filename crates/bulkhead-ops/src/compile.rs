@@ -97,7 +97,7 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     {
         graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
     }
-    source_files::check(&global.place.disk, &graph)?;
+    source_files::check(&graph)?;
     let checksums =
         locked.resolve.nodes.values().filter_map(|node| Some((node.summary.id, node.summary.checksum.clone()?)));
     let checkouts =

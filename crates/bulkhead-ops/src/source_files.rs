@@ -8,7 +8,6 @@ use bulkhead_workspace::{Target, TargetKind};
 
 use crate::Error;
 use crate::error::Result;
-use crate::observed::Disk;
 
 /// Largest root of a target, in MiB. A compiler takes many times as much memory as its source.
 const LARGEST: u64 = 256;
@@ -18,20 +17,24 @@ const LARGEST: u64 = 256;
 ///
 /// # Errors
 /// There is such a target.
-pub(crate) fn check(disk: &Disk, graph: &UnitGraph) -> Result<()> {
+pub(crate) fn check(graph: &UnitGraph) -> Result<()> {
     let mut seen = BTreeSet::new();
     for unit in graph.units.iter().filter(|unit| unit.is_local) {
         if seen.insert(unit.target.path.as_path()) {
-            check_one(disk, &unit.target, &unit.package.manifest_path)?;
+            check_one(&unit.target, &unit.package.manifest_path)?;
         }
     }
     Ok(())
 }
 
-fn check_one(disk: &Disk, target: &Target, manifest: &Path) -> Result<()> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whether a source is as it was when it was compiled is asked of the unit's record"
+)]
+fn check_one(target: &Target, manifest: &Path) -> Result<()> {
     let (path, name, kind) = (target.path.display(), target.name, kind(&target.kind));
     let failed = |message: String| Err(Error::failure(message).because(format!("`{}` names it", manifest.display())));
-    let metadata = match disk.metadata(&target.path) {
+    let metadata = match std::fs::metadata(&target.path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return failed(format!("can't find {kind} `{name}` at path `{path}`"));

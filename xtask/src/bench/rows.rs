@@ -155,11 +155,15 @@ impl Row {
             }
             Row::Build(_, project) => {
                 let side = &project.side(side)?;
+                let root = stage.project(side, project.folder());
                 if let Project::Application(workload) = project {
-                    stage.write_application(side, workload)?;
-                    stage.online(side, workload, "fetch")?;
+                    workload.write(&root, side)?;
+                    match workload {
+                        Workload::Cargo => done(&side.run(&root, &["fetch", "--locked"]))?,
+                        _ => stage.online(side, workload, "fetch")?,
+                    }
                 }
-                done(&side.run(&stage.project(side, project.folder()), project.arguments()))
+                done(&side.run(&root, project.arguments()))
             }
         }
     }
@@ -200,6 +204,8 @@ impl Project {
         match self {
             Project::Quickstart => "quickstart",
             Project::Members => "workspace",
+            // With the lockfile that its authors published: what is newest may want a newer compiler.
+            Project::Application(Workload::Cargo) => "c-published",
             Project::Application(workload) => workload.name(),
         }
     }
