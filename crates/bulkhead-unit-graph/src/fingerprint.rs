@@ -62,9 +62,11 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
     parts
 }
 
-/// Everything about the target; its source below the package's folder, which may be moved.
+/// Everything about the target. The source of the user's own is named below the package's folder, which may be moved. Where
+/// other packages lie says which of them they are: two commits of a repository differ in nothing else.
 fn target(unit: &Unit) -> String {
-    let path = unit.target.path.strip_prefix(&unit.package.root).unwrap_or(&unit.target.path);
+    let path = &unit.target.path;
+    let path = path.strip_prefix(&unit.package.root).ok().filter(|_| unit.is_local).unwrap_or(path);
     text_hash([format!("{:?}", Target { path: path.to_owned(), ..Target::clone(&unit.target) }).as_str()])
 }
 
