@@ -8,7 +8,7 @@ use bulkhead_test_support::{Outcome, Registry};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// How many members the workspace of the `edit` row has, each depending on the one before.
 const MEMBERS: usize = 20;
@@ -336,7 +336,11 @@ impl Stage {
         let mut root = self.project(side, project.folder());
         match change {
             Change::Nothing => {}
-            Change::Touch => touch(&root.join(project.source()))?,
+            Change::Touch => {
+                touch(&root.join(project.source()))?;
+                // A file that was changed a moment ago is not believed to be settled, and nobody is as fast as this.
+                std::thread::sleep(Duration::from_millis(200));
+            }
             Change::Edit => self.edit(&root.join(project.source()), EDIT, "}\n")?,
             Change::Clean => {
                 remove(&root.join("target"))?;
