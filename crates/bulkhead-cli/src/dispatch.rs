@@ -263,6 +263,7 @@ fn command(
             global.quiet = shell.verbosity() == Verbosity::Quiet;
             // `term.verbose` shows as much as one `-v`.
             global.verbose = global.verbose.max(u8::from(shell.verbosity() == Verbosity::Verbose));
+            bulkhead_ops::switches::check(&global.place)?;
             question::answer(arguments, &global, shell)?;
             project_command(name, arguments, &global, shell, &Renderer::new(shell, term))
         }

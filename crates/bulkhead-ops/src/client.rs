@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bulkhead_schema::policy::Switch;
 use bulkhead_source::{Client, ClientOptions, HttpsPins, Proxy};
 
 use crate::configuration::Configuration;
@@ -11,9 +12,7 @@ use crate::error::Result;
 use crate::limits;
 use crate::options::GlobalOptions;
 use crate::project::Project;
-
-/// Set to `1`, it lets registries be read over plain HTTP from a literal loopback address: for tests and local mirrors.
-pub const ALLOW_HTTP_LOOPBACK: &str = "BULKHEAD_ALLOW_HTTP_LOOPBACK";
+use crate::switches;
 
 /// The HTTP client, with the user's tokens. Nothing is connected before the first request.
 pub fn client(global: &GlobalOptions, configuration: &Configuration) -> Result<Client> {
@@ -35,7 +34,7 @@ pub fn options(global: &GlobalOptions, configuration: &Configuration) -> Result<
         low_speed_limit: http.low_speed_limit.unwrap_or(defaults.low_speed_limit),
         retries: net.retry.unwrap_or(defaults.retries).min(20),
         multiplexing: http.multiplexing.unwrap_or(true),
-        allow_http_loopback: place.variable(ALLOW_HTTP_LOOPBACK) == Some("1"),
+        allow_http_loopback: switches::is_on(place, Switch::HTTP_LOOPBACK),
         https_pins: HttpsPins::at(place.bulkhead_home.join("trust/https")),
         ..defaults
     })

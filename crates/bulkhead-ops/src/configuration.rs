@@ -16,7 +16,7 @@ use crate::in_force::ConfigurationFiles;
 use crate::observed::Disk;
 use crate::options::{GlobalOptions, Place};
 use crate::trusted_files::TrustedFiles;
-use crate::{Error, Event};
+use crate::{Error, Event, switches};
 
 /// Largest configuration file that is read, in bytes.
 const MAX_CONFIG_SIZE: u64 = 1024 * 1024;
@@ -38,7 +38,8 @@ pub struct Configuration {
 pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configuration> {
     let place = &global.place;
     let (layers, mut ignored) = layers(global, events)?;
-    let said = bulkhead_config::explain::said_outside_of_files(&layers, &environment(place), &place.current_dir);
+    let mut said = bulkhead_config::explain::said_outside_of_files(&layers, &environment(place), &place.current_dir);
+    said.extend(switches::values(place));
     let files = ConfigurationFiles::of(&layers).with(said);
     let Merged { config, ignored: more, warnings } =
         bulkhead_config::merge(layers, environment(place), place.current_dir.clone())?;

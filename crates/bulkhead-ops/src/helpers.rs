@@ -13,24 +13,12 @@ use bulkhead_executor::confinement;
 use bulkhead_policy::profile::{Facts, Profile, compile};
 use bulkhead_policy::{Granted, Origin, ProcessKind, helper_environment_allowed, is_registry_token};
 use bulkhead_sandbox::Level;
-use bulkhead_schema::policy::{NetworkRule, ProcessLimits};
+use bulkhead_schema::policy::{NetworkRule, ProcessLimits, Switch};
 
 use crate::configuration::{Configuration, project_root};
 use crate::error::Result;
 use crate::options::{GlobalOptions, Place};
-use crate::{Error, permissions, programs};
-
-/// Seconds that a helper may take; people may have to unlock something first.
-const TIMEOUT: u64 = 300;
-
-/// The variable that sets another number of seconds.
-const TIMEOUT_VARIABLE: &str = "BULKHEAD_CREDENTIAL_TIMEOUT";
-
-/// The variable that names more variables that helpers may see, separated by commas.
-const ENVIRONMENT_VARIABLE: &str = "BULKHEAD_CREDENTIAL_ENV";
-
-/// The variable that lets helpers run as they would elsewhere: `false`.
-const CONFINED_VARIABLE: &str = "BULKHEAD_CREDENTIAL_CONFINED";
+use crate::{Error, permissions, programs, switches};
 
 /// What is none of a helper's business, and what else its start depends on.
 #[derive(Debug, Clone)]
@@ -78,15 +66,17 @@ impl Helpers {
 
     /// Whether they are confined.
     pub fn confined(&self) -> bool {
-        self.place.variable(CONFINED_VARIABLE) != Some("false")
+        !switches::is_on(&self.place, Switch::CREDENTIAL_CONFINED)
     }
 
     /// What to do about a helper that failed, perhaps because of that.
     pub fn advice(&self) -> Option<String> {
         self.confined().then(|| {
             format!(
-                "it ran confined: `bulkhead sandbox show --process credential-helper` tells what it saw; {ENVIRONMENT_VARIABLE} \
-                 names more variables for it, and {CONFINED_VARIABLE}=false lets it run as it would elsewhere"
+                "it ran confined: `bulkhead sandbox show --process credential-helper` tells what it saw; {} \
+                 names more variables for it, and {}=false lets it run as it would elsewhere",
+                Switch::CREDENTIAL_ENV.name,
+                Switch::CREDENTIAL_CONFINED.name
             )
         })
     }
@@ -137,12 +127,14 @@ impl Helpers {
     }
 
     fn seconds(&self) -> u64 {
-        self.place.variable(TIMEOUT_VARIABLE).and_then(|text| text.parse().ok()).unwrap_or(TIMEOUT)
+        let timeout = Switch::CREDENTIAL_TIMEOUT;
+        let set = self.place.variable(timeout.name).and_then(|text| text.parse().ok());
+        set.unwrap_or(timeout.default_number())
     }
 
     /// The user's part of the environment, without what looks for programs in the project, and what it is given.
     fn environment(&self, helper: &Helper<'_>) -> Vec<Granted<(String, String)>> {
-        let more = self.place.variable(ENVIRONMENT_VARIABLE).unwrap_or_default();
+        let more = self.place.variable(Switch::CREDENTIAL_ENV.name).unwrap_or_default();
         let more: Vec<&str> = more.split(',').map(str::trim).collect();
         let named = |name: &str| more.contains(&name) || helper.words.iter().any(|word| word == name);
         let project = project_root(&self.place.disk, &self.place.current_dir);

@@ -83,6 +83,7 @@ pub mod sources;
 pub mod specs;
 pub mod status;
 pub mod subcommands;
+pub mod switches;
 pub mod tampering;
 pub(crate) mod timings;
 pub mod toolchain;

@@ -4,19 +4,15 @@
 use std::time::Duration;
 
 use bulkhead_sandbox::{LastWords, end_after, last_words};
+use bulkhead_schema::policy::Switch;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::Result;
 use crate::{Error, ErrorKind};
 
-/// The variable, the resource, its unit in those of the system, and what holds without the variable.
-const LIMITS: [(&str, Resource, u64, u64); 2] = [
-    ("BULKHEAD_LIMIT_MEMORY_MIB", Resource::Data, 1 << 20, 4096),
-    ("BULKHEAD_LIMIT_PROCESSOR_SECONDS", Resource::Cpu, 1, 3600),
-];
-
-/// The variable for the time on the clock, and what holds without it: what hangs ends some day.
-const TIME: (&str, u64) = ("BULKHEAD_LIMIT_TIME_SECONDS", 86_400);
+/// The variable, the resource, and its unit in those of the system.
+const LIMITS: [(Switch, Resource, u64); 2] =
+    [(Switch::LIMIT_MEMORY, Resource::Data, 1 << 20), (Switch::LIMIT_PROCESSOR, Resource::Cpu, 1)];
 
 /// Limits this process, which says so when it is ended by one. Confined processes have limits of their own instead.
 ///
@@ -24,8 +20,8 @@ const TIME: (&str, u64) = ("BULKHEAD_LIMIT_TIME_SECONDS", 86_400);
 /// A variable holds no number.
 pub fn restrict(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
     let mut values = [0; LIMITS.len()];
-    for ((name, resource, unit, default), value) in LIMITS.into_iter().zip(&mut values) {
-        *value = number(name, &variable, default)?;
+    for ((switch, resource, unit), value) in LIMITS.into_iter().zip(&mut values) {
+        *value = number(switch, &variable)?;
         let Rlimit { current, maximum } = getrlimit(resource);
         // `None` is no limit. What the user's own shell allows is not exceeded.
         let own = value.saturating_mul(unit);
@@ -34,26 +30,27 @@ pub fn restrict(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
         // Where the system refuses, the limits of each part hold all the same.
         let _ = setrlimit(resource, Rlimit { current: Some(own), maximum });
     }
-    let time = number(TIME.0, &variable, TIME.1)?;
+    let time = number(Switch::LIMIT_TIME, &variable)?;
     let [memory, processor] = values;
     last_words(LastWords {
-        processor_time: words(&format!("used {processor} s of processor time, its limit"), LIMITS[1].0),
-        time: words(&format!("ran for {time} s, its limit"), TIME.0),
+        processor_time: words(&format!("used {processor} s of processor time, its limit"), Switch::LIMIT_PROCESSOR),
+        time: words(&format!("ran for {time} s, its limit"), Switch::LIMIT_TIME),
         abort: format!(
             "note: if memory was refused: Bulkhead itself may use {memory} MiB; `{}` sets another number\n",
-            LIMITS[0].0
+            Switch::LIMIT_MEMORY.name
         ),
     });
     end_after(Some(Duration::from_secs(time)));
     Ok(())
 }
 
-fn words(what: &str, name: &str) -> String {
+fn words(what: &str, Switch { name, .. }: Switch) -> String {
     format!("error: Bulkhead itself {what}, and ends\nhelp: `{name}` sets another number (docs/limits.md)\n")
 }
 
-fn number(name: &str, variable: impl Fn(&str) -> Option<String>, default: u64) -> Result<u64> {
-    let Some(text) = variable(name) else { return Ok(default) };
+fn number(switch: Switch, variable: impl Fn(&str) -> Option<String>) -> Result<u64> {
+    let name = switch.name;
+    let Some(text) = variable(name) else { return Ok(switch.default_number()) };
     let value = text.parse().ok().filter(|value| *value > 0);
     value.ok_or_else(|| Error::new(ErrorKind::Usage, format!("`{name}` is a positive whole number, not `{text}`")))
 }

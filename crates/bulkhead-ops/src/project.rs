@@ -8,7 +8,7 @@ use crate::configuration::{self, Configuration};
 use crate::error::Result;
 use crate::observed::Disk;
 use crate::options::GlobalOptions;
-use crate::{Error, ErrorKind, Event, disk, in_force, overrides, patches, policy, profiles, registries};
+use crate::{Error, ErrorKind, Event, disk, in_force, overrides, patches, policy, profiles, registries, switches};
 
 /// Configuration, workspace and policy of one command.
 pub struct Project {
@@ -59,6 +59,7 @@ pub fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
     }
     let policies = policy::layers(&global.place, &workspace.root)?;
     let policy = policy::together(&policies);
+    switches::check_by(&global.place, &policy)?;
     in_force::observe(&global.place, &workspace.root, &configuration.files, &policies, &policy, events);
     Ok(Project { configuration, workspace, policy })
 }

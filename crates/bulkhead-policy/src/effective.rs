@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use bulkhead_schema::PackageName;
 use bulkhead_schema::policy::{
     AgeExemption, Bounds, Digest, GitLimits, Grant, Limits, Lock, Lookalikes, NetworkRule, Policy, Prefetch,
-    ProcessLimits, ProgramRules, Reaction, ResolveLimits, SandboxLevel, SourceRules, UnitCacheRules, Weight, Withdrawn,
+    ProcessLimits, ProgramRules, Reaction, ResolveLimits, SandboxLevel, SourceRules, Switch, UnitCacheRules, Weight,
+    Withdrawn,
 };
 use semver::Version;
 
@@ -83,6 +84,8 @@ pub struct Effective {
     pub review_denies: Vec<(PolicySource, Weight)>,
     /// Whether workspaces share compiled units, and how many stay.
     pub unit_cache: UnitCacheRules,
+    /// Variables that may not take from the protection, and who says so.
+    pub forbidden_variables: Vec<(PolicySource, Switch)>,
     /// What a layer said in vain, one sentence each.
     pub notes: Vec<String>,
 }
@@ -173,6 +176,8 @@ pub fn effective(layers: &[PolicyLayer]) -> Effective {
         result.take_withdrawn(layer.policy.withdrawn, locked(Lock::Withdrawn));
         result.review_denies.extend(layer.policy.review.deny.map(|weight| (layer.source, weight)));
         result.take_unit_cache(layer);
+        let forbidden = layer.policy.forbidden_variables.iter();
+        result.forbidden_variables.extend(forbidden.map(|switch| (layer.source, *switch)));
         locks.extend(&layer.policy.locked);
     }
     result

@@ -9,6 +9,7 @@ mod network;
 mod packages;
 mod processes;
 mod review;
+mod switches;
 mod unit_cache;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use packages::{
     canonical_name,
 };
 pub use processes::{Limits, Prefetch, ProcessLimits, ProgramRules};
+pub use switches::Switch;
 pub use unit_cache::UnitCacheRules;
 
 pub use review::{ReviewRules, Weight};
@@ -65,6 +67,8 @@ pub struct Policy {
     pub prefetch: Vec<Prefetch>,
     /// `[review]`
     pub review: ReviewRules,
+    /// `forbidden-variables`: what the user's environment may not loosen.
+    pub forbidden_variables: Vec<Switch>,
     /// `locked`: what lower layers may not loosen, such as `grant.network` or `limits`.
     pub locked: Vec<Lock>,
 }
@@ -234,6 +238,7 @@ fn read_shown(root: &Node, path: &Path, text: &Arc<str>) -> Result<Policy, Diagn
             "unit-cache" => policy.unit_cache = reader.unit_cache(entry)?,
             "prefetch" => policy.prefetch = reader.prefetches(entry, key)?,
             "review" => policy.review = reader.review(entry)?,
+            "forbidden-variables" => policy.forbidden_variables = reader.forbidden_variables(entry)?,
             "locked" => policy.locked = reader.locked(entry)?,
             _ => return Err(reader.unknown(key, entry)),
         }

@@ -259,3 +259,76 @@ fn a_policy_that_others_could_have_written_stops_everything() {
         skipped("this user may not give files away");
     }
 }
+
+/// Loosens everything that a file of a lower layer, or a flag, could say of it.
+const UNFORBIDDEN: &str = "forbidden-variables = []\nlocked = []\n";
+
+/// Each variable that takes something from the protection can be forbidden, and nothing below takes that back.
+#[test]
+fn variables_that_loosen_are_forbidden_by_every_layer_for_good() {
+    if !possible() {
+        return;
+    }
+    let machine = Machine::new("");
+    let stage = &machine.stage;
+    std::fs::write(machine.user_policy(), UNFORBIDDEN).unwrap();
+    stage.project.write("bulkhead.toml", UNFORBIDDEN);
+    machine.run(&["trust", "--yes"]).assert_success();
+    let lax = stage.project.outside().join("lax.toml");
+    std::fs::write(&lax, UNFORBIDDEN).unwrap();
+    let switches = [
+        ("BULKHEAD_CREDENTIAL_CONFINED", "false", "true"),
+        ("BULKHEAD_CREDENTIAL_ENV", "VAULT_TOKEN", ""),
+        ("BULKHEAD_CREDENTIAL_TIMEOUT", "86400", "10"),
+        ("BULKHEAD_ALLOW_HTTP_LOOPBACK", "1", "0"),
+        ("BULKHEAD_LIMIT_MEMORY_MIB", "65536", "4096"),
+        ("BULKHEAD_LIMIT_PROCESSOR_SECONDS", "7200", "3600"),
+        ("BULKHEAD_LIMIT_TIME_SECONDS", "100000", "3600"),
+    ];
+    let with = |name: &str, value: &str, flags: &[&str]| {
+        let arguments = [&["metadata", "--no-deps", "--format-version", "1"], flags].concat();
+        machine.command(&arguments).env("BULKHEAD_ALLOW_HTTP_LOOPBACK", "0").env(name, value).run()
+    };
+    for (name, loose, strict) in switches {
+        std::fs::write(machine.policy(), format!("forbidden-variables = [\"{name}\"]\n")).unwrap();
+        for flags in [&[][..], &["--config", "forbidden-variables=[]"], &["--config", lax.to_str().unwrap()]] {
+            let refused = with(name, loose, flags);
+            let set = format!("`{name}={loose}` is set, and the organisation's policy forbids it");
+            assert_error(&refused, 102, &["error[variable-forbidden]", &set]);
+        }
+        with(name, strict, &[]).assert_success();
+        // What nobody forbids acts.
+        std::fs::write(machine.policy(), "").unwrap();
+        with(name, loose, &[]).assert_success();
+    }
+    // Also outside of projects, and by what the user or a project asks of everybody.
+    let forbids = "forbidden-variables = [\"BULKHEAD_CREDENTIAL_CONFINED\"]\n";
+    let unconfined = |arguments: &[&str]| machine.command(arguments).env("BULKHEAD_CREDENTIAL_CONFINED", "false").run();
+    for path in [machine.policy(), machine.user_policy()] {
+        std::fs::write(&path, forbids).unwrap();
+        let outside = stage.project.outside().to_str().unwrap();
+        for arguments in [&["build"][..], &["-C", outside, "login"], &["-C", outside, "search", "x"]] {
+            assert_error(&unconfined(arguments), 102, &["error[variable-forbidden]", "policy forbids it"]);
+        }
+        std::fs::write(&path, "").unwrap();
+    }
+    stage.project.write("bulkhead.toml", forbids);
+    assert_error(
+        &unconfined(&["build"]),
+        102,
+        &["error[variable-forbidden]", "the project's `bulkhead.toml` forbids it"],
+    );
+    let explained = machine.run(&["config", "explain", "forbidden-variables"]);
+    assert!(explained.assert_success().stdout.contains("BULKHEAD_CREDENTIAL_CONFINED"), "{explained}");
+    // It is written down both that one was refused and that one acted.
+    let log = machine.run(&["audit-log", "show"]);
+    for part in ["variable-forbidden", "environment variable `BULKHEAD_CREDENTIAL_ENV`"] {
+        assert!(log.assert_success().stdout.contains(part), "{part} {log}");
+    }
+    std::fs::write(machine.policy(), "forbidden-variables = [\"PATH\"]\n").unwrap();
+    assert_error(
+        &machine.run(&["build"]),
+        102,
+        &["no variable called `PATH` can be forbidden", "/etc/bulkhead/policy.toml"],
+    );
+}

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::switches::SWITCH_NAMES;
 use crate::Diagnostic;
 use crate::config::{Data, Node, Table};
 use crate::edit_distance::distance;
@@ -203,6 +204,13 @@ const fn joined<const N: usize>() -> [PolicyKey; N] {
 
 const OTHERS: &[PolicyKey] = &[
     key("locked", Choices(LOCK_WORDS), "`[]`", "together, for the layers below", "What lower layers may not loosen."),
+    key(
+        "forbidden-variables",
+        Choices(SWITCH_NAMES),
+        "`[]`",
+        EVERY,
+        "Variables of the environment that may not take from the protection.",
+    ),
     key("grant[].package", Text, "required", TOGETHER, "Package whose build code is granted something."),
     key("grant[].version", Text, "every one", TOGETHER, "Requirement on its version."),
     key(
