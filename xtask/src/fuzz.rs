@@ -1,40 +1,34 @@
 //! `cargo xtask fuzz`: every fuzz target in turn, for as long as somebody has. The building and the running is `fuzz/run`'s.
 
+use clap::{ArgMatches, value_parser};
 use std::process::Command;
 
 use crate::CommandResult;
+use crate::arguments::{Given, value, words};
 use crate::tidy::repository_root;
 
+pub(crate) fn command() -> clap::Command {
+    let minutes = value("minutes", "N").default_value("10").value_parser(value_parser!(u32).range(1..));
+    clap::Command::new("fuzz")
+        .about("Fuzz every target (or those named) from its seeds")
+        .arg(minutes.help("How long, all targets together"))
+        .arg(words("TARGET").help("The targets, by the names of fuzz/fuzz_targets"))
+}
+
 /// Runs `fuzz/run` with the minutes shared between the targets (all, unless some are named).
-pub(crate) fn run(arguments: &[String]) -> CommandResult {
-    let (minutes, targets) = parse(arguments)?;
+pub(crate) fn run(arguments: &ArgMatches) -> CommandResult {
+    let minutes: u32 = arguments.number_of("minutes").unwrap_or(10);
+    let targets = arguments.all_words();
     let root = repository_root();
     let known = targets_in(&root.join("fuzz/fuzz_targets"))?;
     if let Some(stranger) = targets.iter().find(|target| !known.contains(target)) {
         return Err(format!("fuzz: there is no target {stranger}; there are {}", known.join(", ")));
     }
     let targets = if targets.is_empty() { known } else { targets };
-    let seconds = (minutes * 60.0 / targets.len() as f64).max(1.0).round();
+    let seconds = (minutes as usize * 60 / targets.len()).max(1);
     let status = Command::new(root.join("fuzz/run")).arg(seconds.to_string()).args(&targets).status();
     let status = status.map_err(|error| format!("fuzz/run: {error}"))?;
     Ok(status.success())
-}
-
-fn parse(arguments: &[String]) -> Result<(f64, Vec<String>), String> {
-    let mut minutes = 10.0;
-    let mut targets = Vec::new();
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--minutes" => {
-                let value = rest.next().ok_or("--minutes needs a number")?;
-                minutes = value.parse().map_err(|_| format!("fuzz: {value} is not a number of minutes"))?;
-            }
-            flag if flag.starts_with('-') => return Err(format!("fuzz: {flag} is not known")),
-            target => targets.push(target.to_owned()),
-        }
-    }
-    Ok((minutes, targets))
 }
 
 fn targets_in(folder: &std::path::Path) -> Result<Vec<String>, String> {

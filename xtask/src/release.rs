@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bulkhead_test_support::{sha256_hex, sysroot, toolchain_program};
+use clap::ArgMatches;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::CommandResult;
+use crate::arguments::{Given, path, switch, value};
 use crate::tidy::repository_root;
 
 /// What `buildType` names: docs/decisions/release.md says what it means.
@@ -20,34 +22,28 @@ struct Options {
     builder: String,
 }
 
+pub(crate) fn command() -> clap::Command {
+    let folder = repository_root().join("target/release-files");
+    clap::Command::new("release")
+        .about("Build what is shipped from the last commit, with its digest and a SLSA provenance statement")
+        .arg(switch("verify").help("Build it twice in different folders and compare byte for byte"))
+        .arg(path("dir").default_value(folder.into_os_string()).help("Where the files are written"))
+        .arg(value("builder", "URI").default_value("urn:bulkhead:by-hand").help("Who builds, for the statement"))
+}
+
 /// Builds, compares if asked, and writes the three files.
-pub(crate) fn run(arguments: &[String]) -> CommandResult {
-    let options = parse(arguments)?;
+pub(crate) fn run(arguments: &ArgMatches) -> CommandResult {
+    let options = Options {
+        verify: arguments.get_flag("verify"),
+        folder: arguments.path_of("dir").unwrap_or_default(),
+        builder: arguments.text_of("builder").unwrap_or_default(),
+    };
     let root = repository_root();
     let commit = Commit::read(&root)?;
     let work = std::env::temp_dir().join(format!("bulkhead-release-{}", std::process::id()));
     let result = make(&options, &root, &commit, &work);
     let _ = std::fs::remove_dir_all(&work);
     result
-}
-
-fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options {
-        verify: false,
-        folder: repository_root().join("target/release-files"),
-        builder: "urn:bulkhead:by-hand".to_owned(),
-    };
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        let mut value = || rest.next().ok_or_else(|| format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--verify" => options.verify = true,
-            "--dir" => options.folder = PathBuf::from(value()?),
-            "--builder" => options.builder.clone_from(value()?),
-            _ => return Err(format!("release: {argument} is not known")),
-        }
-    }
-    Ok(options)
 }
 
 fn make(options: &Options, root: &Path, commit: &Commit, work: &Path) -> CommandResult {

@@ -6,6 +6,8 @@
 
 mod markers;
 
+use crate::arguments::switch;
+use clap::{ArgMatches, Command};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -38,12 +40,18 @@ struct Case {
     defence: String,
 }
 
+pub(crate) fn command() -> Command {
+    Command::new("attacks")
+        .about("Write docs/security/attacks.md from the catalogue of attacks and the tests that carry their numbers")
+        .arg(switch("check").help("Only compare"))
+}
+
 /// Writes the page, or with `--check` says whether it is as it would be written.
-pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
+pub(crate) fn run(arguments: &ArgMatches) -> Result<bool, String> {
     let root = repository_root();
     let files = tracked_files(&root)?;
     let (page, mut findings) = page(&files)?;
-    if arguments.iter().any(|argument| argument == "--check") {
+    if arguments.get_flag("check") {
         let current = files.iter().find(|file| file.path == PAGE);
         if current.is_none_or(|file| file.text != page) {
             findings.push(format!("{PAGE}: not as the suite is: run `cargo xtask attacks`"));

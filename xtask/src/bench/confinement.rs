@@ -1,13 +1,18 @@
 //! `cargo xtask bench confinement`: what each confined process of a build costs more than one that is not, and what that is of
 //! a clean build. The processes have the profiles that Bulkhead gives them, as `sandbox show` prints them.
 
+use crate::arguments::{Given, bin, dir, path, value};
 use crate::sides::{Side, Sides};
 use crate::tidy::repository_root;
+use clap::{ArgMatches, value_parser};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// How `bench` is told to measure this.
+pub(super) const NAME: &str = "confinement";
 
 /// The project whose profiles are taken and which is built if no other is named: a build script and a program.
 const PROJECT: [(&str, &str); 3] = [
@@ -31,20 +36,22 @@ enum Program {
 /// Milliseconds: median and tenth percentile on the clock, median of processor time.
 type Cost = [f64; 3];
 
-pub(super) fn run(arguments: &[String]) -> Result<bool, String> {
-    let (mut bin, mut runs, mut project) = (None, 300_u32, None);
-    let mut folder = std::env::temp_dir().join("bulkhead-bench");
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{argument} needs a value"))?;
-        match argument.as_str() {
-            "--bin" => bin = Some(PathBuf::from(value)),
-            "--dir" => folder = PathBuf::from(value),
-            "--project" => project = Some(PathBuf::from(value)),
-            "--runs" => runs = value.parse().map_err(|_| "--runs needs a number")?,
-            _ => return Err(format!("bench confinement: unknown argument `{argument}`")),
-        }
-    }
+pub(super) fn command() -> clap::Command {
+    let runs = value("runs", "N").default_value("300").value_parser(value_parser!(u32).range(1..));
+    clap::Command::new(NAME)
+        .about(
+            "What confinement adds to a build script and to rustc, by mechanism, what it costs to watch their memory, and \
+             what that is of a clean build",
+        )
+        .args([bin(), dir("bulkhead-bench")])
+        .arg(path("project").help("Whose clean build; its dependencies are fetched before"))
+        .arg(runs.help("Of each mechanism"))
+}
+
+pub(super) fn run(arguments: &ArgMatches) -> Result<bool, String> {
+    let folder = arguments.path_of("dir").unwrap_or_default();
+    let (bin, project) = (arguments.path_of("bin"), arguments.path_of("project"));
+    let runs = arguments.number_of("runs").unwrap_or(300);
     let sides = Sides::prepare(bin.as_deref(), &folder)?.without_shared_units();
     let own = folder.join("confinement");
     write_project(&own)?;

@@ -7,7 +7,9 @@ mod measure;
 mod rows;
 mod workloads;
 
+use crate::arguments::{Given, bin, dir, switch, value, words};
 use crate::sides::{Side, Sides};
+use clap::{ArgMatches, value_parser};
 use measure::Sample;
 use rows::{Row, Stage};
 use std::path::PathBuf;
@@ -33,21 +35,56 @@ pub(crate) fn measure(arguments: &[String]) -> Result<bool, String> {
     measure::measure_here(arguments)
 }
 
-pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
-    if let Some(("confinement", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+pub(crate) fn command() -> clap::Command {
+    let runs = value("runs", "N").default_value("5").value_parser(value_parser!(u64).range(1..));
+    clap::Command::new("bench")
+        .about("Time cargo and Bulkhead alternately on the same work, and print a Markdown table")
+        .args([bin(), dir("bulkhead-bench")])
+        .arg(runs.help("Of each row and program; rows that take less than half a second are run 15 times at least"))
+        .arg(switch("syscalls").help("Count system calls too, by strace, in a run apart"))
+        .arg(
+            words("ROW")
+                .value_parser(known_row)
+                .help(format!("The usual ones, unless some are named: {}", row_names())),
+        )
+        .subcommand(confinement::command())
+        .args_conflicts_with_subcommands(true)
+}
+
+fn known_row(name: &str) -> Result<String, String> {
+    let is_known = all_rows().any(|row| row.is_called(name));
+    is_known.then(|| name.to_owned()).ok_or_else(|| "there is no such row".to_owned())
+}
+
+fn all_rows() -> impl Iterator<Item = Row> {
+    Row::ALL.iter().chain(Row::ON_REQUEST).copied()
+}
+
+fn row_names() -> String {
+    all_rows().map(Row::name).collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn run(arguments: &ArgMatches) -> Result<bool, String> {
+    if let Some((confinement::NAME, rest)) = arguments.subcommand() {
         return confinement::run(rest);
     }
-    let options = parse(arguments)?;
+    let options = Options {
+        bin: arguments.path_of("bin"),
+        runs: usize::try_from(arguments.number_of::<u64>("runs").unwrap_or(5)).unwrap_or(usize::MAX),
+        syscalls: arguments.get_flag("syscalls"),
+        folder: arguments.path_of("dir").unwrap_or_default(),
+        rows: arguments.all_words(),
+    };
     let sides = Sides::prepare(options.bin.as_deref(), &options.folder)?;
     let stage = Stage::prepare(&options.folder, &sides)?;
     let mut table = String::from(
         "| work | cargo wall | bulkhead wall | × | cargo CPU | bulkhead CPU | × | cores busy | cargo peak | bulkhead peak \
          | cargo calls | bulkhead calls | runs |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    for row in Row::ALL.iter().chain(Row::ON_REQUEST) {
-        let is_usual = options.rows.is_empty() && Row::ALL.contains(row);
+    for row in all_rows() {
+        let is_usual = options.rows.is_empty() && Row::ALL.contains(&row);
         if is_usual || options.rows.iter().any(|name| row.is_called(name)) {
-            let line = measure_row(*row, &options, &sides, &stage)?;
+            let line = measure_row(row, &options, &sides, &stage)?;
             println!("{line}");
             table.push_str(&line);
             table.push('\n');
@@ -58,31 +95,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
          Bulkhead; peak is the largest single process in MiB, calls are system calls."
     );
     Ok(true)
-}
-
-fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options {
-        bin: None,
-        runs: 5,
-        syscalls: false,
-        folder: std::env::temp_dir().join("bulkhead-bench"),
-        rows: Vec::new(),
-    };
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--bin" => options.bin = Some(PathBuf::from(value()?)),
-            "--dir" => options.folder = PathBuf::from(value()?),
-            "--runs" => options.runs = value()?.parse().map_err(|_| "--runs needs a number")?,
-            "--syscalls" => options.syscalls = true,
-            row if Row::ALL.iter().chain(Row::ON_REQUEST).any(|known| known.is_called(row)) => {
-                options.rows.push(row.to_owned());
-            }
-            _ => return Err(format!("bench: unknown argument `{argument}`")),
-        }
-    }
-    Ok(options)
 }
 
 fn measure_row(row: Row, options: &Options, sides: &Sides, stage: &Stage) -> Result<String, String> {

@@ -29,7 +29,9 @@ pub(crate) use lock::{index_entry, last_lines};
 pub(crate) use published::{downloaded, unpack};
 pub(crate) use workspaces::published_workspace;
 
+use crate::arguments::{Given, bin, dir, only, switch, value, words};
 use crate::sides::Sides;
+use clap::{ArgMatches, Command, value_parser};
 use report::Report;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -63,8 +65,21 @@ const PARTS: &[&str] = &[
     "hostile",
 ];
 
-pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
-    let options = parse(arguments)?;
+pub(crate) fn command() -> Command {
+    let seed = value("seed", "N").default_value("0").value_parser(value_parser!(u64));
+    Command::new("compare")
+        .about(
+            "Resolve, describe, build and plan the same input with cargo and with Bulkhead, and print every difference; what \
+             differs on purpose is recorded in xtask/data/known-differences.toml",
+        )
+        .args([bin(), dir("bulkhead-compare"), only()])
+        .arg(switch("small").help("Only what is quick, as CI runs it"))
+        .arg(seed.help("The first of the generated registries"))
+        .arg(words("PART").value_parser(PARTS.to_vec()).help("Everything, unless parts are named"))
+}
+
+pub(crate) fn run(arguments: &ArgMatches) -> Result<bool, String> {
+    let options = Options::of(arguments);
     let sides = Sides::prepare(options.bin.as_deref(), &options.folder)?.without_shared_units();
     let mut report = Report::new(known::load()?);
     for part in PARTS.iter().filter(|part| options.parts.is_empty() || options.parts.iter().any(|name| name == *part)) {
@@ -90,36 +105,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
 }
 
 impl Options {
+    fn of(arguments: &ArgMatches) -> Options {
+        Options {
+            bin: arguments.path_of("bin"),
+            small: arguments.get_flag("small"),
+            folder: arguments.path_of("dir").unwrap_or_default(),
+            only: arguments.text_of("only"),
+            first_seed: arguments.number_of("seed").unwrap_or(0),
+            parts: arguments.all_words(),
+        }
+    }
+
     fn wants(&self, subject: &str) -> bool {
         self.only.as_ref().is_none_or(|only| subject.contains(only.as_str()))
     }
-}
-
-fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options {
-        bin: None,
-        small: false,
-        folder: std::env::temp_dir().join("bulkhead-compare"),
-        only: None,
-        first_seed: 0,
-        parts: Vec::new(),
-    };
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--bin" => options.bin = Some(PathBuf::from(value()?)),
-            "--dir" => options.folder = PathBuf::from(value()?),
-            "--only" => options.only = Some(value()?.clone()),
-            "--seed" => {
-                options.first_seed = value()?.parse().map_err(|_| "--seed needs a number".to_owned())?;
-            }
-            "--small" => options.small = true,
-            part if PARTS.contains(&part) => options.parts.push(part.to_owned()),
-            _ => return Err(format!("compare: unknown argument `{argument}`; parts are {}", PARTS.join(", "))),
-        }
-    }
-    Ok(options)
 }
 
 /// The lines of a data file: words, without comments.

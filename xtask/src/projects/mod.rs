@@ -9,7 +9,9 @@ mod sources;
 mod steps;
 
 use crate::CommandResult;
+use crate::arguments::{Given, bin, dir, only, switch, value, words};
 use crate::sides::Sides;
+use clap::{ArgMatches, Command, value_parser};
 use results::Results;
 use sources::Project;
 use std::collections::BTreeSet;
@@ -33,9 +35,22 @@ struct Options {
     parts: BTreeSet<String>,
 }
 
+pub(crate) fn command() -> Command {
+    let minutes = value("minutes", "N").default_value("20").value_parser(value_parser!(u64).range(1..));
+    Command::new("projects")
+        .about(
+            "Check widely used crates with build scripts or macros, and build, test and install released projects, with the \
+             default confinement and no grants; what only cargo can do is a finding",
+        )
+        .args([bin(), dir("bulkhead-projects"), only()])
+        .arg(switch("resume").help("Leave out what was judged before"))
+        .arg(minutes.help("How long a step may take"))
+        .arg(words("PART").value_parser(["crates", "projects"]).help("Both, unless one is named"))
+}
+
 /// Judges the crates, the projects or both, and prints the share that needs no grant.
-pub(crate) fn run(arguments: &[String]) -> CommandResult {
-    let options = parse(arguments)?;
+pub(crate) fn run(arguments: &ArgMatches) -> CommandResult {
+    let options = Options::of(arguments);
     let sides = Sides::prepare(options.bin.as_deref(), &options.folder)?;
     let mut results = Results::open(&options.folder.join("results.tsv"), options.resume)?;
     for (part, list) in [("crates", CRATES), ("projects", PROJECTS)] {
@@ -61,6 +76,19 @@ pub(crate) fn run(arguments: &[String]) -> CommandResult {
     Ok(results.are_good())
 }
 
+impl Options {
+    fn of(arguments: &ArgMatches) -> Options {
+        Options {
+            bin: arguments.path_of("bin"),
+            folder: arguments.path_of("dir").unwrap_or_default(),
+            only: arguments.text_of("only"),
+            resume: arguments.get_flag("resume"),
+            step_limit: Duration::from_secs(arguments.number_of("minutes").unwrap_or(20) * 60),
+            parts: arguments.all_words().into_iter().collect(),
+        }
+    }
+}
+
 /// The disk is not endless.
 fn tidied(target: &Path) -> Result<(), String> {
     if size(target) <= MAX_TARGET {
@@ -77,32 +105,4 @@ fn size(folder: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.map(of).sum()
-}
-
-fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options {
-        bin: None,
-        folder: std::env::temp_dir().join("bulkhead-projects"),
-        only: None,
-        resume: false,
-        step_limit: Duration::from_secs(20 * 60),
-        parts: BTreeSet::new(),
-    };
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--bin" => options.bin = Some(PathBuf::from(value()?)),
-            "--dir" => options.folder = PathBuf::from(value()?),
-            "--only" => options.only = Some(value()?.clone()),
-            "--resume" => options.resume = true,
-            "--minutes" => {
-                let minutes: u64 = value()?.parse().map_err(|_| "--minutes needs a number".to_owned())?;
-                options.step_limit = Duration::from_secs(minutes * 60);
-            }
-            "crates" | "projects" => drop(options.parts.insert(argument.clone())),
-            other => return Err(format!("projects: {other} is not known")),
-        }
-    }
-    Ok(options)
 }

@@ -11,6 +11,8 @@ mod rust_text;
 mod supply;
 mod text_rules;
 
+use crate::arguments::switch;
+use clap::ArgMatches;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -43,11 +45,16 @@ impl SourceFile {
     }
 }
 
+pub(crate) fn command() -> clap::Command {
+    let update = "Lower the ratchet of long functions and write the inventory of `unsafe`";
+    clap::Command::new("tidy").about("Check the rules of the house").arg(switch("update").help(update))
+}
+
 /// Runs every rule and prints what breaks one.
-pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
+pub(crate) fn run(arguments: &ArgMatches) -> Result<bool, String> {
     let root = repository_root();
     let files = tracked_files(&root)?;
-    let update = arguments.iter().any(|argument| argument == "--update");
+    let update = arguments.get_flag("update");
 
     let mut findings = Vec::new();
     findings.extend(layers::check(&root)?);
