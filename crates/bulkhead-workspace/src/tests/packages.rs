@@ -490,6 +490,8 @@ include = ["src"]
 exclude = ["docs"]
 [package.metadata.docs]
 all = true
+# The nearest number that a hasty reader of decimals makes of it is another.
+small = 2.6383446160308252e-256
 [lib]
 crate-type = ["rlib", "cdylib"]
 [[bin]]
