@@ -14,6 +14,7 @@ mod last_words;
 mod memory;
 mod namespaces;
 mod observe;
+mod places;
 mod proxy;
 mod seccomp;
 mod spawn;

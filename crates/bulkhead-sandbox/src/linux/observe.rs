@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
-use super::view::{Access, Shown, normalize};
+use super::places::{Places, append};
+use super::view::{Access, Shown};
 use crate::denial::{Denial, DenialKind, Target};
 use crate::process::Network;
 
@@ -20,6 +21,8 @@ use crate::process::Network;
 const MOST_DENIALS: usize = 1000;
 /// The kernel takes no longer path.
 const LONGEST_PATH: usize = 4096;
+/// Most paths are shorter.
+const USUAL_PATH: usize = 256;
 
 /// What is looked for by nearly every program that is started, and means nothing for what it does.
 const NOISE: &[&str] = &[
@@ -51,7 +54,7 @@ const NOISE: &[&str] = &[
 #[derive(Debug)]
 pub(super) struct Observer {
     listener: Option<OwnedFd>,
-    shown: Shown,
+    places: Places,
     network: Network,
     denials: BTreeMap<(DenialKind, Target), u32>,
 }
@@ -87,10 +90,10 @@ const SYNCHRONOUS_WAKE_UP: libc::c_ulong = 1;
 const CONTINUE: u32 = 1;
 
 impl Observer {
-    pub(super) fn new(listener: OwnedFd, shown: Shown, network: Network) -> Observer {
+    pub(super) fn new(listener: OwnedFd, shown: &Shown, network: Network) -> Observer {
         // SAFETY: numbers only. Kernels before 6.6 refuse, and are merely slower.
         unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNCHRONOUS_WAKE_UP) };
-        Observer { listener: Some(listener), shown, network, denials: BTreeMap::new() }
+        Observer { listener: Some(listener), places: Places::of(shown), network, denials: BTreeMap::new() }
     }
 
     pub(super) fn listener(&self) -> Option<&OwnedFd> {
@@ -131,10 +134,9 @@ impl Observer {
         let Some(request) = request(notice) else { return };
         match request {
             Request::Path { intent, folder, path } => {
-                let Some(path) = read_text(notice.pid, path) else { return };
-                let Some(path) = absolute(notice.pid, folder, &path) else { return };
+                let Some(path) = read_path(notice.pid, folder, path) else { return };
                 if let Some(kind) = self.refused(notice.pid, intent, &path) {
-                    self.record(kind, Target::Path(path));
+                    self.record(kind, Target::Path(as_path(&path).to_owned()));
                 } else if matches!(intent, Intent::Create | Intent::ChangeOrCreate) {
                     self.forget(&path);
                 }
@@ -146,9 +148,9 @@ impl Observer {
                 let Some(address) = read_address(notice.pid, address, length) else { return };
                 match address {
                     Address::Path(path) => {
-                        let Some(path) = absolute(notice.pid, None, path.as_os_str()) else { return };
+                        let Some(path) = absolute(notice.pid, None, &path) else { return };
                         if self.refused(notice.pid, Intent::Read, &path).is_some() {
-                            self.record(kind, Target::Address(format!("unix:{}", path.display())));
+                            self.record(kind, Target::Address(format!("unix:{}", as_path(&path).display())));
                         }
                     }
                     // Listening on an abstract name is possible and reaches nobody.
@@ -172,30 +174,32 @@ impl Observer {
 
     /// Drops what was recorded of a path that the child now makes in a folder of its own: that the host has a file of this
     /// name in `/tmp` too meant nothing to it.
-    fn forget(&mut self, path: &Path) {
-        if !self.denials.is_empty() && self.shown.access(path) == Some(Access::Private) {
+    fn forget(&mut self, path: &[u8]) {
+        if !self.denials.is_empty() && self.places.look_up(path).1.access == Some(Access::Private) {
+            let path = as_path(path);
             self.denials.retain(|(_, target), _| !matches!(target, Target::Path(denied) if denied == path));
         }
     }
 
     /// Whether the view refuses this, although the host has it.
-    fn refused(&self, pid: u32, intent: Intent, path: &Path) -> Option<DenialKind> {
-        let place = self.shown.follow_links(path.to_path_buf());
+    fn refused(&self, pid: u32, intent: Intent, path: &[u8]) -> Option<DenialKind> {
+        let (place, found) = self.places.look_up(path);
+        let place = as_path(&place);
         let reads = matches!(intent, Intent::Read | Intent::Execute);
         let makes = matches!(intent, Intent::Create | Intent::ChangeOrCreate);
-        let allowed = match self.shown.access(&place) {
+        let allowed = match found.access {
             Some(Access::Write | Access::Device) => true,
             // What exists cannot be made: the answer is that it exists, inside as outside.
-            Some(Access::Read) => reads || intent == Intent::Create && exists(&place),
+            Some(Access::Read) => reads || intent == Intent::Create && exists(place),
             Some(Access::Private) => {
-                exists_inside(pid, &place) || makes && place.parent().is_some_and(|parent| exists_inside(pid, parent))
+                exists_inside(pid, place) || makes && place.parent().is_some_and(|parent| exists_inside(pid, parent))
             }
-            Some(Access::Hidden) | None => (reads || intent == Intent::Create) && self.shown.is_shell(&place),
+            Some(Access::Hidden) | None => (reads || intent == Intent::Create) && found.is_named,
         };
-        if allowed || is_noise(&place) {
+        if allowed || is_noise(place) {
             return None;
         }
-        let on_the_host = if makes { place.parent().is_some_and(exists) } else { exists(&place) };
+        let on_the_host = if makes { place.parent().is_some_and(exists) } else { exists(place) };
         on_the_host.then_some(match intent {
             Intent::Read => DenialKind::Read,
             Intent::Execute => DenialKind::Execute,
@@ -291,16 +295,14 @@ fn request(notice: &Notice) -> Option<Request> {
 }
 
 /// Where a call moves a file to.
-fn destination(notice: &Notice) -> Option<PathBuf> {
+fn destination(notice: &Notice) -> Option<Vec<u8>> {
     let argument = |index: usize| notice.arguments.get(index).copied().unwrap_or(0);
     #[cfg(target_arch = "x86_64")]
     if i64::from(notice.call) == libc::SYS_rename {
-        return absolute(notice.pid, None, &read_text(notice.pid, argument(1))?);
+        return read_path(notice.pid, None, argument(1));
     }
     match notice.call.into() {
-        libc::SYS_renameat2 | libc::SYS_renameat => {
-            absolute(notice.pid, Some(argument(2) as i32), &read_text(notice.pid, argument(3))?)
-        }
+        libc::SYS_renameat2 | libc::SYS_renameat => read_path(notice.pid, Some(argument(2) as i32), argument(3)),
         _ => None,
     }
 }
@@ -321,7 +323,7 @@ fn opening(flags: u64) -> Intent {
 
 enum Address {
     Internet(String),
-    Path(PathBuf),
+    Path(Vec<u8>),
     Abstract(String),
 }
 
@@ -346,7 +348,7 @@ fn read_address(pid: u32, address: u64, length: u64) -> Option<Address> {
             [0, name @ ..] => Some(Address::Abstract(String::from_utf8_lossy(name).into_owned())),
             path => {
                 let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
-                Some(Address::Path(PathBuf::from(OsStr::from_bytes(path.get(..end)?))))
+                Some(Address::Path(path.get(..end)?.to_vec()))
             }
         },
         _ => None,
@@ -354,33 +356,48 @@ fn read_address(pid: u32, address: u64, length: u64) -> Option<Address> {
 }
 
 /// A path made absolute against the folder that it is relative to, and normalised.
-fn absolute(pid: u32, folder: Option<i32>, path: &OsStr) -> Option<PathBuf> {
-    let path = Path::new(path);
-    if path.is_absolute() {
-        return Some(normalize(path));
+fn absolute(pid: u32, folder: Option<i32>, path: &[u8]) -> Option<Vec<u8>> {
+    let mut place = Vec::with_capacity(path.len() + 1);
+    if !path.starts_with(b"/") {
+        append(&mut place, &folder_of(pid, folder, path)?);
     }
-    if path.as_os_str().is_empty() {
-        return None;
+    append(&mut place, path);
+    if place.is_empty() {
+        place.push(b'/');
     }
+    Some(place)
+}
+
+/// The folder that a relative path begins at; none for an empty one, which names an open file.
+fn folder_of(pid: u32, folder: Option<i32>, path: &[u8]) -> Option<Vec<u8>> {
     let link = match folder {
+        _ if path.is_empty() => return None,
         Some(fd) if fd != libc::AT_FDCWD => format!("/proc/{pid}/fd/{fd}"),
         _ => format!("/proc/{pid}/cwd"),
     };
-    let folder = fs::read_link(link).ok()?;
-    folder.is_absolute().then(|| normalize(&folder.join(path)))
+    let folder = fs::read_link(link).ok()?.into_os_string().into_vec();
+    folder.starts_with(b"/").then_some(folder)
 }
 
-fn read_text(pid: u32, address: u64) -> Option<std::ffi::OsString> {
-    let mut bytes = [0; LONGEST_PATH];
-    // Most paths are short, and a read beyond the mapped memory is cut off by the kernel.
-    for length in [256, LONGEST_PATH] {
-        let read = read_memory(pid, address, &mut bytes[..length]);
-        let text = bytes.get(..read)?;
-        if let Some(end) = text.iter().position(|byte| *byte == 0) {
-            return Some(OsStr::from_bytes(text.get(..end)?).to_os_string());
-        }
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// The path at an address of the child's, absolute and normalised.
+fn read_path(pid: u32, folder: Option<i32>, address: u64) -> Option<Vec<u8>> {
+    let mut short = [0; USUAL_PATH];
+    if let Some(path) = read_text(pid, address, &mut short)? {
+        return absolute(pid, folder, path);
     }
-    None
+    let mut long = vec![0; LONGEST_PATH];
+    absolute(pid, folder, read_text(pid, address, &mut long)??)
+}
+
+/// What is at an address up to its end, unless there is nothing; `Some(None)` if it is longer than the buffer.
+fn read_text(pid: u32, address: u64, buffer: &mut [u8]) -> Option<Option<&[u8]>> {
+    let read = read_memory(pid, address, buffer);
+    let text = buffer.get(..read).filter(|text| !text.is_empty())?;
+    Some(text.iter().position(|byte| *byte == 0).map(|end| &text[..end]))
 }
 
 fn read_word(pid: u32, address: u64) -> Option<u64> {

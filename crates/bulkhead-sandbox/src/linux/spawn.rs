@@ -68,7 +68,7 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
             return Err(SandboxError::Setup { step: "receiving the notices".into(), source });
         }
     };
-    let observer = listener.map(|listener| Observer::new(listener, shown, process.network));
+    let observer = listener.map(|listener| Observer::new(listener, &shown, process.network));
     let Pipes { stdout, stderr, status, .. } = pipes;
     Ok(Child(wait::Child::new(wait::Started {
         process: answer.process,

@@ -102,20 +102,23 @@ struct Entry {
 
 impl Shown {
     /// The access that the view gives to a normalised path, if it shows it.
-    pub(super) fn access(&self, path: &Path) -> Option<Access> {
+    fn access(&self, path: &Path) -> Option<Access> {
         // Entries inside an entry were dropped unless they give more, so the nearest one above decides.
         path.ancestors().find_map(|above| self.entries.get(above)).map(|entry| entry.access)
     }
 
-    /// Whether the path is one of the empty folders that lead to something shown.
-    pub(super) fn is_shell(&self, path: &Path) -> bool {
-        let leads_on = |next: Option<&PathBuf>| next.is_some_and(|next| next.starts_with(path));
-        leads_on(self.entries.range(path.to_path_buf()..).next().map(|(next, _)| next))
-            || leads_on(self.links.range(path.to_path_buf()..).next().map(|(next, _)| next))
+    /// Every entry with the access that it gives.
+    pub(super) fn accesses(&self) -> impl Iterator<Item = (&Path, Access)> {
+        self.entries.iter().map(|(path, entry)| (path.as_path(), entry.access))
+    }
+
+    /// The symbolic links of the root's own shells, and where they lead to.
+    pub(super) fn links(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        self.links.iter().map(|(path, target)| (path.as_path(), target.as_path()))
     }
 
     /// The path with the root's own links followed.
-    pub(super) fn follow_links(&self, mut path: PathBuf) -> PathBuf {
+    fn follow_links(&self, mut path: PathBuf) -> PathBuf {
         for _ in 0..8 {
             let Some((link, target)) = path.ancestors().find_map(|above| self.links.get_key_value(above)) else {
                 return path;
@@ -124,6 +127,14 @@ impl Shown {
             path = if rest.as_os_str().is_empty() { target.clone() } else { target.join(rest) };
         }
         path
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(entries: &[(&str, Access)], links: &[(&str, &str)]) -> Shown {
+        let folder =
+            |(path, access): &(&str, Access)| (PathBuf::from(path), Entry { access: *access, is_folder: true });
+        let link = |(path, target): &(&str, &str)| (PathBuf::from(path), PathBuf::from(target));
+        Shown { entries: entries.iter().map(folder).collect(), links: links.iter().map(link).collect() }
     }
 
     fn insert(&mut self, path: PathBuf, access: Access, is_folder: bool) {
@@ -281,7 +292,7 @@ fn usable(path: &Path) -> Result<PathBuf, SandboxError> {
 }
 
 /// Removes `.`, `..` and doubled slashes by their spelling.
-pub(super) fn normalize(path: &Path) -> PathBuf {
+fn normalize(path: &Path) -> PathBuf {
     let mut result = PathBuf::from("/");
     for part in path.components() {
         match part {
@@ -462,22 +473,18 @@ mod tests {
 
     #[test]
     fn the_nearest_entry_above_decides() {
-        let mut shown = Shown::default();
-        for (path, access) in [
+        let entries = [
             ("/ws", Access::Read),
             ("/ws/src", Access::Read),
             ("/ws/target/out", Access::Write),
             ("/ws/target/out/inner", Access::Read),
-        ] {
-            shown.insert(path.into(), access, true);
-        }
-        shown.links.insert("/lib".into(), "/usr/lib".into());
+        ];
+        let mut shown = Shown::of(&entries, &[("/lib", "/usr/lib")]);
         drop_covered(&mut shown);
         assert_eq!(shown.entries.keys().collect::<Vec<_>>(), [Path::new("/ws"), Path::new("/ws/target/out")]);
         assert_eq!(shown.access(Path::new("/ws/src/lib.rs")), Some(Access::Read));
         assert_eq!(shown.access(Path::new("/ws/target/out/inner/x")), Some(Access::Write));
         assert_eq!(shown.access(Path::new("/wsx")), None);
-        assert!(shown.is_shell(Path::new("/")) && !shown.is_shell(Path::new("/w")));
         assert_eq!(shown.follow_links("/lib/x".into()), PathBuf::from("/usr/lib/x"));
     }
 }
