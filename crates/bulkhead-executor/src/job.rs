@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bulkhead_sandbox::{SandboxError, Stream as Pipe};
 use bulkhead_schema::Diagnostic;
@@ -13,7 +14,7 @@ use crate::files::{self, failed};
 use crate::hold::Hold;
 use crate::incremental::Own as Incremental;
 use crate::messages::{self, Counts, Line, Lines};
-use crate::process::{self, Reach};
+use crate::process::{self, Observe, Reach};
 use crate::record::{OutputStamp, Record};
 use crate::run::{Build, seen_variable};
 use crate::staging::{Left, Staging};
@@ -54,7 +55,9 @@ pub(crate) fn compile(
     let staging = staging.map_err(|error| unmade(&error))?;
     let incremental = Incremental::begin(build, index, &mut staged_command).map_err(|error| unmade(&error))?;
     let reach = reach(build, index, staging.as_ref(), incremental.as_ref());
-    let running = process::start(build, index, &staged_command, reach, hold.map(|hold| &hold.gate)).map_err(sandbox)?;
+    let gate = hold.map(|hold| &hold.gate);
+    let running = process::start(build, index, &staged_command, reach.clone(), gate, Observe::ForeignCode);
+    let running = running.map_err(sandbox)?;
     if let Some(hold) = hold {
         // The compiler writes elsewhere: until now everything was as the build before had left it.
         forget(build, index, &outputs).map_err(other)?;
@@ -65,7 +68,8 @@ pub(crate) fn compile(
     let ended = ended.map_err(sandbox)?;
     if !ended.exit.status.success() {
         report_counts(build, index, counts);
-        return Err(exited(index, command, &ended, counts));
+        let denied = ended.denied || counts.about_files > 0 && was_refused(build, index, &staged_command, reach);
+        return Err(exited(index, command, &ended, denied, counts));
     }
     report_counts(build, index, counts);
     let mut is_whole = !ended.denied;
@@ -149,7 +153,18 @@ fn listen(
     (ended, std::mem::take(&mut listener.stored), std::mem::take(&mut listener.counts))
 }
 
-fn exited(index: UnitIndex, command: Arc<Command>, ended: &process::Ended, counts: Counts) -> Failure {
+/// Runs a compiler again that complained of files and was not observed: whether it is confinement that kept them from it, and
+/// which they are, which is reported.
+fn was_refused(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach) -> bool {
+    if process::runs_foreign_code(build, index, command) || build.options.stop.load(Ordering::Relaxed) {
+        return false;
+    }
+    let running = process::start(build, index, command, reach, None, Observe::Always);
+    // What it says has been said. If it cannot be started any more, its failure stands as it is.
+    running.and_then(|running| running.wait(build, |_, _| ())).is_ok_and(|ended| ended.denied)
+}
+
+fn exited(index: UnitIndex, command: Arc<Command>, ended: &process::Ended, denied: bool, counts: Counts) -> Failure {
     let kind = FailureKind::Exit {
         command,
         status: ended.exit.status.to_std().to_string(),
@@ -158,7 +173,7 @@ fn exited(index: UnitIndex, command: Arc<Command>, ended: &process::Ended, count
         errors: counts.errors,
         warnings: counts.warnings - counts.duplicates,
     };
-    Failure { unit: index, kind, denied: ended.denied }
+    Failure { unit: index, kind, denied }
 }
 
 /// After success: looks at what rustc left and remembers it.
@@ -355,7 +370,7 @@ fn say(build: &Build<'_>, index: UnitIndex, json: &str, said: Line, counts: &mut
 }
 
 fn report_counts(build: &Build<'_>, index: UnitIndex, counts: Counts) {
-    let Counts { warnings, duplicates, errors, fixable } = counts;
+    let Counts { warnings, duplicates, errors, fixable, .. } = counts;
     if warnings + errors > 0 {
         build.emit(Event::Counts { unit: index, warnings, duplicates, errors, fixable });
     }

@@ -25,6 +25,7 @@ pub mod messages;
 pub mod options;
 pub mod outcome;
 mod place;
+mod plain;
 pub mod planner;
 mod priority;
 mod process;

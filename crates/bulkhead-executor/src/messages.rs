@@ -42,6 +42,8 @@ pub struct Message {
     pub summary: bool,
     /// Whether `fix` could apply a suggestion.
     pub fixable: bool,
+    /// Whether a file could not be found, read or written.
+    pub about_files: bool,
 }
 
 #[derive(Deserialize)]
@@ -57,9 +59,17 @@ struct Raw<'a> {
     #[serde(borrow, default)]
     message: Cow<'a, str>,
     #[serde(borrow, default)]
+    code: Option<Code<'a>>,
+    #[serde(borrow, default)]
     rendered: Option<Cow<'a, str>>,
     #[serde(default)]
     children: Vec<Child>,
+}
+
+#[derive(Deserialize)]
+struct Code<'a> {
+    #[serde(borrow, default)]
+    code: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -101,13 +111,24 @@ fn diagnostic(raw: Raw<'_>) -> Message {
         MessageLevel::Error => raw.message.starts_with("aborting due to"),
         MessageLevel::Note => false,
     };
+    let about_files = level == MessageLevel::Error && is_about_files(&raw);
     let is_applicable = |span: &Span| span.suggestion_applicability.as_deref() == Some("MachineApplicable");
     Message {
         level,
         rendered: raw.rendered.unwrap_or_default().into_owned(),
         summary,
         fixable: raw.children.iter().flat_map(|child| &child.spans).any(is_applicable),
+        about_files,
     }
+}
+
+/// Whether an error says that a file could not be found, read or written: by rustc itself, or by the linker.
+fn is_about_files(error: &Raw<'_>) -> bool {
+    // A crate that cannot be found or is not one, a module without a file.
+    const CODES: [&str; 3] = ["E0463", "E0583", "E0786"];
+    const WORDS: [&str; 5] = ["os error ", "couldn't read", "could not find native", "linking with", "failed to "];
+    let code = error.code.as_ref().map(|code| &*code.code);
+    code.is_some_and(|code| CODES.contains(&code)) || WORDS.iter().any(|words| error.message.contains(words))
 }
 
 impl Message {
@@ -130,6 +151,8 @@ pub struct Counts {
     pub errors: usize,
     /// Warnings that `fix` could mend.
     pub fixable: usize,
+    /// Errors about files that could not be found, read or written.
+    pub about_files: usize,
 }
 
 impl Counts {
@@ -142,7 +165,10 @@ impl Counts {
                 self.duplicates += usize::from(duplicate);
                 self.fixable += usize::from(message.fixable && !duplicate);
             }
-            MessageLevel::Error => self.errors += 1,
+            MessageLevel::Error => {
+                self.errors += 1;
+                self.about_files += usize::from(message.about_files);
+            }
             MessageLevel::Note => (),
         }
     }
@@ -224,5 +250,21 @@ mod tests {
             counts.add(&message, false);
         }
         assert_eq!(counts, Counts { warnings: 1, fixable: 1, ..Counts::default() });
+    }
+    #[test]
+    fn errors_about_files_are_known() {
+        for (code, text, expected) in [
+            ("null", "couldn't read `/a`: No such file or directory (os error 2)", true),
+            (r#"{"code":"E0583","explanation":"x"}"#, "file not found for module `a`", true),
+            ("null", "linking with `cc` failed: exit status: 1", true),
+            (r#"{"code":"E0425"}"#, "cannot find value `a` in this scope", false),
+            (r#"{"code":"E0433"}"#, "failed", false),
+        ] {
+            let line = format!(
+                r#"{{"$message_type":"diagnostic","level":"error","code":{code},"message":"{text}","rendered":"{text}"}}"#
+            );
+            let Line::Diagnostic(message) = parse(&line) else { panic!("{line}") };
+            assert_eq!(message.about_files, expected, "{text}");
+        }
     }
 }

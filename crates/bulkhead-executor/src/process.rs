@@ -15,7 +15,7 @@ use crate::limit::Reached;
 use crate::outcome::LIBRARY_PATH;
 use crate::run::Build;
 use crate::tokens::Tokens;
-use crate::{Event, Options, folders};
+use crate::{Event, Options, folders, plain};
 
 /// The jobserver, as children are told of it.
 #[derive(Debug)]
@@ -60,12 +60,21 @@ fn descriptors(flags: &str) -> Option<Vec<i32>> {
 }
 
 /// What a process may do that its command line does not tell.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Reach {
     /// Readable, if present.
     pub(crate) read: Vec<PathBuf>,
     /// Writable folders, made if missing.
     pub(crate) write: Vec<PathBuf>,
+}
+
+/// Which processes are observed, so that what they are refused is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Observe {
+    /// Those in which code runs that is not the toolchain's.
+    ForeignCode,
+    /// This one.
+    Always,
 }
 
 /// How a process ended.
@@ -85,6 +94,12 @@ pub(crate) struct Running<'a> {
     limits: Limits,
 }
 
+/// Whether code may run in the process that is not the toolchain's: what is refused to it is worth knowing, even if it makes
+/// nothing of it.
+pub(crate) fn runs_foreign_code(build: &Build<'_>, index: UnitIndex, command: &Command) -> bool {
+    build.runs_package_code[index.0 as usize] || !plain::is_plain(command, &build.options.sysroot)
+}
+
 /// Starts `command` for the unit at `index`. With a gate, it returns when that opens.
 pub(crate) fn start<'a>(
     build: &Build<'_>,
@@ -92,6 +107,7 @@ pub(crate) fn start<'a>(
     command: &'a Command,
     reach: Reach,
     gate: Option<&Arc<Gate>>,
+    observe: Observe,
 ) -> Result<Running<'a>, SandboxError> {
     for folder in &reach.write {
         folders::make(build.options, folder).map_err(|source| SandboxError::Setup {
@@ -101,6 +117,7 @@ pub(crate) fn start<'a>(
     }
     let mut process = describe(build, index, command, reach)?;
     process.gate = gate.cloned();
+    process.observe = observe == Observe::Always || runs_foreign_code(build, index, command);
     let child = bulkhead_sandbox::spawn(&process)?;
     build.set_killer(index, Some(child.killer()?));
     if build.options.stop.load(Ordering::Relaxed) {
@@ -161,7 +178,6 @@ fn describe(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Reach
     let mut environment: BTreeMap<_, _> = std::mem::take(&mut process.environment).into_iter().collect();
     environment.extend(build.jobserver.variables.iter().cloned());
     process.environment = environment.into_iter().collect();
-    process.observe = build.runs_package_code[index.0 as usize];
     process.inherit.clone_from(&build.jobserver.descriptors);
     Ok(process)
 }

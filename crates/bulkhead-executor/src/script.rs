@@ -17,7 +17,7 @@ use bulkhead_workspace::{CrateType, Package, TargetKind};
 use crate::content::{Source, digest_of_files};
 use crate::files::{self, Stamp, failed};
 use crate::freshness::{Freshness, Reason};
-use crate::process::{self, Ended, Reach};
+use crate::process::{self, Ended, Observe, Reach};
 use crate::record::OutputStamp;
 use crate::reuse::contents::{self, Part};
 use crate::reuse::key::Places;
@@ -99,7 +99,7 @@ fn start(build: &Build<'_>, index: UnitIndex, command: &Arc<Command>, out_dir: &
     build.emit(Event::Started { unit: index, command: Arc::clone(command) });
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let reach = Reach { read: vec![command.program.clone()], write: vec![out_dir.to_owned()] };
-    let running = process::start(build, index, command, reach, None);
+    let running = process::start(build, index, command, reach, None, Observe::ForeignCode);
     let ended = running.and_then(|running| {
         running.wait(build, |pipe, bytes| match pipe {
             Pipe::Stdout => stdout.extend_from_slice(bytes),

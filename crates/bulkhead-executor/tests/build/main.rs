@@ -180,3 +180,33 @@ fn a_wish_to_stop_ends_running_processes() {
     project.write("base/build.rs", "fn main() {}");
     assert_eq!(project.build().started()[..2], [SCRIPT, RUN]);
 }
+
+/// A compiler that runs nobody's code is not observed, until it complains.
+#[test]
+fn what_kept_a_plain_compiler_from_a_file_is_told() {
+    let project = Project::new();
+    project.write("outside.txt", "outside");
+    let outside = project.path("outside.txt");
+    project.write("app/src/main.rs", &format!("fn main() {{ println!(\"{{}}\", include_str!({outside:?})) }}"));
+    let told = |built: &fixture::Built| {
+        let told = |event: &Event| match event {
+            Event::Denied { unit: PROGRAM, denials } => format!("{denials:?}").contains("outside.txt"),
+            _ => false,
+        };
+        built.events.iter().filter(|event| told(event)).count()
+    };
+    let built = project.build();
+    assert!(built.failure().denied && told(&built) == 1, "{:?}", built.events);
+    assert_eq!(built.rendered().matches("couldn't read").count(), 1, "the second run says nothing");
+    // What is not there at all was not refused, and an error about something else is no reason to look.
+    for source in ["include_str!(\"nowhere.txt\")", "nonsense"] {
+        project.write("app/src/main.rs", &format!("fn main() {{ println!(\"{{}}\", {source}) }}"));
+        let built = project.build();
+        assert!(!built.failure().denied && told(&built) == 0, "{:?}", built.events);
+    }
+    let mut granted = project;
+    granted.grants.read.push(fixture::granted(outside.clone()));
+    granted.write("app/src/main.rs", &format!("fn main() {{ println!(\"{{}}\", include_str!({outside:?})) }}"));
+    granted.build_ok();
+    assert_eq!(granted.run(), "outside");
+}
