@@ -16,7 +16,9 @@ use crate::incremental::Own as Incremental;
 use crate::messages::{self, Counts, Line, Lines};
 use crate::process::{self, Observe, Reach};
 use crate::record::{OutputStamp, Record};
+use crate::reuse::Found;
 use crate::run::{Build, seen_variable};
+use crate::schedule::End;
 use crate::staging::{Left, Staging};
 use crate::{Event, Failure, FailureKind, Stream, dep_info, folders, reuse, uplift};
 
@@ -30,7 +32,7 @@ pub(crate) fn compile(
     index: UnitIndex,
     hold: Option<&Hold>,
     on_metadata: &mut dyn FnMut(),
-) -> Result<(), Failure> {
+) -> Result<End, Failure> {
     let other = |diagnostic| Failure { unit: index, kind: FailureKind::Other(diagnostic), denied: false };
     let sandbox = |error| Failure { unit: index, kind: FailureKind::Sandbox(Arc::new(error)), denied: false };
     let command = Arc::new(build.planner.command(index, &build.scripts()));
@@ -41,7 +43,7 @@ pub(crate) fn compile(
         None => {
             forget(build, index, &outputs).map_err(other)?;
             if let Some(taken) = reuse(build, index, &command, &outputs) {
-                return finish_reused(build, index, record, &command, &taken).map_err(other);
+                return finish_reused(build, index, record, &command, &taken).map_err(other).map(|()| End::Built);
             }
             build.set_compiling(index);
             build.emit(Event::Started { unit: index, command: Arc::clone(&command) });
@@ -79,7 +81,7 @@ pub(crate) fn compile(
             Ok(Left::Whole) => (),
             Ok(Left::More) => is_whole = false,
             // As under cargo, nothing is known of the unit that could be fresh.
-            Ok(Left::Named) => return publish(build, index, false).map_err(other),
+            Ok(Left::Named) => return publish(build, index, false).map_err(other).map(|()| End::Built),
             Err(error) => return Err(other(failed("move the outputs to their places beside", &dep_info, &error))),
         }
     }
@@ -92,15 +94,32 @@ pub(crate) fn compile(
     if is_whole {
         keep(build, index, &command, &stored);
     }
-    publish(build, index, false).map_err(other)
+    publish(build, index, false).map_err(other).map(|()| End::Built)
 }
 
 /// Takes the unit's outputs out of the cache, if they are there.
 fn reuse(build: &Build<'_>, index: UnitIndex, command: &Command, outputs: &[Output]) -> Option<reuse::Taken> {
     let keys = reuse::keys(build, index, command).ok()?;
-    let taken = reuse::take_compiled(build, index, keys, outputs)?;
+    let found = reuse::find(build, index, keys)?;
+    let taken = reuse::place_compiled(build, index, &found, outputs)?;
     build.emit(Event::Reused { unit: index });
     Some(taken)
+}
+
+/// Puts the outputs of the unit at `index`, which were `found`, in place of a compilation.
+pub(crate) fn place(build: &Build<'_>, index: UnitIndex, found: &Found) -> Result<End, Failure> {
+    let act = || -> Result<End, Diagnostic> {
+        let record = build.begin(index)?;
+        let command = build.planner.command(index, &build.scripts());
+        let outputs = build.planner.outputs(index);
+        make_folders(build, &outputs, &command)?;
+        forget(build, index, &outputs)?;
+        let Some(taken) = reuse::place_compiled(build, index, found, &outputs) else { return Ok(End::Lost) };
+        build.emit(Event::Reused { unit: index });
+        finish_reused(build, index, record, &command, &taken)?;
+        Ok(End::Built)
+    };
+    act().map_err(|diagnostic| Failure { unit: index, kind: FailureKind::Other(diagnostic), denied: false })
 }
 
 /// A unit whose outputs were put in place is remembered as if its compiler had run just now, and told as if it were fresh.

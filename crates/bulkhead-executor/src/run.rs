@@ -36,6 +36,23 @@ pub fn run(
 ) -> Result<Outcome, BuildError> {
     lock::prepare_target(&options.target_dir, &options.workspace_root).map_err(BuildError::Fatal)?;
     let entered = Entered::new(planner, options, events)?;
+    // What could be taken out of the cache and then was not to be had is looked for again when its turn comes.
+    let outcome = match attempt(&entered, planner, options, events, true) {
+        Ok(None) => entered.give_back().and_then(|()| attempt(&entered, planner, options, events, false)),
+        ended => ended,
+    };
+    entered.leave();
+    outcome.map(Option::unwrap_or_default)
+}
+
+/// Builds what is not fresh. `Ok(None)`: something that was foreseen was lost, and what is not fresh has to be found out again.
+fn attempt(
+    entered: &Entered,
+    planner: &dyn Planner,
+    options: &Options<'_>,
+    events: &(dyn Fn(Event) + Sync),
+    foresees: bool,
+) -> Result<Option<Outcome>, BuildError> {
     let (build, dirty) = entered.claim(planner, options, events)?;
     let share = |index| entered.claims.iter().for_each(|claims| claims.share(index));
     events(Event::Planned { total: build.graph.units.len(), dirty: dirty.len() });
@@ -46,13 +63,12 @@ pub fn run(
     if !dirty.is_empty() {
         make_folders(planner, options).map_err(BuildError::Fatal)?;
     }
-    let result = reuse::beside(&build, || schedule::run(&build, &dirty, &share));
-    let outcome = result.map(|()| {
+    let foreseen = if foresees { reuse::foresee(&build, &dirty) } else { reuse::Foreseen::new() };
+    let end = reuse::beside(&build, || schedule::run(&build, &dirty, &foreseen, &share))?;
+    Ok((end == schedule::End::Built).then(|| {
         let inputs = dirty.is_empty().then(|| inputs::gather(&build, entered.folders.clone())).flatten();
         outcome::gather(&build, dirty.len(), inputs)
-    });
-    entered.leave();
-    outcome
+    }))
 }
 
 /// The folders of a build, in which nobody else does what would be in its way.
@@ -102,9 +118,7 @@ impl Entered {
                 return Ok((build, tell(events, dirty)));
             }
             // Somebody reads what is to be written: what is so when all of it can be had has to be found out again.
-            if let Some(claims) = &self.claims {
-                claims.release()?;
-            }
+            self.give_back()?;
             writers.extend(wanted);
         }
     }
@@ -115,6 +129,11 @@ impl Entered {
         folders.try_for_each(|folder| {
             staging::make(options, folder).map_err(|error| failed("make a folder in", folder, &error))
         })
+    }
+
+    /// Claims nothing any more.
+    fn give_back(&self) -> Result<(), BuildError> {
+        self.claims.as_ref().map_or(Ok(()), Claims::release)
     }
 
     fn leave(self) {

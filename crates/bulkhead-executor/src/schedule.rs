@@ -16,6 +16,7 @@ use jobserver::{Acquired, HelperThread};
 
 use crate::hold::Hold;
 use crate::priority::priorities;
+use crate::reuse::{Foreseen, Found};
 use crate::run::Build;
 use crate::{BuildError, Event, Failure, FailureKind, job, script};
 
@@ -25,14 +26,25 @@ const STOP_INTERVAL: Duration = Duration::from_millis(50);
 /// Most units that are made ready before their time.
 const MOST_HELD: usize = 4;
 
-/// Builds the units of `dirty`. All others are fresh. `built` is called for each that succeeded.
+/// How the work on one unit ended, or that on all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Everything is there.
+    Built,
+    /// What was foreseen could not be put in place, and what was to be done has to be found out again.
+    Lost,
+}
+
+/// Builds the units of `dirty`, or puts in place what was `foreseen` of them. All others are fresh. `built` is called for each
+/// that succeeded.
 pub(crate) fn run(
     build: &Build<'_>,
     dirty: &BTreeSet<UnitIndex>,
+    foreseen: &Foreseen,
     built: &(dyn Fn(UnitIndex) + Sync),
-) -> Result<(), BuildError> {
+) -> Result<End, BuildError> {
     if dirty.is_empty() {
-        return Ok(());
+        return Ok(End::Built);
     }
     let (sender, receiver) = channel();
     let tokens = sender.clone();
@@ -46,9 +58,9 @@ pub(crate) fn run(
     std::thread::scope(|scope| {
         let start = |index: UnitIndex, hold: Option<Arc<Hold>>| {
             let sender = sender.clone();
-            scope.spawn(move || work(build, index, hold.as_deref(), built, &sender));
+            scope.spawn(move || work(build, index, foreseen.get(&index), hold.as_deref(), built, &sender));
         };
-        Scheduler::new(build, dirty).run(&start, &helper, &receiver)
+        Scheduler::new(build, dirty, foreseen).run(&start, &helper, &receiver)
     })
 }
 
@@ -59,26 +71,28 @@ enum News {
     /// The metadata of a unit is complete.
     Metadata(UnitIndex),
     /// A unit ended.
-    Ended(UnitIndex, Result<(), Box<Failure>>),
+    Ended(UnitIndex, Result<End, Box<Failure>>),
 }
 
 fn work(
     build: &Build<'_>,
     index: UnitIndex,
+    found: Option<&Found>,
     hold: Option<&Hold>,
     built: &(dyn Fn(UnitIndex) + Sync),
     sender: &Sender<News>,
 ) {
-    let job = || match build.unit(index).mode {
-        CompileMode::RunBuildScript => script::run(build, index),
-        _ => job::compile(build, index, hold, &mut || drop(sender.send(News::Metadata(index)))),
+    let job = || match (build.unit(index).mode, found) {
+        (CompileMode::RunBuildScript, _) => script::run(build, index, found),
+        (_, Some(found)) => job::place(build, index, found),
+        (_, None) => job::compile(build, index, hold, &mut || drop(sender.send(News::Metadata(index)))),
     };
     // The scheduler waits for every unit that it started: not even a bug may keep one from reporting.
     let result = catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| {
         let bug = Diagnostic::error("bug", "Bulkhead itself failed while it built this unit");
         Err(Failure { unit: index, kind: FailureKind::Other(bug), denied: false })
     });
-    if result.is_ok() {
+    if matches!(result, Ok(End::Built)) {
         built(index);
     }
     // The scheduler outlives all threads of its scope.
@@ -87,10 +101,6 @@ fn work(
 
 /// Starts the thread of a unit.
 type Start<'a> = dyn Fn(UnitIndex, Option<Arc<Hold>>) + 'a;
-
-fn is_script(build: &Build<'_>, index: UnitIndex) -> bool {
-    build.unit(index).mode == CompileMode::RunBuildScript
-}
 
 /// What a unit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,19 +127,23 @@ struct Scheduler<'a, 'b> {
     requested: usize,
     done: usize,
     failures: Vec<Arc<Failure>>,
+    /// Whether something that was foreseen is not to be had.
+    lost: bool,
     interrupted: bool,
 }
 
 impl<'a, 'b> Scheduler<'a, 'b> {
-    fn new(build: &'a Build<'b>, dirty: &BTreeSet<UnitIndex>) -> Self {
-        let needs: BTreeMap<_, _> = dirty.iter().map(|&index| (index, needs(build.graph, index, dirty))).collect();
+    fn new(build: &'a Build<'b>, dirty: &BTreeSet<UnitIndex>, foreseen: &Foreseen) -> Self {
+        let needs: BTreeMap<_, _> =
+            dirty.iter().map(|&index| (index, needs(build.graph, index, dirty, foreseen))).collect();
         let mut waiting: BTreeMap<Need, Vec<UnitIndex>> = BTreeMap::new();
         for (&index, needs) in &needs {
             for &need in needs {
                 waiting.entry(need).or_default().push(index);
             }
         }
-        let priorities = priorities(build.graph, dirty);
+        let mut priorities = priorities(build.graph, dirty);
+        hurry(&mut priorities, &needs, foreseen);
         let free = needs.iter().filter(|(_, needs)| needs.is_empty()).map(|(&index, _)| index);
         let ready = free.map(|index| (Reverse(priorities[index.0 as usize]), index)).collect();
         Self {
@@ -144,11 +158,12 @@ impl<'a, 'b> Scheduler<'a, 'b> {
             requested: 0,
             done: build.graph.units.len() - dirty.len(),
             failures: Vec::new(),
+            lost: false,
             interrupted: false,
         }
     }
 
-    fn run(mut self, start: &Start<'_>, helper: &HelperThread, news: &Receiver<News>) -> Result<(), BuildError> {
+    fn run(mut self, start: &Start<'_>, helper: &HelperThread, news: &Receiver<News>) -> Result<End, BuildError> {
         loop {
             self.start_ready(start, helper);
             self.hold_next(start);
@@ -172,13 +187,14 @@ impl<'a, 'b> Scheduler<'a, 'b> {
         self.let_go(|_| true);
         match (self.interrupted, self.failures.is_empty()) {
             (true, _) => Err(BuildError::Interrupted),
-            (false, true) => Ok(()),
+            (false, true) if self.lost => Ok(End::Lost),
+            (false, true) => Ok(End::Built),
             (false, false) => Err(BuildError::Units(self.failures)),
         }
     }
 
     fn start_ready(&mut self, start: &Start<'_>, helper: &HelperThread) {
-        if self.interrupted || (!self.failures.is_empty() && !self.build.options.keep_going) {
+        if self.interrupted || self.lost || (!self.failures.is_empty() && !self.build.options.keep_going) {
             self.ready.clear();
         }
         let most = if self.build.jobserver.is_own { self.build.options.jobs.max(1) } else { usize::MAX };
@@ -212,14 +228,14 @@ impl<'a, 'b> Scheduler<'a, 'b> {
     /// Makes units ready that can start as soon as one unit that runs has come so far: to be confined takes a process longer
     /// than to be told that it may begin.
     fn hold_next(&mut self, start: &Start<'_>) {
-        if self.interrupted || !self.failures.is_empty() {
+        if self.interrupted || self.lost || !self.failures.is_empty() {
             return;
         }
         let most = self.build.options.jobs.clamp(1, MOST_HELD);
         while self.held.len() < most {
             let runs = |need: &Need| match need {
                 Need::Metadata(unit) | Need::Whole(unit) => {
-                    let compiles = !is_script(self.build, *unit) && self.build.is_compiling(*unit);
+                    let compiles = !is_run(self.build.graph, *unit) && self.build.is_compiling(*unit);
                     self.running.contains(unit) && compiles
                 }
             };
@@ -264,7 +280,7 @@ impl<'a, 'b> Scheduler<'a, 'b> {
         }
     }
 
-    fn end(&mut self, index: UnitIndex, result: Result<(), Box<Failure>>) {
+    fn end(&mut self, index: UnitIndex, result: Result<End, Box<Failure>>) {
         self.running.remove(&index);
         if self.running.is_empty()
             && let Some(tokens) = &self.build.jobserver.tokens
@@ -272,7 +288,8 @@ impl<'a, 'b> Scheduler<'a, 'b> {
             tokens.replace_lost(self.tokens.len() + self.requested);
         }
         match result {
-            Ok(()) => {
+            Ok(End::Lost) => self.lost = true,
+            Ok(End::Built) => {
                 self.done += 1;
                 self.satisfy(Need::Metadata(index));
                 self.satisfy(Need::Whole(index));
@@ -307,8 +324,25 @@ impl<'a, 'b> Scheduler<'a, 'b> {
     }
 }
 
-/// What the unit at `index` waits for among the units that are to be built.
-fn needs(graph: &UnitGraph, index: UnitIndex, dirty: &BTreeSet<UnitIndex>) -> BTreeSet<Need> {
+/// What was foreseen is as urgent as the most urgent unit that waits for it.
+fn hurry(priorities: &mut [u64], needs: &BTreeMap<UnitIndex, BTreeSet<Need>>, foreseen: &Foreseen) {
+    foreseen.keys().for_each(|index| priorities[index.0 as usize] = 0);
+    for (index, needs) in needs {
+        let own = priorities[index.0 as usize];
+        for Need::Metadata(unit) | Need::Whole(unit) in needs {
+            let before = &mut priorities[unit.0 as usize];
+            if foreseen.contains_key(unit) {
+                *before = own.max(*before);
+            }
+        }
+    }
+}
+
+/// What the unit at `index` waits for among the units that are to be built. One that was foreseen waits for nothing.
+fn needs(graph: &UnitGraph, index: UnitIndex, dirty: &BTreeSet<UnitIndex>, foreseen: &Foreseen) -> BTreeSet<Need> {
+    if foreseen.contains_key(&index) {
+        return BTreeSet::new();
+    }
     let unit = graph.unit(index);
     let links = links(unit);
     let mut needs = BTreeSet::new();
@@ -319,6 +353,8 @@ fn needs(graph: &UnitGraph, index: UnitIndex, dirty: &BTreeSet<UnitIndex>) -> BT
     if links && unit.mode != CompileMode::RunBuildScript {
         needs.extend(linked(graph, index).into_iter().map(Need::Whole));
     }
+    // Of others it is enough that they have come so far that their dependents could start.
+    needs.extend(reached(graph, index).into_iter().filter(|unit| foreseen.contains_key(unit)).map(Need::Whole));
     needs.retain(|need| match need {
         Need::Metadata(unit) | Need::Whole(unit) => dirty.contains(unit),
     });
@@ -338,6 +374,27 @@ fn linked(graph: &UnitGraph, index: UnitIndex) -> BTreeSet<UnitIndex> {
         }
     }
     found
+}
+
+/// All units of which the process of the unit at `index` can use files, be it that a library of them is loaded with another.
+fn reached(graph: &UnitGraph, index: UnitIndex) -> BTreeSet<UnitIndex> {
+    let mut found = BTreeSet::new();
+    let mut pending = vec![index];
+    while let Some(next) = pending.pop() {
+        // What was linked holds what it needs of plain libraries, and what a script left is files.
+        let is_whole = next != index && !gives_metadata(graph.unit(next));
+        for dependency in &graph.unit(next).dependencies {
+            let is_plain = gives_metadata(graph.unit(dependency.unit)) || is_run(graph, dependency.unit);
+            if !(is_whole && (is_plain || is_run(graph, next))) && found.insert(dependency.unit) {
+                pending.push(dependency.unit);
+            }
+        }
+    }
+    found
+}
+
+fn is_run(graph: &UnitGraph, index: UnitIndex) -> bool {
+    graph.unit(index).mode == CompileMode::RunBuildScript
 }
 
 /// Whether dependents that do not link can start with the unit's metadata.

@@ -19,16 +19,18 @@ use crate::files::{self, Stamp, failed};
 use crate::freshness::{Freshness, Reason};
 use crate::process::{self, Ended, Observe, Reach};
 use crate::record::OutputStamp;
+use crate::reuse::Found;
 use crate::reuse::contents::{self, Part};
 use crate::reuse::key::Places;
 use crate::run::Build;
+use crate::schedule::End;
 use crate::{Event, Failure, FailureKind, Options, folders, reuse};
 
 /// Largest stored output that is read again.
 const MAX_OUTPUT: u64 = 1 << 30;
 
-/// Runs the build script of the unit at `index`.
-pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
+/// Runs the build script of the unit at `index`, or puts in place what a run of it left that was `found`.
+pub(crate) fn run(build: &Build<'_>, index: UnitIndex, found: Option<&Found>) -> Result<End, Failure> {
     let other = |diagnostic| Failure { unit: index, kind: FailureKind::Other(diagnostic), denied: false };
     let folder = build.planner.script_folder(index);
     let out_dir = folder.join("out");
@@ -37,13 +39,21 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     make_out_dir(build.options, &out_dir).map_err(other)?;
     let command = Arc::new(build.planner.command(index, &build.scripts()));
     // What an earlier run left is something that this one could read.
-    let keys = if is_empty(&out_dir) { reuse::keys(build, index, &command) } else { Err(None) };
-    let taken = keys.as_ref().ok().and_then(|keys| reuse::take_run(build, index, *keys, &out_dir));
+    let is_open = found.is_none() && is_empty(&out_dir);
+    let keys = if is_open { reuse::keys(build, index, &command) } else { Err(None) };
+    let taken = match (found, &keys) {
+        (Some(found), _) => reuse::place_run(build, index, found, &out_dir),
+        (None, Ok(keys)) => {
+            reuse::find(build, index, *keys).and_then(|found| reuse::place_run(build, index, &found, &out_dir))
+        }
+        (None, Err(_)) => None,
+    };
     let Ran { stdout, stderr, ended } = match taken {
         Some((stdout, stderr)) => {
             build.emit(Event::Reused { unit: index });
             Ran { stdout, stderr, ended: None }
         }
+        None if found.is_some() => return Ok(End::Lost),
         None => start(build, index, &command, &out_dir)?,
     };
     let denied = ended.as_ref().is_some_and(|ended| ended.denied);
@@ -77,7 +87,7 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex) -> Result<(), Failure> {
     build.set_record(index, record);
     build.add_script(index, Arc::new(output));
     report(build, index);
-    Ok(())
+    Ok(End::Built)
 }
 
 /// What stands for the build of a run whose output is given: the same while that is.
@@ -214,7 +224,7 @@ fn report_warnings(build: &Build<'_>, index: UnitIndex, output: &BuildScriptOutp
 }
 
 /// Reads the directives and asks for each whether it is allowed.
-fn parse(build: &Build<'_>, index: UnitIndex, stdout: &[u8]) -> Result<BuildScriptOutput, FailureKind> {
+pub(crate) fn parse(build: &Build<'_>, index: UnitIndex, stdout: &[u8]) -> Result<BuildScriptOutput, FailureKind> {
     let unit = build.unit(index);
     let package = &unit.package;
     let name = package.id.to_string();

@@ -27,6 +27,6 @@ mod write;
 pub use checkout::{Added, Checkout, CheckoutLimits, Link, NewCheckout, checkout_key, submodules_in};
 pub use notebook::Notebook;
 pub use store::{Noted, PackageTree, Store};
-pub use units::{Collected, Entry, Stats, UnitCache, UnitContent, UnitFile};
+pub use units::{ClosedEntry, Collected, Entry, Stats, UnitCache, UnitContent, UnitFile};
 pub use vendored::{Vendored, VendoredPackage};
 pub use verify::Finding;

@@ -86,7 +86,19 @@ struct Body {
 pub struct Entry {
     folder: OwnedFd,
     /// What the unit left.
-    pub files: Vec<UnitFile>,
+    pub files: Arc<[UnitFile]>,
+    /// What else is to be known of it, in the writer's own form.
+    pub note: String,
+}
+
+/// An [`Entry`] whose folder is not open, so that there can be any number of them.
+#[derive(Debug)]
+pub struct ClosedEntry {
+    key: Digest,
+    /// Device and inode of the folder.
+    folder: (u64, u64),
+    /// What the unit left.
+    pub files: Arc<[UnitFile]>,
     /// What else is to be known of it, in the writer's own form.
     pub note: String,
 }
@@ -115,10 +127,22 @@ impl UnitCache {
             Err(error) => return Err(self.refuse(key, error.to_string())),
         };
         match check_owner(&folder).and_then(|()| self.read(&folder, key)) {
-            Ok(body) => Ok(Some(Entry { folder, files: body.files, note: body.note })),
+            Ok(body) => Ok(Some(Entry { folder, files: body.files.into(), note: body.note })),
             Err(_) if !self.is_current(key, &folder) => Ok(None),
             Err(problem) => Err(self.refuse(key, problem)),
         }
+    }
+
+    /// Opens an entry again.
+    ///
+    /// # Errors
+    /// It is not there any more, be it that another has taken its place.
+    pub fn reopen(&self, closed: &ClosedEntry) -> io::Result<Entry> {
+        let folder = open_folder(&self.folder, closed.key.to_string().as_ref())?;
+        if identity(&folder)? != closed.folder {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Entry { folder, files: Arc::clone(&closed.files), note: closed.note.clone() })
     }
 
     /// Whether what was found under `key` is still what stands there: another process may have collected it meanwhile.
@@ -246,6 +270,14 @@ impl UnitCache {
 }
 
 impl Entry {
+    /// Closes the folder of the entry, which was found under `key`.
+    ///
+    /// # Errors
+    /// The system cannot tell which folder it is.
+    pub fn close(self, key: Digest) -> io::Result<ClosedEntry> {
+        Ok(ClosedEntry { key, folder: identity(&self.folder)?, files: self.files, note: self.note })
+    }
+
     /// Puts a copy of a file at `place`, where nothing may be, while it is compared with its digest.
     ///
     /// # Errors
@@ -279,6 +311,10 @@ impl Entry {
         }
         Ok(())
     }
+}
+
+fn identity(folder: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
+    rustix::fs::fstat(folder).map(|stat| (stat.st_dev, stat.st_ino))
 }
 
 /// The seal already says who wrote an entry. That others could write it is a sign that something is wrong all the same.

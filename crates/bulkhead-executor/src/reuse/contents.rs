@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_store::{UnitContent, UnitFile};
 use bulkhead_trust::{Digest, Hasher};
@@ -17,9 +17,13 @@ use crate::{files, schedule};
 /// How much is read at once, in bytes.
 const PART: usize = 1 << 18;
 
-/// Digests that are known already, by unit: of its metadata alone, or of everything.
+/// What is known already of units, as it is asked for again by each unit that depends on them.
 #[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<BTreeMap<(UnitIndex, Part), Digest>>);
+pub(crate) struct Known {
+    /// Of the metadata alone, or of everything.
+    digests: Mutex<BTreeMap<(UnitIndex, Part), Digest>>,
+    names: Mutex<BTreeMap<UnitIndex, Arc<str>>>,
+}
 
 /// Which of the files of a unit count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,11 +34,16 @@ pub(crate) enum Part {
 
 impl Known {
     fn get(&self, index: UnitIndex, part: Part) -> Option<Digest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(index, part)).copied()
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(&(index, part)).copied()
     }
 
     fn set(&self, index: UnitIndex, part: Part, digest: Digest) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((index, part), digest);
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert((index, part), digest);
+    }
+
+    fn name(&self, index: UnitIndex, work_out: impl FnOnce() -> Arc<str>) -> Arc<str> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(names.entry(index).or_insert_with(work_out))
     }
 
     /// Takes up what is known of a unit's files.
@@ -48,17 +57,21 @@ impl Known {
 }
 
 /// Names and digests of everything that other units left and the process of the unit at `index` can use.
-pub(crate) fn dependencies(build: &Build<'_>, index: UnitIndex) -> io::Result<Vec<(String, Digest)>> {
+pub(crate) fn dependencies(build: &Build<'_>, index: UnitIndex) -> io::Result<Vec<(Arc<str>, Digest)>> {
     let mut found = BTreeSet::new();
     for (next, part) in used_by(build.graph, index) {
-        let other = build.unit(next);
-        let is_run = other.mode == CompileMode::RunBuildScript;
-        let outputs = if is_run { Vec::new() } else { build.planner.outputs(next) };
-        let name = outputs.first().and_then(|output| output.path.file_name());
-        let name = name.map_or_else(|| other.package.id.to_string(), |name| name.to_string_lossy().into_owned());
-        found.insert((name, digest(build, next, part)?));
+        found.insert((build.contents.name(next, || name(build, next)), digest(build, next, part)?));
     }
     Ok(found.into_iter().collect())
+}
+
+/// That of the first file the unit leaves, or of its package.
+fn name(build: &Build<'_>, index: UnitIndex) -> Arc<str> {
+    let unit = build.unit(index);
+    let is_run = unit.mode == CompileMode::RunBuildScript;
+    let outputs = if is_run { Vec::new() } else { build.planner.outputs(index) };
+    let name = outputs.first().and_then(|output| output.path.file_name());
+    name.map_or_else(|| unit.package.id.to_string(), |name| name.to_string_lossy().into_owned()).into()
 }
 
 /// The units of which the process of the unit at `index` can use files, and which of these.

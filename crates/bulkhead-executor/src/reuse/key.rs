@@ -1,6 +1,7 @@
 //! The key of a unit: a digest over everything that its process is given. Pure: texts and digests in, a digest out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bulkhead_trust::{Digest, Hasher};
 use bulkhead_unit_graph::Command;
@@ -67,7 +68,7 @@ pub(crate) struct Inputs<'a> {
     /// The digest of the package's files.
     pub(crate) source: String,
     /// Names and digests of what other units left that the process can read.
-    pub(crate) dependencies: Vec<(String, Digest)>,
+    pub(crate) dependencies: Vec<(Arc<str>, Digest)>,
     /// What identifies the compiler.
     pub(crate) toolchain: &'a str,
     /// What identifies linkers, C compilers and libraries of the system, where the process can use those.
@@ -96,7 +97,7 @@ pub(crate) fn keys(inputs: &Inputs<'_>, places: &Places) -> Keys {
     let variables = inputs.environment.iter().filter(|(name, _)| !NOT_INPUTS.contains(&name.as_str()));
     parts.list(variables.flat_map(|(name, value)| [name.clone(), places.portable(value)]));
     parts.text(&inputs.source);
-    parts.list(inputs.dependencies.iter().flat_map(|(name, digest)| [name.clone(), digest.to_string()]));
+    parts.list(inputs.dependencies.iter().flat_map(|(name, digest)| [name.to_string(), digest.to_string()]));
     parts.text(inputs.toolchain);
     parts.list(inputs.system.map(str::to_owned).into_iter());
     parts.text(&inputs.confinement);
@@ -177,7 +178,7 @@ mod tests {
             command,
             environment: vec![("A".to_owned(), "1".to_owned()), ("OUT_DIR".to_owned(), "/one/target/out".to_owned())],
             source: "source".to_owned(),
-            dependencies: vec![("libb.rmeta".to_owned(), Digest::of(b"b"))],
+            dependencies: vec![("libb.rmeta".into(), Digest::of(b"b"))],
             toolchain: "rustc 1",
             system: Some("system"),
             confinement: "full".to_owned(),
@@ -209,7 +210,7 @@ mod tests {
             ("one more variable", |_, inputs| inputs.environment.push(("B".to_owned(), String::new()))),
             ("source", |_, inputs| inputs.source = "another".to_owned()),
             ("a dependency", |_, inputs| inputs.dependencies[0].1 = Digest::of(b"c")),
-            ("a dependency's name", |_, inputs| inputs.dependencies[0].0 = "libc.rmeta".to_owned()),
+            ("a dependency's name", |_, inputs| inputs.dependencies[0].0 = "libc.rmeta".into()),
             ("no dependency", |_, inputs| inputs.dependencies.clear()),
             ("toolchain", |_, inputs| inputs.toolchain = "rustc 2"),
             ("system", |_, inputs| inputs.system = Some("newer")),

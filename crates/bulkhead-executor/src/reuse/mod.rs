@@ -5,6 +5,7 @@
 //! processes that were confined and were granted nothing that the key does not know. See `docs/decisions/unit-cache.md`.
 
 pub(crate) mod contents;
+mod foresee;
 mod keep;
 pub(crate) mod key;
 mod take;
@@ -16,9 +17,10 @@ use bulkhead_unit_graph::{Command, CompileMode, UnitIndex};
 use bulkhead_workspace::Package;
 
 pub(crate) use contents::Known;
+pub(crate) use foresee::{Foreseen, foresee};
 pub(crate) use keep::{Job, Keeper, beside, compiled, ran};
 pub(crate) use key::Keys;
-pub(crate) use take::{Taken, take_compiled, take_run};
+pub(crate) use take::{Found, Taken, find, place_compiled, place_run};
 
 use crate::confinement;
 use crate::run::Build;

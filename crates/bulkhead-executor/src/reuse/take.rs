@@ -2,8 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use bulkhead_store::{Entry, Finding, UnitContent, UnitFile};
+use bulkhead_store::{ClosedEntry, Entry, Finding, UnitContent, UnitFile};
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Output, OutputKind, UnitIndex};
 
@@ -17,7 +18,7 @@ use crate::{Event, files};
 pub(crate) struct Taken {
     /// rustc's messages.
     pub(crate) messages: String,
-    files: Vec<UnitFile>,
+    files: Arc<[UnitFile]>,
 }
 
 impl Taken {
@@ -31,16 +32,50 @@ impl Taken {
     }
 }
 
-/// Puts the outputs of the unit at `index` where its compiler would have, if they are known.
-pub(crate) fn take_compiled(build: &Build<'_>, index: UnitIndex, keys: Keys, outputs: &[Output]) -> Option<Taken> {
+/// A unit that stands in the cache.
+pub(crate) struct Found {
+    key: Digest,
+    entry: ClosedEntry,
+    /// What is to be known of it, with the folders of this workspace.
+    pub(crate) note: Note,
+}
+
+impl Found {
+    /// What the unit left.
+    pub(crate) fn files(&self) -> &[UnitFile] {
+        &self.entry.files
+    }
+}
+
+/// Looks under both keys. What is damaged is told, and as if it were not there.
+pub(crate) fn find(build: &Build<'_>, index: UnitIndex, keys: Keys) -> Option<Found> {
+    let (cache, units) = (build.options.cache.as_ref()?, units(build)?);
+    let damaged = |finding: Finding| build.emit(Event::CacheDamaged { unit: index, finding });
+    let (key, entry) = [keys.portable, keys.bound].into_iter().find_map(|key| match units.get(key) {
+        Ok(entry) => entry.map(|entry| (key, entry)),
+        Err(finding) => {
+            damaged(finding);
+            None
+        }
+    })?;
+    let Ok(note) = serde_json::from_str::<Note>(&entry.note) else {
+        damaged(units.refuse(key, "what it says of itself is not understood".to_owned()));
+        return None;
+    };
+    let places = Places::new(&cache.places);
+    Some(Found { key, entry: entry.close(key).ok()?, note: note.map(|text| places.local(text)) })
+}
+
+/// Puts the outputs of the unit at `index` where its compiler would have, if that is possible.
+pub(crate) fn place_compiled(build: &Build<'_>, index: UnitIndex, found: &Found, outputs: &[Output]) -> Option<Taken> {
     let dep_info = build.planner.dep_info(index);
-    take(build, index, keys, |entry, note| {
-        let Note::Compiled { messages, dep_info: text } = note else { return Err(strange()) };
+    place(build, index, found, |entry| {
+        let Note::Compiled { messages, dep_info: text } = &found.note else { return Err(strange()) };
         let placed = place_outputs(entry, outputs).and_then(|()| files::write(&dep_info, text.as_bytes()));
         if placed.is_err() {
             outputs.iter().for_each(|output| drop(files::remove(&output.path)));
         }
-        placed.map(|()| Taken { messages, files: entry.files.clone() })
+        placed.map(|()| Taken { messages: messages.clone(), files: Arc::clone(&entry.files) })
     })
 }
 
@@ -49,7 +84,7 @@ fn place_outputs(entry: &Entry, outputs: &[Output]) -> io::Result<()> {
     if outputs.iter().any(|output| output.kind != OutputKind::DebugInfo && !is_there(output)) {
         return Err(strange());
     }
-    for file in &entry.files {
+    for file in entry.files.iter() {
         // Whatever else the entry names has no place.
         let is_it = |output: &&Output| output.path.file_name().is_some_and(|name| name == file.name.as_str());
         let output = outputs.iter().find(is_it).ok_or_else(strange)?;
@@ -58,23 +93,28 @@ fn place_outputs(entry: &Entry, outputs: &[Output]) -> io::Result<()> {
     Ok(())
 }
 
-/// Fills the folder `out_dir`, which is empty, as the build script of the unit at `index` would, if that is known. Returns
+/// Fills the folder `out_dir`, which is empty, as the build script of the unit at `index` would, if that is possible. Returns
 /// what the script printed on its two streams.
-pub(crate) fn take_run(build: &Build<'_>, index: UnitIndex, keys: Keys, out_dir: &Path) -> Option<(Vec<u8>, Vec<u8>)> {
-    take(build, index, keys, |entry, note| {
-        let Note::Ran { stdout, stderr } = note else { return Err(strange()) };
+pub(crate) fn place_run(
+    build: &Build<'_>,
+    index: UnitIndex,
+    found: &Found,
+    out_dir: &Path,
+) -> Option<(Vec<u8>, Vec<u8>)> {
+    place(build, index, found, |entry| {
+        let Note::Ran { stdout, stderr } = &found.note else { return Err(strange()) };
         let parent = out_dir.parent().ok_or_else(strange)?;
         let part = tempfile::Builder::new().prefix(".out-").tempdir_in(parent)?;
         fill(entry, part.path())?;
         std::fs::set_permissions(part.path(), out_dir.metadata()?.permissions())?;
         std::fs::rename(part.path(), out_dir)?;
-        Ok((stdout.into_bytes(), stderr.into_bytes()))
+        Ok((stdout.as_bytes().to_vec(), stderr.as_bytes().to_vec()))
     })
 }
 
 /// Folders come before what is in them. Names are relative and stay below, whoever wrote them.
 fn fill(entry: &Entry, folder: &Path) -> io::Result<()> {
-    for file in &entry.files {
+    for file in entry.files.iter() {
         let name = PathBuf::from(&file.name);
         if !name.components().all(|part| matches!(part, std::path::Component::Normal(_))) {
             return Err(strange());
@@ -94,37 +134,21 @@ fn strange() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
 
-/// Looks under both keys. What is damaged is told, and as if it were not there.
-fn take<T>(
-    build: &Build<'_>,
-    index: UnitIndex,
-    keys: Keys,
-    place: impl Fn(&Entry, Note) -> io::Result<T>,
-) -> Option<T> {
-    let (cache, units) = (build.options.cache.as_ref()?, units(build)?);
-    let places = Places::new(&cache.places);
-    let damaged = |finding: Finding| build.emit(Event::CacheDamaged { unit: index, finding });
-    let found = |key: Digest| match units.get(key) {
-        Ok(entry) => entry.map(|entry| (key, entry)),
-        Err(finding) => {
-            damaged(finding);
-            None
-        }
-    };
-    let (key, entry) = found(keys.portable).or_else(|| found(keys.bound))?;
-    let note: Option<Note> = serde_json::from_str(&entry.note).ok();
-    let taken = note.ok_or_else(strange).and_then(|note| place(&entry, note.map(|text| places.local(text))));
-    match taken {
+/// What is damaged is told. An entry that another process has collected meanwhile is not; of a full disk the compiler will tell.
+fn place<T>(build: &Build<'_>, index: UnitIndex, found: &Found, act: impl Fn(&Entry) -> io::Result<T>) -> Option<T> {
+    let units = units(build)?;
+    let entry = units.reopen(&found.entry).ok()?;
+    match act(&entry) {
         Ok(taken) => {
             units.touch(&entry);
             build.contents.note(index, &entry.files);
             Some(taken)
         }
-        Err(error) if error.kind() == io::ErrorKind::InvalidData && units.holds(key, &entry) => {
-            damaged(units.refuse(key, "a file in it is not what was put there".to_owned()));
+        Err(error) if error.kind() == io::ErrorKind::InvalidData && units.holds(found.key, &entry) => {
+            let finding = units.refuse(found.key, "a file in it is not what was put there".to_owned());
+            build.emit(Event::CacheDamaged { unit: index, finding });
             None
         }
-        // Another process has collected the entry meanwhile, or the disk is full, of which the compiler will tell.
         Err(_) => None,
     }
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use bulkhead_executor::{BuildError, Event, Grants, Options, Outcome, Planner};
+use bulkhead_executor::{BuildError, Cache, Event, Grants, Options, Outcome, Planner};
 use bulkhead_schema::{PackageId, PackageName, SourceId, Summary, Symbol};
+use bulkhead_store::UnitCache;
 use bulkhead_unit_graph::{
     Command, CompileKind, CompileMode, Fingerprint, Layout, Output, OutputKind, ScriptOutputs, Unit, UnitDependency,
     UnitGraph, UnitIndex,
@@ -28,6 +29,11 @@ pub(crate) struct Project {
     pub(crate) owner: String,
     pub(crate) grants: Grants,
     pub(crate) stop: AtomicBool,
+    pub(crate) jobs: usize,
+    /// Where units of `base` are kept, if it cannot change.
+    pub(crate) units: Option<UnitCache>,
+    /// What somebody does when the build tells of something.
+    pub(crate) meddle: fn(&Project, &Event),
     sysroot: PathBuf,
 }
 
@@ -38,6 +44,12 @@ pub(crate) struct Built {
 }
 
 impl Built {
+    /// Where in the events the first one of a kind is.
+    #[track_caller]
+    pub(crate) fn position(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().position(is_it).unwrap_or_else(|| panic!("{:#?}", self.events))
+    }
+
     /// The units whose processes were started, in the order of the graph.
     pub(crate) fn started(&self) -> Vec<UnitIndex> {
         let started = self.events.iter().filter_map(|event| match event {
@@ -90,6 +102,9 @@ impl Project {
             owner: "us".to_owned(),
             grants: Grants::default(),
             stop: AtomicBool::new(false),
+            jobs: 2,
+            units: None,
+            meddle: |_, _| {},
             sysroot,
         };
         project.write("base/Cargo.toml", "");
@@ -112,6 +127,22 @@ impl Project {
         project.write("base/src/lib.rs", library);
         project.write("app/src/main.rs", "fn main() { println!(\"{} {}\", base::N, base::TEXT); }\n");
         project
+    }
+
+    /// The same where `base` cannot change, and workspaces share what is made of it.
+    pub(crate) fn sharing() -> Self {
+        let mut project = Self::new();
+        project.units = Some(UnitCache::open(&project.path("home"), "secret").unwrap());
+        project.graph.units.iter_mut().filter(|unit| unit.package.targets.len() > 1).for_each(|unit| {
+            unit.is_local = false;
+        });
+        project
+    }
+
+    /// The folders of what is kept.
+    pub(crate) fn entries(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.path("home/cache")).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.file_name().unwrap().len() == 64).collect()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -140,8 +171,20 @@ impl Project {
 
     pub(crate) fn build(&self) -> Built {
         let events = Mutex::new(Vec::new());
+        let (sources, pinned) = (self.path("base"), self.path("pinned"));
+        let source = |package: &Package| (package.root == sources).then(|| "as it is".to_owned());
+        let cache = self.units.as_ref().map(|units| Cache {
+            units: Some(units),
+            places: vec![self.path("target")],
+            toolchain: "this one",
+            system: "this one",
+            rustc: &self.rustc,
+            sources: &sources,
+            pinned: &pinned,
+            source: &source,
+        });
         let options = Options {
-            jobs: 2,
+            jobs: self.jobs,
             keep_going: false,
             target_dir: self.path("target"),
             build_dir: self.path("target"),
@@ -156,7 +199,7 @@ impl Project {
             stop: &self.stop,
             jobserver: None,
             grants: &|_| self.grants.clone(),
-            cache: None,
+            cache,
             package_files: &|_| None,
             check_directive: &|_, directive| match directive {
                 bulkhead_schema::build_script::Directive::LinkArg(..) => {
@@ -165,7 +208,10 @@ impl Project {
                 _ => Ok(()),
             },
         };
-        let result = bulkhead_executor::run(self, &options, &|event| events.lock().unwrap().push(event));
+        let result = bulkhead_executor::run(self, &options, &|event| {
+            (self.meddle)(self, &event);
+            events.lock().unwrap().push(event);
+        });
         Built { result, events: events.into_inner().unwrap() }
     }
 
@@ -188,10 +234,11 @@ impl Project {
 
     fn rustc_arguments(&self, index: UnitIndex) -> Vec<String> {
         let text = match index {
-            SCRIPT => "--crate-name build_script_build base/build.rs --crate-type bin --emit=dep-info,link",
-            LIBRARY => "--crate-name base base/src/lib.rs --crate-type lib --emit=dep-info,metadata,link",
+            SCRIPT => "--crate-name build_script_build {}/build.rs --crate-type bin --emit=dep-info,link",
+            LIBRARY => "--crate-name base {}/src/lib.rs --crate-type lib --emit=dep-info,metadata,link",
             _ => "--crate-name app app/src/main.rs --crate-type bin --emit=dep-info,link --extern base=",
         };
+        let text = text.replace("{}", &self.path("base").display().to_string());
         let mut text = format!(
             "{text} --edition=2021 --error-format=json --json=diagnostic-rendered-ansi,artifacts -Cextra-filename=-0 --out-dir {}",
             self.outputs(index)[0].path.parent().unwrap().display()

@@ -4,10 +4,13 @@
 
 mod fixture;
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 
 use bulkhead_executor::{BuildError, Event, FailureKind};
-use fixture::{LIBRARY, PROGRAM, Project, RUN, SCRIPT};
+use bulkhead_unit_graph::UnitIndex;
+use fixture::{Built, LIBRARY, PROGRAM, Project, RUN, SCRIPT};
 
 #[test]
 fn edits_rebuild_what_cargo_would_rebuild() {
@@ -209,4 +212,76 @@ fn what_kept_a_plain_compiler_from_a_file_is_told() {
     granted.write("app/src/main.rs", &format!("fn main() {{ println!(\"{{}}\", include_str!({outside:?})) }}"));
     granted.build_ok();
     assert_eq!(granted.run(), "outside");
+}
+
+/// What was put in place of a process, in the order of the graph.
+fn reused(built: &Built) -> Vec<UnitIndex> {
+    let reused = built.events.iter().filter_map(|event| match event {
+        Event::Reused { unit } => Some(*unit),
+        _ => None,
+    });
+    reused.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// A project without a target folder, all packages of which but its own were built before.
+fn second_workspace() -> Project {
+    let project = Project::sharing();
+    assert_eq!(project.build_ok().started(), [SCRIPT, RUN, LIBRARY, PROGRAM]);
+    assert_eq!(project.entries().len(), 3);
+    std::fs::remove_dir_all(project.path("target")).unwrap();
+    project
+}
+
+#[test]
+fn what_no_compiler_waits_for_is_put_in_place_beside_them() {
+    let mut project = second_workspace();
+    project.jobs = 1;
+    let built = project.build_ok();
+    assert_eq!((built.started(), reused(&built)), (vec![PROGRAM], vec![SCRIPT, RUN, LIBRARY]));
+    let started = built.position(|event| matches!(event, Event::Started { unit: PROGRAM, .. }));
+    assert!(built.position(|event| matches!(event, Event::Reused { unit: LIBRARY })) < started);
+    assert!(started < built.position(|event| matches!(event, Event::Reused { unit: SCRIPT })));
+    assert_eq!(project.run(), "42");
+    assert_eq!(project.build_ok().started(), []);
+}
+
+/// Between the moment when a unit is found and the one when its files are wanted, somebody else may collect it.
+#[test]
+fn what_was_foreseen_and_then_collected_is_built() {
+    let mut project = second_workspace();
+    project.jobs = 1;
+    project.meddle = |project, event| {
+        if matches!(event, Event::Reused { unit: RUN }) {
+            project.entries().iter().for_each(|entry| std::fs::remove_dir_all(entry).unwrap());
+        }
+    };
+    let built = project.build_ok();
+    assert_eq!((built.started(), reused(&built)), (vec![SCRIPT, RUN, LIBRARY, PROGRAM], vec![RUN]));
+    assert!(!built.events.iter().any(|event| matches!(event, Event::CacheDamaged { .. })), "{:#?}", built.events);
+    assert_eq!(project.run(), "42");
+    assert_eq!(project.build_ok().started(), []);
+}
+
+/// Attacks 128, 129: what a unit is made of is known before its files are looked at, which does not make them right.
+#[test]
+fn what_was_foreseen_and_then_changed_is_not_used() {
+    let mut project = second_workspace();
+    project.jobs = 1;
+    project.meddle = |project, event| {
+        if matches!(event, Event::Reused { unit: RUN }) {
+            for entry in project.entries().iter().filter(|entry| entry.join("1").exists()) {
+                std::fs::set_permissions(entry.join("1"), PermissionsExt::from_mode(0o600)).unwrap();
+                let mut metadata = std::fs::read(entry.join("1")).unwrap();
+                metadata.reverse();
+                std::fs::write(entry.join("1"), metadata).unwrap();
+            }
+        }
+    };
+    let built = project.build_ok();
+    // Of the units that were foreseen together with it nothing is left that is not looked at again.
+    assert_eq!(built.started(), [RUN, LIBRARY, PROGRAM]);
+    let damaged = built.position(|event| matches!(event, Event::CacheDamaged { unit: LIBRARY, .. }));
+    assert!(damaged < built.position(|event| matches!(event, Event::Started { .. })));
+    assert_eq!(project.run(), "42");
+    assert_eq!(project.build_ok().started(), []);
 }

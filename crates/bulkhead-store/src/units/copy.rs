@@ -63,8 +63,9 @@ pub(super) fn digest(file: &mut File, length: u64) -> io::Result<Digest> {
 }
 
 fn each_part(file: &mut File, length: u64, act: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut buffer = vec![0; PART];
-    let mut file = file.take(length.saturating_add(1));
+    let most = length.saturating_add(1);
+    let mut buffer = vec![0; usize::try_from(most).unwrap_or(PART).min(PART)];
+    let mut file = file.take(most);
     loop {
         let count = file.read(&mut buffer)?;
         match buffer.get(..count) {

@@ -168,6 +168,28 @@ fn no_poison_is_taken_out() {
     }
 }
 
+/// What is taken out later is what was found, or nothing: another entry under the same key is not it.
+#[test]
+fn a_closed_entry_is_opened_only_while_it_is_the_same() {
+    let scene = Scene::new();
+    scene.put(1, "unit");
+    let close = || scene.cache.get(key(1)).unwrap().unwrap().close(key(1)).unwrap();
+    let (closed, place) = (close(), scene.scratch.path().join("out"));
+    assert_eq!(take_out(&scene.cache.reopen(&closed).unwrap(), &place).unwrap(), "unit");
+    // So that its number cannot be given to the new one.
+    let kept = scene.scratch.path().join("kept");
+    fs::rename(scene.path(1), &kept).unwrap();
+    assert_eq!(scene.cache.reopen(&closed).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    scene.put(1, "evil");
+    assert_eq!(scene.cache.reopen(&closed).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(take_out(&scene.cache.reopen(&close()).unwrap(), &place).unwrap(), "evil");
+    fs::remove_dir_all(scene.path(1)).unwrap();
+    fs::rename(&kept, scene.path(1)).unwrap();
+    rewrite(&scene.path(1).join("0"), |bytes| bytes[0] ^= 1);
+    let error = take_out(&scene.cache.reopen(&closed).unwrap(), &place).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+}
+
 #[test]
 fn an_entry_of_somebody_else_is_refused() {
     let scene = Scene::new();
