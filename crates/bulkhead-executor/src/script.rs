@@ -38,16 +38,7 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex, found: Option<&Found>) ->
     build.invalidate(index).map_err(other)?;
     make_out_dir(build.options, &out_dir).map_err(other)?;
     let command = Arc::new(build.planner.command(index, &build.scripts()));
-    // What an earlier run left is something that this one could read.
-    let is_open = found.is_none() && is_empty(&out_dir);
-    let keys = if is_open { reuse::keys(build, index, &command) } else { Err(None) };
-    let taken = match (found, &keys) {
-        (Some(found), _) => reuse::place_run(build, index, found, &out_dir),
-        (None, Ok(keys)) => {
-            reuse::find(build, index, *keys).and_then(|found| reuse::place_run(build, index, &found, &out_dir))
-        }
-        (None, Err(_)) => None,
-    };
+    let (keys, taken) = take(build, index, found, &command, &out_dir);
     let Ran { stdout, stderr, ended } = match taken {
         Some((stdout, stderr)) => {
             build.emit(Event::Reused { unit: index });
@@ -94,6 +85,23 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex, found: Option<&Found>) ->
 pub(crate) fn identity(output: &BuildScriptOutput) -> u64 {
     let digest = Digest::of(format!("{output:?}").as_bytes());
     digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// What a run left, as it was `found` in the cache or is now; and under which keys it belongs there if it is not.
+fn take(
+    build: &Build<'_>,
+    index: UnitIndex,
+    found: Option<&Found>,
+    command: &Command,
+    out_dir: &Path,
+) -> (Result<reuse::Keys, Option<String>>, Option<(Vec<u8>, Vec<u8>)>) {
+    if let Some(found) = found {
+        return (Err(None), reuse::place_run(build, index, found, out_dir));
+    }
+    // What an earlier run left is something that this one could read.
+    let keys = if is_empty(out_dir) { reuse::keys(build, index, command) } else { Err(None) };
+    let found = keys.as_ref().ok().and_then(|keys| reuse::find(build, index, *keys));
+    (keys, found.and_then(|found| reuse::place_run(build, index, &found, out_dir)))
 }
 
 /// What a run came to.
