@@ -94,7 +94,7 @@ fn take(
     found: Option<&Found>,
     command: &Command,
     out_dir: &Path,
-) -> (Result<reuse::Keys, Option<String>>, Option<(Vec<u8>, Vec<u8>)>) {
+) -> (reuse::Keyed, Option<reuse::Printed>) {
     if let Some(found) = found {
         return (Err(None), reuse::place_run(build, index, found, out_dir));
     }

@@ -20,7 +20,7 @@ pub(crate) use contents::Known;
 pub(crate) use foresee::{Foreseen, foresee};
 pub(crate) use keep::{Job, Keeper, beside, compiled, ran};
 pub(crate) use key::Keys;
-pub(crate) use take::{Found, Taken, find, place_compiled, place_run};
+pub(crate) use take::{Found, Printed, Taken, find, place_compiled, place_run};
 
 use crate::confinement;
 use crate::run::Build;
@@ -53,8 +53,11 @@ pub(crate) fn units<'a>(build: &Build<'a>) -> Option<&'a bulkhead_store::UnitCac
     build.options.cache.as_ref().and_then(|cache| cache.units)
 }
 
-/// The keys of the unit at `index`, or why it is not shared with other workspaces. All that it depends on is there.
-pub(crate) fn keys(build: &Build<'_>, index: UnitIndex, command: &Command) -> Result<Keys, Option<String>> {
+/// The keys of a unit, or why it is not shared with other workspaces, if that is worth a word.
+pub(crate) type Keyed = Result<Keys, Option<String>>;
+
+/// The keys of the unit at `index`. All that it depends on is there, or known.
+pub(crate) fn keys(build: &Build<'_>, index: UnitIndex, command: &Command) -> Keyed {
     let cache = build.options.cache.as_ref().filter(|cache| cache.units.is_some()).ok_or(None)?;
     let source = eligible(build, index, command)?;
     let unit = build.unit(index);

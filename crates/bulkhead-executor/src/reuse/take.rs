@@ -93,14 +93,12 @@ fn place_outputs(entry: &Entry, outputs: &[Output]) -> io::Result<()> {
     Ok(())
 }
 
+/// What a build script printed on its two streams.
+pub(crate) type Printed = (Vec<u8>, Vec<u8>);
+
 /// Fills the folder `out_dir`, which is empty, as the build script of the unit at `index` would, if that is possible. Returns
-/// what the script printed on its two streams.
-pub(crate) fn place_run(
-    build: &Build<'_>,
-    index: UnitIndex,
-    found: &Found,
-    out_dir: &Path,
-) -> Option<(Vec<u8>, Vec<u8>)> {
+/// what the script printed.
+pub(crate) fn place_run(build: &Build<'_>, index: UnitIndex, found: &Found, out_dir: &Path) -> Option<Printed> {
     place(build, index, found, |entry| {
         let Note::Ran { stdout, stderr } = &found.note else { return Err(strange()) };
         let parent = out_dir.parent().ok_or_else(strange)?;

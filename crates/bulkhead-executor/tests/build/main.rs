@@ -191,7 +191,7 @@ fn what_kept_a_plain_compiler_from_a_file_is_told() {
     project.write("outside.txt", "outside");
     let outside = project.path("outside.txt");
     project.write("app/src/main.rs", &format!("fn main() {{ println!(\"{{}}\", include_str!({outside:?})) }}"));
-    let told = |built: &fixture::Built| {
+    let told = |built: &Built| {
         let told = |event: &Event| match event {
             Event::Denied { unit: PROGRAM, denials } => format!("{denials:?}").contains("outside.txt"),
             _ => false,
