@@ -74,6 +74,7 @@ pub(crate) fn command() -> Command {
         crate::projects::command(),
         crate::release::command(),
         crate::tidy::command(),
+        crate::vm::command(),
     ];
     Command::new("xtask")
         .bin_name("cargo xtask")

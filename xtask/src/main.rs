@@ -16,6 +16,7 @@ mod projects;
 mod release;
 mod sides;
 mod tidy;
+mod vm;
 
 use clap::ArgMatches;
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ fn run(arguments: &ArgMatches) -> CommandResult {
         Some(("projects", rest)) => projects::run(rest),
         Some(("release", rest)) => release::run(rest),
         Some(("tidy", rest)) => tidy::run(rest),
+        Some(("vm", rest)) => vm::run(rest),
         _ => Err("there is no such chore".to_owned()),
     }
 }

@@ -27,6 +27,7 @@ impl Reached {
             Some(LimitHit::Output) => ("output-mib", mebibytes(limits.output_bytes)),
             Some(LimitHit::FileSize) => ("file-mib", mebibytes(limits.file_size)),
             Some(LimitHit::TotalMemory) => ("total-memory-mib", mebibytes(limits.total_memory_bytes)),
+            Some(LimitHit::Processes) => ("processes", limits.processes.unwrap_or_default()),
             None if !exit.status.success() && is_short_of_memory(exit, limits) => {
                 ("memory-mib", mebibytes(limits.memory_bytes))
             }
@@ -62,6 +63,7 @@ impl fmt::Display for Reached {
             "cpu-seconds" => "it used too much processor time",
             "output-mib" => "it printed too much",
             "file-mib" => "it wrote too large a file",
+            "processes" => "it or what it started was refused another process",
             _ if *likely => "it probably ran out of the memory that it may have",
             _ => "it and what it started used too much memory",
         };
@@ -94,6 +96,11 @@ mod tests {
         assert_eq!(time, "it took too long: the limit `limits.build-script.time-seconds` is 5");
         let memory = told(&exit(killed, Some(LimitHit::TotalMemory))).unwrap();
         assert!(memory.ends_with("the limit `limits.build-script.total-memory-mib` is 100"), "{memory}");
+        let processes = told(&exit(Status::Code(2), Some(LimitHit::Processes))).unwrap();
+        assert!(
+            processes.ends_with("refused another process: the limit `limits.build-script.processes` is 4096"),
+            "{processes}"
+        );
         let memory = told(&exit(Status::Signal(6), None)).unwrap();
         assert!(memory.contains("probably") && memory.ends_with("`limits.build-script.memory-mib` is 64"), "{memory}");
         for (status, limits) in

@@ -228,6 +228,9 @@ impl Run<'_> {
             Some(LimitHit::TotalMemory) => {
                 Err(self.error(GitErrorKind::Refused, "it takes too much memory".to_owned()))
             }
+            Some(LimitHit::Processes) => {
+                Err(self.error(GitErrorKind::Refused, "it starts too many processes".to_owned()))
+            }
             Some(LimitHit::Output) => Err(self.error(GitErrorKind::Refused, "it prints too much".to_owned())),
         }
     }

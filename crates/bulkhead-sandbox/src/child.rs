@@ -142,6 +142,9 @@ pub enum LimitHit {
     WallTime,
     /// [`Limits::total_memory_bytes`](crate::Limits::total_memory_bytes).
     TotalMemory,
+    /// [`Limits::processes`](crate::Limits::processes): a process that was refused another one failed. Only a control group
+    /// counts this.
+    Processes,
     /// [`Limits::cpu_time`](crate::Limits::cpu_time).
     CpuTime,
     /// [`Limits::output_bytes`](crate::Limits::output_bytes).

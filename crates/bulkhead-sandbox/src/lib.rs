@@ -30,6 +30,6 @@ pub use bytes::ByteLock;
 pub use child::{Child, Exit, Killer, LimitHit, Output, Status, Stream, Usage};
 pub use denial::{Denial, DenialKind, Target};
 pub use error::SandboxError;
-pub use platform::{LastWords, end_after, last_words, lock_bytes, prefer_large_pages, spawn, support};
+pub use platform::{LastWords, control_group, end_after, last_words, lock_bytes, prefer_large_pages, spawn, support};
 pub use process::{BaseView, Endpoint, Gate, Level, Limits, Network, Process, Stdin, Stdout};
-pub use support::Support;
+pub use support::{ControlGroup, Support};

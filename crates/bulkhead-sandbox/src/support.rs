@@ -22,3 +22,13 @@ impl Support {
         }
     }
 }
+
+/// Which limits a control group keeps, for all processes of a run together. Where it does not, or there is none, they are kept
+/// as far as that goes without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlGroup {
+    /// [`Limits::total_memory_bytes`](crate::Limits::total_memory_bytes), exactly and at once.
+    pub memory: bool,
+    /// [`Limits::processes`](crate::Limits::processes), and that a process was refused for it is known.
+    pub processes: bool,
+}

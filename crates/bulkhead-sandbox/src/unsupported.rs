@@ -3,7 +3,7 @@
 use crate::child::{self, Exit, Stream};
 use crate::error::SandboxError;
 use crate::process::Process;
-use crate::support::Support;
+use crate::support::{ControlGroup, Support};
 
 const TEXT: &str = "confinement is not available on this operating system or processor yet (Linux on x86-64 and aarch64 is); \
                     nothing is run without it";
@@ -19,6 +19,14 @@ pub fn spawn(_process: &Process) -> Result<child::Child, SandboxError> {
 /// Says that nothing is available here.
 pub fn support() -> Support {
     Support { full: Some(TEXT.into()), landlock_only: Some(TEXT.into()), landlock_abi: 0 }
+}
+
+/// There are no control groups here.
+///
+/// # Errors
+/// Always.
+pub fn control_group() -> Result<ControlGroup, String> {
+    Err("this system has no control groups".to_owned())
 }
 
 /// Large pages are asked for on Linux alone.

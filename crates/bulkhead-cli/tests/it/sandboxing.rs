@@ -144,6 +144,7 @@ fn git_and_credential_helpers_are_shown_too() {
         "/dev/tty",
         "network    all",
         "time-seconds=300",
+        "kept by    ",
         "enforced   namespaces, landlock, seccomp",
     ] {
         assert!(helper.assert_success().stdout.contains(part), "{part}\n{helper}");

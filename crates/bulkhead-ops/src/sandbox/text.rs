@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bulkhead_executor::confinement;
 use bulkhead_policy::profile::{DEVICES, EVERYWHERE, PROXY};
 use bulkhead_policy::{Granted, Origin};
-use bulkhead_sandbox::{Level, Limits};
+use bulkhead_sandbox::{ControlGroup, Level, Limits, control_group};
 use bulkhead_schema::policy::NetworkRule;
 use serde_json::{Value, json};
 
@@ -43,6 +43,7 @@ impl Shown {
         }
         let limits: Vec<_> = self.limits().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         row("limits", limits.join(" "), &"policy, else the defaults");
+        row("kept by", self.keepers(), &"this host");
         row("enforced", self.mechanisms().join(", "), &"sandbox.level");
         lines
     }
@@ -75,6 +76,7 @@ impl Shown {
                 .collect::<Vec<_>>(),
             "environment": variables.collect::<BTreeMap<_, _>>(),
             "limits": self.limits(),
+            "kept_by": self.keepers(),
             "enforced": self.mechanisms(),
         })
     }
@@ -121,6 +123,20 @@ impl Shown {
             ("output-mib", mebibytes(output_bytes)),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// What holds the process to its limits.
+    fn keepers(&self) -> String {
+        if self.level.is_none() {
+            return "nothing".to_owned();
+        }
+        let missing = match control_group() {
+            Ok(ControlGroup { memory: true, processes: true }) => return "a control group, resource limits".to_owned(),
+            Ok(ControlGroup { memory: true, .. }) => "the control group here cannot limit processes".to_owned(),
+            Ok(_) => "the control group here cannot limit memory".to_owned(),
+            Err(why) => format!("no control group: {why}"),
+        };
+        format!("resource limits, looks at the memory ({missing})")
     }
 
     fn mechanisms(&self) -> Vec<&'static str> {

@@ -2,9 +2,11 @@
 //!
 //! `spawn` prepares everything (`view`: what is to be mounted; `landlock`, `seccomp`: the rules) and starts the child, which
 //! runs `enter` in the parent's memory until it executes the program. `wait` is the parent's loop afterwards, `observe`
-//! answers and records what seccomp notifies of.
+//! answers and records what seccomp notifies of. `control_group` limits all processes of a run together, where that can be had,
+//! and `total_memory` where not.
 
 mod bytes;
+mod control_group;
 mod enter;
 mod gate;
 mod handover;
@@ -25,6 +27,7 @@ mod view;
 mod wait;
 
 pub use bytes::lock_bytes;
+pub use control_group::control_group;
 pub(crate) use gate::Gate;
 pub use last_words::{LastWords, end_after, last_words};
 pub use memory::prefer_large_pages;

@@ -81,7 +81,7 @@ fn make(loopback: bool, port: Option<u16>) -> Result<(Shared, Option<OwnedFd>), 
     let mut creation = Creation { maps: Maps::of_this_process(), loopback, port, result: Err(Errno(libc::EIO)) };
     // The descriptor table is shared, so that what the child opens stays open here.
     let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_FILES;
-    let child = on_a_new_stack(flags, open_namespaces, (&raw mut creation).cast())?;
+    let child = on_a_new_stack(flags, None, open_namespaces, (&raw mut creation).cast())?;
     // SAFETY: the child is ours and not waited for elsewhere; no status is asked for.
     check(unsafe { libc::waitpid(child, std::ptr::null_mut(), libc::__WALL) }.into())?;
     let (user, network, socket) = creation.result?;

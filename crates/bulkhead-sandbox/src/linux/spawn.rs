@@ -2,18 +2,19 @@
 
 use std::ffi::{CString, OsStr, c_int, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use super::control_group::Group;
 use super::enter::{self, Answer, Entry, Failure, Stage};
 use super::handover::Handover;
 use super::namespaces::{self, Maps, Shared};
 use super::observe::Observer;
 use super::proxy::Proxy;
-use super::syscall::{Errno, check, owned, pipe};
+use super::syscall::{Errno, check, clone_into, owned, pipe};
 use super::total_memory::{TotalMemory, available_memory};
 use super::view::{self, ROOT, Step, View};
 use super::wait::{self, Readers};
@@ -52,8 +53,9 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
     let view = view::prepare(process, abi)?;
     let strings = Strings::of(process)?;
     let pipes = Pipes::open(process)?;
-    let (mut entry, shown) = entry(process, abi, view, &strings, &pipes, own_network.namespaces())?;
-    start(&mut entry).map_err(|failure| explain(failure, process, &entry))?;
+    let group = Group::take(&process.limits);
+    let (mut entry, shown) = entry(process, abi, view, &strings, &pipes, own_network.namespaces(), group.as_ref())?;
+    start(&mut entry, group.as_ref()).map_err(|failure| explain(failure, process, &entry))?;
     let deadline = process.limits.wall_time.and_then(|limit| Instant::now().checked_add(limit));
     let answer = &entry.answer;
     // SAFETY: numbers only. The process is not waited for before its number is turned into a descriptor here.
@@ -79,7 +81,12 @@ pub fn spawn(process: &Process) -> Result<Child, SandboxError> {
         observer,
         deadline,
         output_bytes: process.limits.output_bytes,
-        memory: process.limits.total_memory_bytes.map(TotalMemory::new),
+        memory: process
+            .limits
+            .total_memory_bytes
+            .filter(|_| !group.as_ref().is_some_and(Group::holds_memory))
+            .map(TotalMemory::new),
+        group,
         private,
         proxy: own_network.into_proxy(),
     })))
@@ -205,6 +212,7 @@ fn entry(
     strings: &Strings,
     pipes: &Pipes,
     own_network: Option<&Shared>,
+    group: Option<&Group>,
 ) -> Result<(Entry, view::Shown), SandboxError> {
     let full = process.level == Level::Full;
     let (namespaces, join) = namespaces_of(process, abi, own_network)?;
@@ -241,7 +249,7 @@ fn entry(
         steps: view.steps,
         root_options: root_options(&process.limits),
         pid_max: pid_max(&process.limits),
-        limits: limits(&process.limits, full)?,
+        limits: limits(&process.limits, full, group)?,
         terminal: process.terminal,
         landlock: view.landlock,
         filter,
@@ -310,14 +318,17 @@ fn pid_max(limits: &Limits) -> Option<CString> {
 const MOST_OPEN_FILES: u64 = 1 << 16;
 
 /// The resource limits, none above what this process may give.
-fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, SandboxError> {
+fn limits(limits: &Limits, full: bool, group: Option<&Group>) -> Result<Vec<(u32, libc::rlimit)>, SandboxError> {
     let seconds = |time: std::time::Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    // The group shall be what refuses: it counts that it did.
+    let more = if group.is_some_and(Group::holds_processes) { 16 } else { 0 };
+    let processes = limits.processes.filter(|_| full).map(|processes| processes.saturating_add(more));
     let wanted = [
         (libc::RLIMIT_CORE, Some(0), 0),
         (libc::RLIMIT_CPU, limits.cpu_time.map(seconds), 1),
         (libc::RLIMIT_DATA, limits.memory_bytes, 0),
         // Counted per user namespace: at the weaker level it would count the user's other processes.
-        (libc::RLIMIT_NPROC, limits.processes.filter(|_| full), 0),
+        (libc::RLIMIT_NPROC, processes, 0),
         (libc::RLIMIT_NOFILE, limits.open_files, 0),
         (libc::RLIMIT_FSIZE, limits.file_size, 0),
     ];
@@ -347,14 +358,16 @@ fn limits(limits: &Limits, full: bool) -> Result<Vec<(u32, libc::rlimit)>, Sandb
 }
 
 /// Starts the processes, and returns when the program was executed or something failed.
-fn start(entry: &mut Entry) -> Result<(), Failure> {
+fn start(entry: &mut Entry, group: Option<&Group>) -> Result<(), Failure> {
     let at_start = |Errno(errno)| Failure { stage: Stage::Namespaces, errno };
     let pointer: *mut Entry = entry;
+    let group = group.map(Group::descriptor);
     if entry.join.is_some() {
-        let usher = on_a_new_stack(0, enter::usher, pointer.cast()).map_err(at_start)?;
+        let usher = on_a_new_stack(0, group, enter::usher, pointer.cast()).map_err(at_start)?;
         reap(usher);
     } else {
-        entry.answer.process = on_a_new_stack(entry.namespaces, enter::first, pointer.cast()).map_err(at_start)?;
+        entry.answer.process =
+            on_a_new_stack(entry.namespaces, group, enter::first, pointer.cast()).map_err(at_start)?;
     }
     match entry.answer.failure {
         None => Ok(()),
@@ -395,10 +408,12 @@ impl Stack {
     }
 }
 
-/// Starts `function` as a process that shares this one's memory, and returns when it has ended or executed a program. All
+/// Starts `function` as a process that shares this one's memory, in a control group if one is given, and returns when it has
+/// ended or executed a program. All
 /// signals are blocked meanwhile: a handler must not run in the child.
 pub(super) fn on_a_new_stack(
     flags: c_int,
+    group: Option<RawFd>,
     function: extern "C" fn(*mut c_void) -> c_int,
     argument: *mut c_void,
 ) -> Result<i32, Errno> {
@@ -411,7 +426,10 @@ pub(super) fn on_a_new_stack(
         let mut before: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&raw mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        let child = check(libc::clone(function, stack.top(), flags, argument).into());
+        let child = match group {
+            None => check(libc::clone(function, stack.top(), flags, argument).into()),
+            Some(group) => clone_into(group, flags, stack.top(), function, argument),
+        };
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
         child.map(|child| child as i32)
     }

@@ -1,9 +1,11 @@
-//! Memory of a process with all that it has started, which no resource limit of the kernel's covers: it is looked at now and
-//! then by the loop that waits.
+//! Memory of a process with all that it has started, which no resource limit of the kernel's covers: where there is no control
+//! group to keep it, it is looked at now and then by the loop that waits.
 
 use std::fs;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use super::control_group::memory_limit;
 
 /// How often, at most. What can be filled meanwhile is a small part of a machine's memory.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -94,15 +96,18 @@ fn kibibytes(text: &str, names: &[&str]) -> u64 {
     text.lines().filter_map(value).fold(0, u64::saturating_add).saturating_mul(1024)
 }
 
-/// Memory and swap that there are for us, in bytes: of the machine, or of the control group that we are in.
+/// Memory and swap of the machine, in bytes.
+pub(super) fn memory_and_swap() -> (u64, u64) {
+    let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    (kibibytes(&machine, &["MemTotal:"]), kibibytes(&machine, &["SwapTotal:"]))
+}
+
+/// Memory and swap that there are for us, in bytes: of the machine, or of the control groups that we are in.
 pub(crate) fn available_memory() -> Option<u64> {
     static AVAILABLE: OnceLock<Option<u64>> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
-        let machine = fs::read_to_string("/proc/meminfo").ok()?;
-        let machine = kibibytes(&machine, &["MemTotal:", "SwapTotal:"]);
-        let group = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-        let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-        groups.into_iter().filter_map(group).chain([machine]).min().filter(|bytes| *bytes > 0)
+        let (memory, swap) = memory_and_swap();
+        memory_limit().into_iter().chain([memory.saturating_add(swap)]).min().filter(|bytes| *bytes > 0)
     })
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::control_group::Group;
 use super::init::{Message, MessageBytes};
 use super::observe::Observer;
 use super::proxy::Proxy;
@@ -28,7 +29,10 @@ pub(super) struct Started {
     pub(super) observer: Option<Observer>,
     pub(super) deadline: Option<Instant>,
     pub(super) output_bytes: Option<u64>,
+    /// Where no group keeps the limit.
     pub(super) memory: Option<TotalMemory>,
+    /// What all processes of the run are in.
+    pub(super) group: Option<Group>,
     /// Removed when the child has ended.
     #[expect(dead_code, reason = "held for its destructor")]
     pub(super) private: Option<PrivateFolder>,
@@ -77,6 +81,9 @@ impl Child {
 
     pub(crate) fn kill(&self) {
         kill(&self.started.pidfd);
+        if let Some(group) = &self.started.group {
+            group.kill();
+        }
         if self.started.level == Level::LandlockOnly && !self.reaped {
             // SAFETY: numbers only; the group's leader is not reaped, so its number is not another's.
             unsafe { libc::kill(-self.started.process, libc::SIGKILL) };
@@ -110,6 +117,8 @@ impl Child {
         let limit = limit.or(match status {
             Status::Signal(libc::SIGXCPU) => Some(LimitHit::CpuTime),
             Status::Signal(libc::SIGXFSZ) => Some(LimitHit::FileSize),
+            // The kernel ends what goes beyond the group's memory; a process that it refuses to start is the program's to bear.
+            status if !status.success() => self.started.group.as_ref().and_then(Group::reached),
             _ => None,
         });
         let mut denials = self.started.observer.take().map(Observer::denials).unwrap_or_default();
