@@ -6,6 +6,7 @@
 //! and `total_memory` where not.
 
 mod bytes;
+mod clone;
 mod control_group;
 mod enter;
 mod gate;

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use super::clone::clone_into;
 use super::control_group::Group;
 use super::enter::{self, Answer, Entry, Failure, Stage};
 use super::handover::Handover;
 use super::namespaces::{self, Maps, Shared};
 use super::observe::Observer;
 use super::proxy::Proxy;
-use super::syscall::{Errno, check, clone_into, owned, pipe};
+use super::syscall::{Errno, check, owned, pipe};
 use super::total_memory::{TotalMemory, available_memory};
 use super::view::{self, ROOT, Step, View};
 use super::wait::{self, Readers};

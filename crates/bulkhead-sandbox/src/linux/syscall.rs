@@ -1,7 +1,7 @@
 //! System calls as plain functions that return an error number. None allocates, locks or panics, so that the child may use
 //! them between clone and exec, while it runs in the parent's memory.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
@@ -76,7 +76,7 @@ pub(super) fn mount_setattr(target: &CStr, set: u64) -> Result<(), Errno> {
         user_namespace: u64,
     }
     let attributes = Attributes { set, clear: 0, propagation: 0, user_namespace: 0 };
-    const AT_RECURSIVE: c_int = 0x8000;
+    const AT_RECURSIVE: libc::c_int = 0x8000;
     // SAFETY: the struct has the layout of `struct mount_attr` and its size is passed.
     check(unsafe {
         libc::syscall(
@@ -104,97 +104,4 @@ pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 pub(super) fn owned(fd: libc::c_long) -> OwnedFd {
     // SAFETY: callers pass the fresh result of a call that opens a descriptor.
     unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
-}
-
-/// `clone` into a control group (`clone3(2)`), which costs much less than moving a process there. The child runs `function`
-/// on the stack that ends at `stack`, and ends with its result.
-///
-/// # Safety
-/// As for `clone`: the stack is used by nothing else, and function and argument are good for a child with these flags.
-pub(super) unsafe fn clone_into(
-    group: RawFd,
-    flags: c_int,
-    stack: *mut c_void,
-    function: extern "C" fn(*mut c_void) -> c_int,
-    argument: *mut c_void,
-) -> Result<libc::c_long, Errno> {
-    /// `struct clone_args`.
-    #[repr(C)]
-    struct Arguments {
-        flags: u64,
-        pidfd: u64,
-        child_tid: u64,
-        parent_tid: u64,
-        exit_signal: u64,
-        stack: u64,
-        stack_size: u64,
-        tls: u64,
-        set_tid: u64,
-        set_tid_size: u64,
-        cgroup: u64,
-    }
-    const INTO_CGROUP: u64 = 1 << 33;
-    /// The kernel adds the size to the address, to get at where the stack begins.
-    const SIZE: u64 = 4096;
-    // The signal at the end lies in the lowest byte of the flags of `clone`.
-    let signal = flags.cast_unsigned() & 0xff;
-    let arguments = Arguments {
-        flags: u64::from(flags.cast_unsigned() ^ signal) | INTO_CGROUP,
-        pidfd: 0,
-        child_tid: 0,
-        parent_tid: 0,
-        exit_signal: signal.into(),
-        stack: stack.addr() as u64 - SIZE,
-        stack_size: SIZE,
-        tls: 0,
-        set_tid: 0,
-        set_tid_size: 0,
-        cgroup: u64::from(group.cast_unsigned()),
-    };
-    let result: libc::c_long;
-    // SAFETY: the struct has the kernel's layout, whose size is passed. In the child, which has the new stack, nothing
-    // but `function` runs; in the parent nothing but the named registers has changed.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        std::arch::asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 2f",
-            "xor ebp, ebp",
-            "mov rdi, r13",
-            "call r12",
-            "mov edi, eax",
-            "mov eax, {exit}",
-            "syscall",
-            "ud2",
-            "2:",
-            exit = const libc::SYS_exit,
-            inlateout("rax") libc::SYS_clone3 => result,
-            in("rdi") &raw const arguments,
-            in("rsi") size_of::<Arguments>(),
-            in("r12") function,
-            in("r13") argument,
-            lateout("rcx") _,
-            lateout("r11") _,
-        );
-        #[cfg(target_arch = "aarch64")]
-        std::arch::asm!(
-            "svc #0",
-            "cbnz x0, 2f",
-            "mov x29, xzr",
-            "mov x0, x10",
-            "blr x9",
-            "mov x8, {exit}",
-            "svc #0",
-            "brk #1",
-            "2:",
-            exit = const libc::SYS_exit,
-            inlateout("x0") &raw const arguments => result,
-            in("x1") size_of::<Arguments>(),
-            in("x8") libc::SYS_clone3,
-            in("x9") function,
-            in("x10") argument,
-        );
-    }
-    if result < 0 { Err(Errno(-result as i32)) } else { Ok(result) }
 }
