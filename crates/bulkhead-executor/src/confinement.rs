@@ -85,6 +85,8 @@ pub fn process(profile: &Profile, level: Level) -> Process {
     let variables = profile.environment.iter();
     process.environment = variables.map(|(name, value)| (name.into(), value.value.clone().into())).collect();
     (process.network, process.hosts) = network(profile);
+    // Agents and keyrings, which these ask, are behind Unix sockets.
+    process.local_sockets = matches!(profile.kind, ProcessKind::Git | ProcessKind::CredentialHelper);
     process.limits = limits(profile);
     process.level = level;
     process

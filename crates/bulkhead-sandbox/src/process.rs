@@ -34,6 +34,9 @@ pub struct Process {
     pub base: BaseView,
     /// Whether the process reaches the network.
     pub network: Network,
+    /// Whether it can make Unix sockets with [`Network::Host`] where Landlock cannot keep the host's abstract ones out of reach
+    /// (before Linux 6.12): for programs that the user has chosen, and that need them.
+    pub local_sockets: bool,
     /// What the process reaches with [`Network::Hosts`].
     pub hosts: Vec<Endpoint>,
     /// Limits on time, memory, processes and output.
@@ -98,6 +101,7 @@ impl Process {
             hidden: Vec::new(),
             base: BaseView::System,
             network: Network::None,
+            local_sockets: false,
             hosts: Vec::new(),
             limits: Limits::default(),
             observe: false,
@@ -136,7 +140,8 @@ pub enum Network {
     /// a private network unless that is named itself. What was asked of it in vain is among the denials.
     Hosts,
     /// The host's network, because it was granted, with the files of `/etc` for look-ups of names and for certificates.
-    /// Abstract sockets stay out of reach.
+    /// Abstract sockets stay out of reach: before Linux 6.12 no Unix socket can be made at all, unless
+    /// [`Process::local_sockets`] says so.
     Host,
 }
 

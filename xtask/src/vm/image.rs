@@ -10,11 +10,11 @@ use std::process::Command;
 use super::archive::Archive;
 
 /// Programs that scenarios and tests start.
-const PROGRAMS: [&str; 44] = [
+const PROGRAMS: &[&str] = &[
     "bash", "cat", "chmod", "chown", "chroot", "cp", "cut", "dd", "dirname", "echo", "env", "false", "find", "grep",
-    "head", "id", "install", "ln", "ls", "mkdir", "mknod", "mount", "mv", "printf", "ps", "python3", "readlink", "rm",
-    "rmdir", "sed", "seq", "setpriv", "setsid", "sh", "sleep", "sort", "stat", "tail", "test", "touch", "tr", "true",
-    "umount", "yes",
+    "head", "hostname", "id", "install", "ln", "ls", "mkdir", "mknod", "mount", "mv", "printf", "ps", "python3",
+    "readlink", "rm", "rmdir", "sed", "seq", "setpriv", "setsid", "sh", "sleep", "sort", "stat", "tail", "test",
+    "touch", "tr", "true", "umount", "uname", "wc", "yes",
 ];
 
 const USERS: &str =
@@ -99,6 +99,7 @@ impl<W: io::Write> Image<W> {
         self.archive.file("init", 0o755, include_bytes!("init.sh"))?;
         self.archive.file("scenarios", 0o755, include_bytes!("scenarios.sh"))?;
         self.archive.file("etc/passwd", 0o644, USERS.as_bytes())?;
+        self.archive.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n")?;
         self.archive.file("etc/group", 0o644, GROUPS.as_bytes())
     }
 

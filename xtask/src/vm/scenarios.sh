@@ -83,7 +83,12 @@ refused() { # TEXT COMMAND…: the test of what the host offers says this
     "$@" /test limits::this_host_offers_confinement | grep -F "$text"
 }
 
+put_up_loopback() { # SIOCSIFFLAGS, IFF_UP
+    python3 -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 1))'
+}
+
 mount -n -t tmpfs -o mode=1777 none /tmp
+put_up_loopback
 mount -n -t cgroup2 -o nsdelegate none "$groups"
 case $(cat /proc/cmdline) in
 *lsm=*)

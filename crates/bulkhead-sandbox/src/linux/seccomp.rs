@@ -24,6 +24,8 @@ pub(super) struct Filter {
 pub(super) struct Options {
     pub(super) level: Level,
     pub(super) network: Network,
+    /// Whether Unix sockets can be made; pairs of them always can.
+    pub(super) local_sockets: bool,
     /// Notify the parent of calls that name a path or an address.
     pub(super) observe: bool,
     /// The address of the program's path in the parent's memory, whose `execve` by the child is not notified: the parent
@@ -361,9 +363,7 @@ impl Rules {
     fn sockets(&mut self, options: Options) {
         let granted_or_empty = options.level == Level::Full || options.network == Network::Host;
         let internet = if granted_or_empty { ALLOW } else { EACCES };
-        // Landlock does not keep a process from the sockets that lie in the file system, behind which services of the user
-        // (D-Bus, Docker) would run programs for it. Only a view without them does.
-        let local = if options.level == Level::Full { ALLOW } else { EACCES };
+        let local = if options.local_sockets { ALLOW } else { EACCES };
         self.decide(libc::SYS_socket, |body| {
             body.push(LOAD, low(0), 0, 0);
             body.finish_on(libc::AF_UNIX, local);

@@ -225,6 +225,7 @@ fn entry(
     let filter = seccomp::compile(seccomp::Options {
         level: process.level,
         network: process.network,
+        local_sockets: local_sockets(process, abi),
         observe: process.observe,
         first_path: program.as_ptr() as u64,
         first_message: handover.as_ref().map_or(0, Handover::message_address),
@@ -271,6 +272,16 @@ fn entry(
         answer: Answer::default(),
     };
     Ok((entry, view.shown))
+}
+
+/// Whether a process can make Unix sockets: where it reaches none but its own, or may reach those of the host.
+fn local_sockets(process: &Process, abi: u32) -> bool {
+    match process.level {
+        // Landlock does not keep a process from the sockets that lie in the file system, behind which services of the user
+        // (D-Bus, Docker) would run programs for it. Only a view without them does.
+        Level::LandlockOnly => false,
+        Level::Full => process.network != Network::Host || abi >= support::ABI_WITH_SCOPES || process.local_sockets,
+    }
 }
 
 /// The namespaces to make, and the shared ones to join first.
