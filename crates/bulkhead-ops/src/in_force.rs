@@ -87,6 +87,7 @@ fn described(grant: &Grant) -> String {
     let lists = BTreeMap::from([
         ("read", paths(&grant.read)),
         ("write", paths(&grant.write)),
+        ("write-in-package", paths(&grant.write_in_package)),
         ("env", grant.env.clone()),
         ("directives", grant.directives.clone()),
     ]);

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_executor::{Grants, confinement};
-use bulkhead_policy::{Denial, Denied, DirectiveContext, Effective, GrantSet, Granted, Origin, ProcessKind, Secrets};
+use bulkhead_policy::{
+    CatalogueEntry, Denial, Denied, DirectiveContext, Effective, GrantSet, Granted, Origin, ProcessKind, Secrets,
+};
 use bulkhead_sandbox::{DenialKind, Level, Target};
 use bulkhead_schema::build_script::Directive;
 use bulkhead_schema::policy::{BuildCodeLevel, Digest, NetworkRule, ProcessLimits, SandboxLevel};
@@ -128,16 +130,18 @@ impl Permissions {
         })
     }
 
-    /// Refuses a plan in which a grant stands for code that is not there any more: it has expired.
+    /// Refuses a plan in which a grant stands for code that is not there any more, so that it has expired, or for a folder
+    /// that may lie elsewhere.
     ///
     /// # Errors
-    /// `grant-digest` (102)
+    /// `grant-digest`, `grant-folder` (102)
     pub fn check_grants(&self, graph: &UnitGraph) -> Result<()> {
         let mut seen = BTreeSet::new();
         let units = graph.units.iter().filter(|unit| seen.insert(unit.package.id));
         for unit in units.filter(|unit| !self.allows_everything(unit.package.id)) {
             let refused = |diagnostic: Diagnostic| Error { kind: ErrorKind::Policy, ..diagnostic.into() };
-            self.grant_set(unit).map_err(refused)?;
+            let set = self.grant_set(unit).map_err(refused)?;
+            inner_folders(unit, &set).map_err(refused)?;
         }
         Ok(())
     }
@@ -146,7 +150,7 @@ impl Permissions {
     pub fn grants(&self, unit: &Unit) -> Grants {
         let mut grants = match self.allows_everything(unit.package.id) {
             true => self.everything(),
-            false => self.grant_set(unit).map(|set| self.resolved(set)).unwrap_or_default(),
+            false => self.grant_set(unit).map(|set| self.granted(unit, set)).unwrap_or_default(),
         };
         let is_copy = |copy: &PathBuf| unit.package.root.starts_with(copy);
         // Many programs write completions and manual pages beside their sources.
@@ -170,6 +174,16 @@ impl Permissions {
     /// What a program may do under `run --confined` or `test --confined`, beyond the defaults.
     pub fn program_grants(&self, kind: ProcessKind) -> Grants {
         self.resolved(self.effective.programs(kind))
+    }
+
+    fn granted(&self, unit: &Unit, set: GrantSet) -> Grants {
+        let inner = match unit.mode {
+            CompileMode::RunBuildScript => inner_folders(unit, &set).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let mut grants = self.resolved(set);
+        grants.write.extend(inner);
+        grants
     }
 
     /// Paths made absolute, variables with their values.
@@ -269,6 +283,14 @@ impl Permissions {
         text
     }
 
+    /// Grants of the catalogue for exactly this unit's build code, which nobody has switched on.
+    pub fn catalogued(&self, unit: &Unit) -> Option<&'static CatalogueEntry> {
+        let digest = self.digest(unit)?;
+        let acts = self.effective.grants().any(|grant| grant.digest.as_ref() == Some(&digest));
+        let id = unit.package.id;
+        CatalogueEntry::for_code(id.name().as_str(), id.version(), &digest).filter(|_| !acts)
+    }
+
     /// All that was asked for in vain so far, sorted.
     pub fn asked(&self) -> Vec<Denial> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -298,6 +320,49 @@ impl Permissions {
     pub fn limits(&self, kind: ProcessKind) -> ProcessLimits {
         self.effective.process_limits(kind, confinement::usual_limits(kind))
     }
+}
+
+/// The folders in a unit's package that its build script may write: none in a package that others use as well.
+///
+/// # Errors
+/// `grant-folder`: a link is on the way to one.
+fn inner_folders(unit: &Unit, set: &GrantSet) -> std::result::Result<Vec<Granted<PathBuf>>, Diagnostic> {
+    let all = &set.write_in_package;
+    // What lies in one of them is the script's, who could put a link there.
+    let outermost =
+        all.iter().filter(|it| !it.value.ancestors().skip(1).any(|it| all.iter().any(|all| all.value == it)));
+    let mut folders = Vec::new();
+    for Granted { value, origin } in outermost.filter(|_| unit.is_local) {
+        let folder = folder_in(&unit.package.root, value).map_err(|link| {
+            let message = format!(
+                "the build script of `{}` may write `{}`, but `{}` is a link, which may lead out of the package",
+                unit.package.id,
+                value.display(),
+                link.display()
+            );
+            Diagnostic::error("grant-folder", message).help("make it a folder, or take it out of `write-in-package`")
+        })?;
+        folders.extend(folder.map(|folder| Granted::new(folder, origin.clone())));
+    }
+    Ok(folders)
+}
+
+/// The folder at `path` in `root`, if there is one.
+///
+/// # Errors
+/// The link that is on the way.
+#[expect(clippy::disallowed_methods, reason = "whoever asks is about to start a build script")]
+fn folder_in(root: &Path, path: &Path) -> std::result::Result<Option<PathBuf>, PathBuf> {
+    let mut place = root.to_owned();
+    for part in path {
+        place.push(part);
+        match place.symlink_metadata() {
+            Ok(metadata) if metadata.is_symlink() => return Err(place),
+            Ok(metadata) if metadata.is_dir() => {}
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(place))
 }
 
 /// All that lies at the top of the file system, but for what is the sandbox's own.

@@ -332,7 +332,19 @@ pub fn denials(
     let message = format!("{process} of `{}` was denied:{lines}", unit.package.id);
     let secrets = what.iter().any(|what| permissions.is_secret(what));
     let proposal = permissions.propose(unit, what);
-    Diagnostic::warning("sandbox-denied", message).help(advice(&proposal, secrets))
+    let help = match permissions.catalogued(unit) {
+        Some(entry) => catalogue_advice(entry.name),
+        None => advice(&proposal, secrets),
+    };
+    Diagnostic::warning("sandbox-denied", message).help(help)
+}
+
+/// What to do where somebody has read this very code before.
+fn catalogue_advice(name: &str) -> String {
+    format!(
+        "Bulkhead's catalogue has grants for exactly this code (`bulkhead grants show {name}`); to switch them on, add to \
+         `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\nbuild-code.catalogue = [\"{name}\"]\n"
+    )
 }
 
 /// What follows the name of something that is not proposed.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bulkhead_schema::Diagnostic;
 use bulkhead_schema::edit_distance::distance;
-use bulkhead_schema::policy::{Grant, parse_policy};
+use bulkhead_schema::policy::{Digest, Grant, parse_policy};
+use semver::Version;
 
 /// The grants of one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ macro_rules! entries {
 }
 
 entries! {
+    "du-dust"
     "ort-sys"
     "utoipa-swagger-ui"
 }
@@ -37,6 +39,14 @@ impl CatalogueEntry {
     /// The entry of that name.
     pub fn find(name: &str) -> Option<&'static Self> {
         CATALOGUE.iter().find(|entry| entry.name == name)
+    }
+
+    /// The entry that somebody would switch on for exactly this build code.
+    pub fn for_code(package: &str, version: &Version, digest: &Digest) -> Option<&'static Self> {
+        let is_it = |grant: &Grant| {
+            grant.package == package && grant.version.matches(version) && grant.digest.as_ref() == Some(digest)
+        };
+        CATALOGUE.iter().find(|entry| entry.grants().is_ok_and(|grants| grants.iter().any(is_it)))
     }
 
     /// The name that was meant instead of one that is not there.
@@ -62,8 +72,8 @@ impl CatalogueEntry {
 #[cfg(test)]
 mod tests {
     use super::{CATALOGUE, CatalogueEntry};
-    use bulkhead_schema::policy::{NetworkRule, Policy, parse_policy};
-    use std::path::Path;
+    use bulkhead_schema::policy::{Digest, NetworkRule, Policy, parse_policy};
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     /// What ships is pinned, narrow and explained.
@@ -83,6 +93,22 @@ mod tests {
                 assert!(grant.digest.is_some() && grant.version.to_string().starts_with('='), "{}", entry.name);
                 assert!(grant.reason.len() > 20, "{}", entry.name);
                 assert!(grant.network != NetworkRule::All && grant.write.is_empty(), "{}", entry.name);
+                let is_source =
+                    |folder: &PathBuf| ["src", "tests", "target"].iter().any(|name| folder.starts_with(name));
+                assert!(!grant.write_in_package.iter().any(is_source), "{}", entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_is_found_by_the_code_that_was_read() {
+        for entry in CATALOGUE {
+            for grant in entry.grants().unwrap() {
+                let version = grant.version.to_string().trim_start_matches('=').parse().unwrap();
+                let of = |package, digest| CatalogueEntry::for_code(package, &version, digest);
+                assert_eq!(of(&grant.package, grant.digest.as_ref().unwrap()), Some(entry));
+                assert_eq!(of(&grant.package, &Digest::from_sha256([1; 32])), None);
+                assert_eq!(of("other", grant.digest.as_ref().unwrap()), None);
             }
         }
     }

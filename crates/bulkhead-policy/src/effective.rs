@@ -108,6 +108,8 @@ pub struct GrantSet {
     pub read: Vec<Granted<PathBuf>>,
     /// Files and folders that may be written.
     pub write: Vec<Granted<PathBuf>>,
+    /// Folders in the package that its build script may write, relative to it.
+    pub write_in_package: Vec<Granted<PathBuf>>,
     /// Environment variables that are passed on.
     pub env: Vec<Granted<String>>,
     /// The network that may be used.
@@ -199,7 +201,8 @@ impl Effective {
         let mut set = GrantSet::default();
         let mut mismatch = None;
         let mut matched = false;
-        for (source, grant) in self.grants.iter().filter(|(_, grant)| applies(grant, package, version)) {
+        let concerns = |grant: &Grant| applies(grant, package, version) && (member || !grant.is_for_checkouts());
+        for (source, grant) in self.grants.iter().filter(|(_, grant)| concerns(grant)) {
             let agrees = match &grant.digest {
                 Some(wanted) => digest == Some(wanted),
                 None => member,
@@ -380,6 +383,7 @@ impl Effective {
             let locked = |lock: Lock| locks.contains(&Lock::Grant) || locks.contains(&lock);
             clear(&mut grant.read, locked(Lock::GrantRead));
             clear(&mut grant.write, locked(Lock::GrantWrite));
+            clear(&mut grant.write_in_package, locked(Lock::GrantWrite));
             clear(&mut grant.env, locked(Lock::GrantEnv));
             clear(&mut grant.directives, locked(Lock::GrantDirectives));
             if locked(Lock::GrantNetwork) {
@@ -520,6 +524,8 @@ impl GrantSet {
     fn add(&mut self, source: PolicySource, grant: &Grant) {
         let origin = Origin::Grant(format!("grant in {source}: {}", grant.reason).into());
         self.add_rules(&origin, &grant.read, &grant.write, &grant.env, &grant.network);
+        let inner = grant.write_in_package.iter();
+        self.write_in_package.extend(inner.map(|path| Granted::new(path.clone(), origin.clone())));
         self.directives.extend(grant.directives.iter().map(|text| Granted::new(text.clone(), origin.clone())));
     }
 
@@ -618,6 +624,25 @@ mod tests {
         assert!(other.network.is_none());
         let notes = of(&[(TRUSTED, "build-code.catalogue = ['ort-sis']")]).notes;
         assert!(notes[0].contains("names `ort-sis`, which the catalogue has not: is `ort-sys` meant?"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_grant_for_checkouts_stops_nobody_who_installs() {
+        let entry = crate::CatalogueEntry::find("du-dust").unwrap();
+        let grant = entry.grants().unwrap().remove(0);
+        let exact = version(grant.version.to_string().trim_start_matches('='));
+        let named = "build-code.catalogue = ['du-dust']";
+        let folders = |layers: &[(PolicySource, &str)], digest, member| {
+            let set = of(layers).grants_for("du-dust", &exact, digest, member)?;
+            assert!(set.write.is_empty() && set.network.is_none());
+            Ok::<_, super::DigestMismatch>(set.write_in_package.len())
+        };
+        let (read, other) = (grant.digest.unwrap(), Digest::from_sha256([1; 32]));
+        assert_eq!(folders(&[(TRUSTED, named)], Some(&read), true), Ok(2));
+        assert!(folders(&[(TRUSTED, named)], Some(&other), true).is_err(), "a script that nobody has read");
+        assert_eq!(folders(&[(TRUSTED, named)], Some(&other), false), Ok(0), "the archive has a digest of its own");
+        assert_eq!(folders(&[(UNTRUSTED, named)], Some(&read), true), Ok(0));
+        assert_eq!(folders(&[(ORGANISATION, "locked = ['grant.write']"), (TRUSTED, named)], Some(&read), true), Ok(0));
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub struct Grant {
     pub read: Vec<PathBuf>,
     /// Files and folders that may be written.
     pub write: Vec<PathBuf>,
+    /// Folders of the package's own, relative to it, that its build script may write where the user works on the package.
+    pub write_in_package: Vec<PathBuf>,
     /// Environment variables that are passed on.
     pub env: Vec<String>,
     /// The network that may be used.
@@ -96,6 +98,14 @@ pub struct Grant {
     pub reason: String,
     /// Byte offsets of the table in the file.
     pub span: Range<usize>,
+}
+
+impl Grant {
+    /// Whether it allows nothing but what only the user's own packages can be allowed.
+    pub fn is_for_checkouts(&self) -> bool {
+        let elsewhere = self.read.len() + self.write.len() + self.env.len() + self.directives.len();
+        !self.write_in_package.is_empty() && elsewhere == 0 && self.network == NetworkRule::None
+    }
 }
 
 /// `sha256:` and 64 hexadecimal digits, lower case.
@@ -286,6 +296,19 @@ impl Reader<'_> {
         }
     }
 
+    /// Folders in a package. What begins with a dot belongs to tools that do what is written there (`.git`, `.cargo`).
+    fn inner_folders(&self, entry: &Entry, key: &str) -> Result<Vec<PathBuf>, Diagnostic> {
+        let folders = self.strings(entry, key)?;
+        let is_plain = |name: &str| !name.is_empty() && !name.starts_with('.');
+        match folders.iter().find(|folder| !folder.split('/').all(is_plain)) {
+            Some(bad) => {
+                let rule = "it names folders in the package, relative to it, and none that begin with a dot";
+                Err(self.error(&entry.node.span, format!("`{key}` must not contain `{bad}`: {rule}")))
+            }
+            None => Ok(folders.into_iter().map(PathBuf::from).collect()),
+        }
+    }
+
     fn grant(&self, node: &Node) -> Result<Grant, Diagnostic> {
         let table =
             node.as_table().ok_or_else(|| self.error(&node.span, "`grant` is an array of tables".to_owned()))?;
@@ -295,6 +318,7 @@ impl Reader<'_> {
             digest: None,
             read: Vec::new(),
             write: Vec::new(),
+            write_in_package: Vec::new(),
             env: Vec::new(),
             network: NetworkRule::None,
             directives: Vec::new(),
@@ -308,6 +332,7 @@ impl Reader<'_> {
                 "digest" => grant.digest = Some(self.digest(entry)?),
                 "read" => grant.read = self.paths(entry, key)?,
                 "write" => grant.write = self.paths(entry, key)?,
+                "write-in-package" => grant.write_in_package = self.inner_folders(entry, key)?,
                 "env" => grant.env = self.strings(entry, key)?,
                 "network" => grant.network = self.network(entry, key)?,
                 "directives" => grant.directives = self.strings(entry, key)?,
@@ -578,6 +603,14 @@ mod tests {
             ("[[grant]]\npackage='x'\nnetwork=true", "bulkhead.toml:1:1: a grant has a `reason`"),
             ("[[grant]]\npackage='x'\nreason=' - '", "bulkhead.toml:3:8: `reason` is empty"),
             ("[[grant]]\npackage='x'\nread=['/a/../b']", "must not contain `..`"),
+            (
+                "[[grant]]\npackage='x'\nwrite-in-package=['man', '../x']",
+                "must not contain `../x`: it names folders in",
+            ),
+            ("[[grant]]\npackage='x'\nwrite-in-package=['/man']", "must not contain `/man`"),
+            ("[[grant]]\npackage='x'\nwrite-in-package=['.']", "must not contain `.`"),
+            ("[[grant]]\npackage='x'\nwrite-in-package=['']", "must not contain ``"),
+            ("[[grant]]\npackage='x'\nwrite-in-package=['docs/.git']", "must not contain `docs/.git`"),
             ("[[grant]]\npackage='x'\ndigest='sha256:AB'", "64 hexadecimal digits"),
             ("[sandbox]\nlevel='none'", "`full` or `landlock`"),
             ("[limits]\nmemory-mib=0", "positive integer"),

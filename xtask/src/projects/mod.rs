@@ -1,8 +1,9 @@
 //! `cargo xtask projects`: whether real projects build with the default confinement and no grants, and whether they build, test
 //! and install with the same result as by cargo.
 //!
-//! A project that cargo cannot build either says nothing about Bulkhead and is not counted. Verdicts are written down as they
-//! come, so that a run that was ended is gone on with by `--resume`.
+//! A project that cargo cannot build either says nothing about Bulkhead and is not counted. With `--alone`, and for the crates,
+//! cargo is asked only where Bulkhead fails. Verdicts are written down as they come, so that a run that was ended is gone on
+//! with by `--resume`.
 
 mod results;
 mod sources;
@@ -17,6 +18,7 @@ use sources::Project;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use steps::Judge;
 
 const CRATES: &str = include_str!("../../data/build-crates.txt");
 const PROJECTS: &str = include_str!("../../data/projects.txt");
@@ -25,6 +27,8 @@ const PROJECTS: &str = include_str!("../../data/projects.txt");
 const MAX_TARGET: u64 = 6 << 30;
 
 struct Options {
+    /// Cargo is asked only where Bulkhead fails.
+    alone: bool,
     bin: Option<PathBuf>,
     folder: PathBuf,
     only: Option<String>,
@@ -43,6 +47,7 @@ pub(crate) fn command() -> Command {
              default confinement and no grants; what only cargo can do is a finding",
         )
         .args([bin(), dir("bulkhead-projects"), only()])
+        .arg(switch("alone").help("Ask cargo only where Bulkhead fails"))
         .arg(switch("resume").help("Leave out what was judged before"))
         .arg(minutes.help("How long a step may take"))
         .arg(words("PART").value_parser(["crates", "projects"]).help("Both, unless one is named"))
@@ -66,7 +71,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> CommandResult {
                 "crates" => Project::of_crate(line, &options.folder)?,
                 _ => Project::released(line, &options.folder, &sides)?,
             };
-            results.add(part, &project.name, &steps::judge(&project, &sides, options.step_limit)?)?;
+            let judge = Judge { sides: &sides, alone: options.alone || part == "crates", limit: options.step_limit };
+            results.add(part, &project.name, &judge.verdicts(&project)?)?;
             for side in sides.both() {
                 tidied(&project.target.join(side.name))?;
             }
@@ -79,6 +85,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> CommandResult {
 impl Options {
     fn of(arguments: &ArgMatches) -> Options {
         Options {
+            alone: arguments.get_flag("alone"),
             bin: arguments.path_of("bin"),
             folder: arguments.path_of("dir").unwrap_or_default(),
             only: arguments.text_of("only"),

@@ -14,8 +14,6 @@ pub(super) struct Project {
     pub(super) steps: &'static [&'static str],
     /// Features, for every step.
     pub(super) arguments: Vec<String>,
-    /// Cargo is asked only where Bulkhead fails.
-    pub(super) large: bool,
     /// What projects share; each side has its own folder in it.
     pub(super) target: PathBuf,
 }
@@ -52,7 +50,6 @@ impl Project {
             root,
             steps: &["check"],
             arguments: Vec::new(),
-            large: true,
             target: folder.join("target"),
         })
     }
@@ -60,7 +57,7 @@ impl Project {
     /// A released package with its own lockfile, or a workspace of such packages.
     pub(super) fn released(line: &str, folder: &Path, sides: &Sides) -> Result<Project, String> {
         let words: Vec<&str> = line.split(' ').collect();
-        let [name, version, kinds, arguments @ ..] = &words[..] else {
+        let [name, version, _kinds, arguments @ ..] = &words[..] else {
             return Err(format!("xtask/data/projects.txt: {line}"));
         };
         let (root, package) = if *version == "workspace" {
@@ -82,7 +79,6 @@ impl Project {
             package,
             steps: &["build", "test", "install"],
             arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
-            large: kinds.split(',').any(|kind| kind == "large"),
             target: folder.join("target"),
         })
     }

@@ -31,39 +31,54 @@ impl Verdict {
     }
 }
 
-/// The steps of a project, up to the first that leaves nothing for the next ones.
-pub(super) fn judge(project: &Project, sides: &Sides, limit: Duration) -> Result<Vec<(&'static str, Verdict)>, String> {
-    let mut verdicts = Vec::new();
-    for &step in project.steps {
-        let verdict = judge_step(step, project, sides, limit)?;
-        println!("{} {step}: {}", project.name, verdict.remark);
-        let goes_on = step != "build" || verdict.kind == Kind::Same;
-        verdicts.push((step, verdict));
-        if !goes_on {
-            break;
-        }
-    }
-    Ok(verdicts)
+/// How projects are judged.
+pub(super) struct Judge<'a> {
+    pub(super) sides: &'a Sides,
+    /// Cargo is asked only where Bulkhead fails.
+    pub(super) alone: bool,
+    /// When a step that has not ended counts as one that never does.
+    pub(super) limit: Duration,
 }
 
-fn judge_step(step: &str, project: &Project, sides: &Sides, limit: Duration) -> Result<Verdict, String> {
-    let ours = Done::by(&sides.bulkhead, step, project, limit)?;
-    if ours.succeeded() && (project.large || step == "build") {
-        return Ok(Verdict::new(Kind::Same, format!("{ours}; cargo was not asked")));
+impl Judge<'_> {
+    /// The steps of a project, up to the first that leaves nothing for the next ones.
+    pub(super) fn verdicts(&self, project: &Project) -> Result<Vec<(&'static str, Verdict)>, String> {
+        let mut verdicts = Vec::new();
+        for &step in project.steps {
+            let verdict = self.verdict(step, project)?;
+            println!("{} {step}: {}", project.name, verdict.remark);
+            let goes_on = step != "build" || verdict.kind == Kind::Same;
+            verdicts.push((step, verdict));
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(verdicts)
     }
-    let theirs = Done::by(&sides.cargo, step, project, limit)?;
-    Ok(match (ours.succeeded(), theirs.succeeded()) {
+
+    fn verdict(&self, step: &str, project: &Project) -> Result<Verdict, String> {
+        let ours = Done::by(&self.sides.bulkhead, step, project, self.limit)?;
+        if ours.succeeded() && (self.alone || step == "build") {
+            return Ok(Verdict::new(Kind::Same, format!("{ours}; cargo was not asked")));
+        }
+        let theirs = Done::by(&self.sides.cargo, step, project, self.limit)?;
+        Ok(compared(step, &ours, &theirs))
+    }
+}
+
+fn compared(step: &str, ours: &Done, theirs: &Done) -> Verdict {
+    match (ours.succeeded(), theirs.succeeded()) {
         (true, true) if ours.result == theirs.result => Verdict::new(Kind::Same, format!("{ours}; the same by cargo")),
         (false, false) if step == "test" && ours.result == theirs.result && ours.has_run_tests() => {
             Verdict::new(Kind::Same, format!("{ours}; the same by cargo"))
         }
-        (false, false) if !ours.failed_more_than(&theirs) => {
+        (false, false) if !ours.failed_more_than(theirs) => {
             Verdict::new(Kind::NotCounted, format!("cargo fails too: {}", theirs.said()))
         }
         (true, false) => Verdict::new(Kind::NotCounted, format!("only cargo fails: {}", theirs.said())),
         (false, true) => Verdict::new(Kind::Differs, format!("cargo: {theirs}; only Bulkhead fails: {}", ours.said())),
         _ => Verdict::new(Kind::Differs, format!("{ours}; cargo: {theirs}; {}", ours.said())),
-    })
+    }
 }
 
 /// One side's run of a step.

@@ -44,6 +44,7 @@ mod messages;
 mod moving;
 mod ordinary_user;
 mod organisation;
+mod own_folders;
 mod patching;
 mod platforms;
 mod projects;

@@ -222,6 +222,13 @@ const OTHERS: &[PolicyKey] = &[
     ),
     key("grant[].read", Texts, "`[]`", TOGETHER, "Files and folders that it may read."),
     key("grant[].write", Texts, "`[]`", TOGETHER, "Files and folders that it may write."),
+    key(
+        "grant[].write-in-package",
+        Texts,
+        "`[]`",
+        TOGETHER,
+        "Folders in the package that its build script may write where the package is the user's own.",
+    ),
     key("grant[].env", Texts, "`[]`", TOGETHER, "Environment variables that are passed on."),
     key("grant[].network", Network, "`false`", TOGETHER, "Whether it may use the network, or the hosts it may reach."),
     key(
