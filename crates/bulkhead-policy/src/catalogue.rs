@@ -105,10 +105,10 @@ mod tests {
         for entry in CATALOGUE {
             for grant in entry.grants().unwrap() {
                 let version = grant.version.to_string().trim_start_matches('=').parse().unwrap();
-                let of = |package, digest| CatalogueEntry::for_code(package, &version, digest);
-                assert_eq!(of(&grant.package, grant.digest.as_ref().unwrap()), Some(entry));
-                assert_eq!(of(&grant.package, &Digest::from_sha256([1; 32])), None);
-                assert_eq!(of("other", grant.digest.as_ref().unwrap()), None);
+                let (read, other) = (grant.digest.unwrap(), Digest::from_sha256([1; 32]));
+                assert_eq!(CatalogueEntry::for_code(&grant.package, &version, &read), Some(entry));
+                assert_eq!(CatalogueEntry::for_code(&grant.package, &version, &other), None);
+                assert_eq!(CatalogueEntry::for_code("other", &version, &read), None);
             }
         }
     }
