@@ -186,7 +186,7 @@ fn was_refused(build: &Build<'_>, index: UnitIndex, command: &Command, reach: Re
 fn exited(index: UnitIndex, command: Arc<Command>, ended: &process::Ended, denied: bool, counts: Counts) -> Failure {
     let kind = FailureKind::Exit {
         command,
-        status: ended.exit.status.to_std().to_string(),
+        status: ended.exit.status.to_string(),
         limit: ended.limit.map(Box::new),
         output: (String::new(), String::new()),
         errors: counts.errors,

@@ -68,7 +68,7 @@ pub enum FailureKind {
     Exit {
         /// What was run.
         command: std::sync::Arc<bulkhead_unit_graph::Command>,
-        /// `exit status: 101`, `signal: 9 (SIGKILL)`.
+        /// `exit status: 101`, `signal: 9, SIGKILL: kill`.
         status: String,
         /// The limit that ended it.
         limit: Option<Box<crate::Reached>>,

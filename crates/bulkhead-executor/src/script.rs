@@ -217,7 +217,7 @@ fn judge(
     }
     Err(FailureKind::Exit {
         command: Arc::clone(command),
-        status: ended.exit.status.to_std().to_string(),
+        status: ended.exit.status.to_string(),
         limit: ended.limit.map(Box::new),
         output: (String::from_utf8_lossy(stdout).into_owned(), String::from_utf8_lossy(stderr).into_owned()),
         errors: 0,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bulkhead_executor::{Confinement, Reached, noteworthy};
 use bulkhead_policy::profile::compile;
 use bulkhead_policy::{Granted, Origin, ProcessKind};
-use bulkhead_sandbox::{Exit, Stdout};
+use bulkhead_sandbox::{Exit, Status, Stdout};
 use bulkhead_schema::build_script::split_search_path;
 use bulkhead_unit_graph::{Command, Context, DoctestOptions, Unit, doctest_command, readable_by_compiler};
 
@@ -104,14 +104,14 @@ fn confined(built: &Built, context: &Context<'_>, unit: &Unit, command: &Command
 
 /// Why the process ended badly, as `test` says it: nothing more if tests failed, which they told themselves.
 fn failure(exit: &Exit, limit: Option<Reached>, command: &Command) -> Option<String> {
-    let status = exit.status.to_std();
+    let status = exit.status;
     if status.success() {
         return None;
     }
     let line = shell_line(command, false);
-    Some(match (limit, status.code()) {
+    Some(match (limit, status) {
         (Some(limit), _) => format!("`{line}` was ended: {limit}\n{}", limit.help()),
-        (None, Some(101)) => String::new(),
+        (None, Status::Code(101)) => String::new(),
         (None, _) => format!("process didn't exit successfully: `{line}` ({status})"),
     })
 }

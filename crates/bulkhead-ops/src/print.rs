@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use bulkhead_sandbox::Status;
 use bulkhead_unit_graph::CompileKind;
 
 use crate::error::Result;
@@ -40,5 +41,6 @@ pub fn print(global: &GlobalOptions, options: &CompileOptions, what: &str) -> Re
 pub fn failure(command: &Command, status: std::process::ExitStatus) -> Error {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    Error::failure(format!("process didn't exit successfully: `{}` ({status})", words.join(" ")))
+    let (line, status) = (words.join(" "), Status::from(status));
+    Error::failure(format!("process didn't exit successfully: `{line}` ({status})"))
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bulkhead_config::Runner;
 use bulkhead_executor::Executable;
 use bulkhead_policy::ProcessKind;
+use bulkhead_sandbox::Status;
 use bulkhead_unit_graph::{CompileKind, CompileMode, Unit};
 use bulkhead_workspace::TargetKind;
 
@@ -315,7 +316,10 @@ fn start(mut launch: Launch, tests: &Tests<'_>) -> Result<std::result::Result<()
     Ok(match status.code() {
         Some(0) => Ok(()),
         Some(101) => Err(TestFailure { reason: String::new(), code: None }),
-        code => Err(TestFailure { reason: format!("process didn't exit successfully: `{program}` ({status})"), code }),
+        code => {
+            let status = Status::from(status);
+            Err(TestFailure { reason: format!("process didn't exit successfully: `{program}` ({status})"), code })
+        }
     })
 }
 

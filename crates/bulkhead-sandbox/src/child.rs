@@ -1,5 +1,6 @@
 //! The running process, seen from the parent, and how it ended.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::denial::Denial;
@@ -133,6 +134,57 @@ impl Status {
             Status::Signal(signal) => signal & 0x7f,
         })
     }
+}
+
+#[cfg(unix)]
+impl From<std::process::ExitStatus> for Status {
+    fn from(status: std::process::ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        match status.signal() {
+            Some(signal) => Self::Signal(signal),
+            None => Self::Code(status.code().unwrap_or_default()),
+        }
+    }
+}
+
+/// As Cargo tells it: `exit status: 101`, `signal: 9, SIGKILL: kill`.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit status: {code}"),
+            Self::Signal(signal) => {
+                write!(f, "signal: {signal}")?;
+                signal_name(*signal).map_or(Ok(()), |name| write!(f, ", {name}"))
+            }
+        }
+    }
+}
+
+/// The signals that Cargo knows by name.
+#[cfg(unix)]
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        libc::SIGABRT => "SIGABRT: process abort signal",
+        libc::SIGALRM => "SIGALRM: alarm clock",
+        libc::SIGBUS => "SIGBUS: access to undefined memory",
+        libc::SIGFPE => "SIGFPE: erroneous arithmetic operation",
+        libc::SIGHUP => "SIGHUP: hangup",
+        libc::SIGILL => "SIGILL: illegal instruction",
+        libc::SIGINT => "SIGINT: terminal interrupt signal",
+        libc::SIGKILL => "SIGKILL: kill",
+        libc::SIGPIPE => "SIGPIPE: write on a pipe with no one to read",
+        libc::SIGQUIT => "SIGQUIT: terminal quit signal",
+        libc::SIGSEGV => "SIGSEGV: invalid memory reference",
+        libc::SIGSYS => "SIGSYS: bad system call",
+        libc::SIGTERM => "SIGTERM: termination signal",
+        libc::SIGTRAP => "SIGTRAP: trace/breakpoint trap",
+        _ => return None,
+    })
+}
+
+#[cfg(not(unix))]
+fn signal_name(_: i32) -> Option<&'static str> {
+    None
 }
 
 /// The limit that ended a process.
