@@ -4,7 +4,7 @@
 //! guessed by whoever brings a target folder along with a repository.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Command, UnitIndex};
@@ -12,6 +12,9 @@ use bulkhead_unit_graph::{Command, UnitIndex};
 use crate::run::Build;
 use crate::staging::name;
 use crate::{Options, folders};
+
+/// Hexadecimal digits at the end of a folder's name.
+const SECRET: usize = 32;
 
 /// The folder of one unit, in the place of the one that all share.
 pub(crate) struct Own {
@@ -28,7 +31,11 @@ impl Own {
         let Some(argument) = command.arguments.iter_mut().find(|argument| **argument == planned) else {
             return Ok(None);
         };
-        let folder = shared.join(folder_name(&name(build, index), build.options));
+        let unit = name(build, index);
+        let folder = shared.join(folder_name(&unit, build.options));
+        if !folder.exists() {
+            remove_lost(&shared, &unit)?;
+        }
         folders::make(build.options, &folder)?;
         *argument = format!("{FLAG}{}", folder.display());
         Ok(Some(Self { shared, folder }))
@@ -44,6 +51,49 @@ impl Own {
 fn folder_name(unit: &str, options: &Options<'_>) -> String {
     let (owner, folder) = (options.owner, options.target_dir.display());
     let mut secret = Digest::of(format!("{owner}\n{folder}\n{unit}").as_bytes()).to_string();
-    secret.truncate(32);
+    secret.truncate(SECRET);
     format!("{unit}-{secret}")
+}
+
+/// Removes the unit's folders that nobody finds again: the target folder was moved or copied here, or another installation has
+/// used it.
+fn remove_lost(shared: &Path, unit: &str) -> io::Result<()> {
+    let entries = match std::fs::read_dir(shared) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| is_of(name, unit)) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_of(name: &str, unit: &str) -> bool {
+    let secret = name.strip_prefix(unit).and_then(|rest| rest.strip_prefix('-'));
+    secret.is_some_and(|secret| secret.len() == SECRET && secret.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remove_lost;
+
+    #[test]
+    fn only_folders_of_the_unit_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = "0123456789abcdef0123456789abcdef";
+        let stays = ["app-00", "app-more-1", "app", "other"].map(|name| format!("{name}-{secret}"));
+        for name in stays.iter().cloned().chain([format!("app-1-{secret}"), "app-1-work".to_owned()]) {
+            std::fs::create_dir_all(folder.path().join(name).join("s-x")).unwrap();
+        }
+        remove_lost(folder.path(), "app-1").unwrap();
+        let mut left: Vec<_> = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let mut expected: Vec<_> = stays.iter().map(String::as_str).chain(["app-1-work"]).collect();
+        expected.sort_unstable();
+        assert_eq!(left, expected);
+        remove_lost(&folder.path().join("absent"), "app-1").unwrap();
+    }
 }

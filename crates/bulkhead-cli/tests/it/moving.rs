@@ -136,6 +136,29 @@ fn what_names_its_place_is_built_again_and_nothing_else() {
     assert!(!two.join("target").exists());
 }
 
+/// What the compiler remembers, which is found under its place only, does not pile up.
+#[test]
+fn what_the_compiler_remembers_of_another_place_is_removed() {
+    let stage = Stage::new(WORKSPACE);
+    let (one, two) = (stage.project.path("one"), stage.project.path("two"));
+    let remembered = |folder: &Path| {
+        let folders = std::fs::read_dir(folder.join("target/debug/incremental")).unwrap().flatten();
+        let mut names: Vec<_> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    run(&stage, BULKHEAD, &one, &["build"]);
+    let before = remembered(&one);
+    let unit = |name: &String| name.rsplit_once('-').unwrap().0.to_owned();
+    std::fs::rename(&one, &two).unwrap();
+    std::fs::write(two.join("leaf/src/lib.rs"), "pub fn f() -> u8 { 1 + 1 }").unwrap();
+    run(&stage, BULKHEAD, &two, &["build"]);
+    let after = remembered(&two);
+    assert_eq!(after.iter().map(unit).collect::<Vec<_>>(), before.iter().map(unit).collect::<Vec<_>>());
+    let leaf = |names: &[String]| names.iter().find(|name| name.starts_with("leaf-")).unwrap().clone();
+    assert_ne!(leaf(&after), leaf(&before));
+}
+
 fn copy(from: &Path, to: &Path) {
     let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
     assert!(status.success());
