@@ -11,7 +11,7 @@ mod sandbox;
 mod security;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, ValueHint};
 
 use crate::arguments::{COMMON, SharedArguments as _, Words, flag, global, heading, option, optional_option};
 use crate::registry_commands;
@@ -442,6 +442,12 @@ fn completions() -> Command {
     Command::new("completions")
         .about("Print completions for a shell")
         .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(shells))
+}
+
+/// A command that is a program of its own, of whose arguments nothing is known.
+pub(crate) fn external(name: String) -> Command {
+    let arguments = Arg::new("arguments").num_args(0..).trailing_var_arg(true).value_hint(ValueHint::AnyPath);
+    Command::new(name).about("A program of its own").arg(arguments).disable_help_flag(true)
 }
 
 fn trust() -> Command {

@@ -21,7 +21,7 @@ use bulkhead_ops::{Error, ErrorKind, Event};
 use clap::ArgMatches;
 use clap::error::ErrorKind as ClapError;
 
-use crate::commands::command_line;
+use crate::commands::{self, command_line};
 use crate::escape::{escaped, escaped_line};
 use crate::recall::Recall;
 use crate::render::Renderer;
@@ -257,7 +257,7 @@ fn command(
             let name = arguments.get_one::<String>("COMMAND").map(String::as_str);
             help(program, name, shell, &|| global(matches, disk))
         }
-        "completions" => completions(program, arguments, shell),
+        "completions" => completions(program, arguments, shell, &global(matches, disk)?),
         _ => {
             let mut global = global(matches, disk)?;
             global.quiet = shell.verbosity() == Verbosity::Quiet;
@@ -551,11 +551,23 @@ fn help(
     Err(external::run(&global, name, &words)?.unwrap_or_else(|| no_such_command(program, name, &global)))
 }
 
-fn completions(program: &'static str, arguments: &ArgMatches, shell: &Shell) -> Result<(), Error> {
+/// With the commands that are programs of their own, as they are installed now: none of them is started for it.
+fn completions(
+    program: &'static str,
+    arguments: &ArgMatches,
+    shell: &Shell,
+    global: &GlobalOptions,
+) -> Result<(), Error> {
     let kind = arguments.get_one::<String>("shell").and_then(|name| name.parse::<clap_complete::Shell>().ok());
     let kind = kind.ok_or_else(|| Error::new(ErrorKind::Usage, "unknown shell"))?;
     let mut script = Vec::new();
-    clap_complete::generate(kind, &mut command_line(program), program, &mut script);
+    let mut known = command_line(program);
+    for name in bulkhead_ops::subcommands::all(global).into_keys() {
+        if known.find_subcommand(&name).is_none() {
+            known = known.subcommand(commands::external(name));
+        }
+    }
+    clap_complete::generate(kind, &mut known, program, &mut script);
     print(shell, String::from_utf8_lossy(&script).trim_end())
 }
 

@@ -32,6 +32,29 @@ fn a_command_of_its_own_gets_arguments_and_the_path_of_bulkhead() {
     assert_error(&with_path(&stage, &[&tools], &["shuot"]), 101, &["a command with a similar name exists: `shout`"]);
 }
 
+/// Names only, and none twice: nothing is started to find out more.
+#[test]
+fn shells_complete_the_names_of_commands_of_their_own() {
+    let stage = Stage::new(APP);
+    let tools = stage.home.path().join("tools");
+    plant(&tools, "cargo-shout", "shouted");
+    plant(&tools, "cargo-clippy", "planted");
+    plant(&tools, "cargo-$(evil)", "evil");
+    plant(&stage.project.path("bin"), "cargo-evil", "evil");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = with_path(&stage, &[&tools, &stage.project.path("bin")], &["completions", shell]);
+        script.assert_success();
+        assert!(script.stdout.contains("shout") && !script.stdout.contains("shouted"), "{shell}");
+        assert!(!script.stdout.contains("evil") && !script.stdout.contains("planted"), "{shell}");
+    }
+    let script = stage.home.path().join("complete.bash");
+    std::fs::write(&script, with_path(&stage, &[&tools], &["completions", "bash"]).stdout).unwrap();
+    let ask =
+        ". \"$1\"; COMP_WORDS=(bulkhead sho); COMP_CWORD=1; _bulkhead bulkhead sho bulkhead; echo \"${COMPREPLY[@]}\"";
+    let output = std::process::Command::new("bash").args(["-c", ask, "ask"]).arg(&script).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "shout\n", "{output:?}");
+}
+
 #[test]
 fn built_in_commands_cannot_be_shadowed() {
     let stage = Stage::new(APP);
