@@ -138,8 +138,9 @@ fn is_moved(record: &Record, now: &Now<'_>) -> bool {
 }
 
 fn changed_dependency(record: &Record, now: &Now<'_>) -> Option<Reason> {
-    if record.dependencies.len() != now.dependencies.len() {
-        return Some(Reason::Request("the number of dependencies changed".to_owned()));
+    let (before, after) = (record.dependencies.len(), now.dependencies.len());
+    if before != after {
+        return Some(Reason::Request(format!("number of dependencies changed ({before} => {after})")));
     }
     let mut pairs = record.dependencies.iter().zip(now.dependencies);
     let (_, Dependency { name, state }) = pairs.find(|(then, now)| DependencyState::Built(**then) != now.state)?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bulkhead_executor::{BuildError, FailureKind, Outcome};
 use bulkhead_policy::is_about_terminal;
 use bulkhead_trust::Digest;
-use bulkhead_unit_graph::{CompileMode, Context, Unit, UnitGraph, script_folder, unit_graph_json};
+use bulkhead_unit_graph::{CompileMode, Context, Unit, UnitGraph, collisions, script_folder, unit_graph_json};
 use bulkhead_workspace::Package;
 
 use crate::compile::{self, Prepared};
@@ -89,6 +89,7 @@ pub(crate) fn execute(
     let reporter = Reporter::new(&prepared.graph, permissions, options, global.verbose, events);
     let timings = options.timings.then(Timings::start);
     let carry_out = |context: &Context<'_>, executor_options: &bulkhead_executor::Options<'_>| {
+        collisions(context, &mut |collision| events(Event::Warning(collision))).map_err(BuildError::Fatal)?;
         bulkhead_executor::run(context, executor_options, &|event| {
             timings.iter().for_each(|timings| timings.note(&event));
             incompatibilities.note(&prepared.graph, &event);

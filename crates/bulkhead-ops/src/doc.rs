@@ -1,6 +1,5 @@
 //! `doc` and `rustdoc`: document, say where the pages are, and open them.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -52,8 +51,9 @@ fn pages(built: &Built) -> Vec<PathBuf> {
     let prepared = &built.prepared;
     let context = Context::new(&prepared.graph, &prepared.toolchain, &prepared.build_options);
     let documented = prepared.graph.roots.iter().filter(|root| context.unit(**root).mode == CompileMode::Doc);
-    let pages = documented.flat_map(|root| outputs(&context, *root)).map(|output| output.path);
-    pages.collect::<BTreeSet<_>>().into_iter().collect()
+    let mut pages: Vec<_> = documented.flat_map(|root| outputs(&context, *root)).map(|output| output.path).collect();
+    pages.sort();
+    pages
 }
 
 /// `doc.browser` of configuration that the user trusts, else `$BROWSER`, else what the system opens files with.

@@ -368,14 +368,13 @@ pub fn advice(proposal: &str, secrets: bool) -> String {
 }
 
 fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {
-    let name = unit.package.id.name();
-    let could_not = format!("could not compile `{name}` ({})", describe(unit));
+    let could_not = could_not(unit);
     match &failure.kind {
         FailureKind::Exit { command, status, limit, output, errors, warnings } => {
             let is_script = unit.mode == CompileMode::RunBuildScript;
             let mut error = if is_script {
                 crate::Error::failure(format!("failed to run custom build command for `{}`", unit.package.id))
-            } else if *errors > 0 {
+            } else if *errors > 0 && unit.mode != CompileMode::Doc {
                 let warned =
                     if *warnings > 0 { format!("; {} emitted", counted(*warnings, "warning")) } else { String::new() };
                 let previous =
@@ -404,6 +403,14 @@ fn failure_text(unit: &Unit, failure: &Failure, verbose: u8) -> crate::Error {
         FailureKind::Denied(diagnostic) => crate::Error { kind: ErrorKind::Policy, ..diagnostic.clone().into() },
         FailureKind::Sandbox(sandbox) => crate::Error::failure(could_not).because(sandbox),
         FailureKind::Other(diagnostic) => crate::Error::from(diagnostic.clone()).while_doing(could_not),
+    }
+}
+
+fn could_not(unit: &Unit) -> String {
+    let name = unit.package.id.name();
+    match unit.mode {
+        CompileMode::Doc => format!("could not document `{name}`"),
+        _ => format!("could not compile `{name}` ({})", describe(unit)),
     }
 }
 

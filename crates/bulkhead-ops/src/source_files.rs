@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bulkhead_unit_graph::UnitGraph;
-use bulkhead_workspace::{Target, TargetKind};
+use bulkhead_workspace::Target;
 
 use crate::Error;
 use crate::error::Result;
@@ -32,7 +32,7 @@ pub(crate) fn check(graph: &UnitGraph) -> Result<()> {
     reason = "whether a source is as it was when it was compiled is asked of the unit's record"
 )]
 fn check_one(target: &Target, manifest: &Path) -> Result<()> {
-    let (path, name, kind) = (target.path.display(), target.name, kind(&target.kind));
+    let (path, name, kind) = (target.path.display(), target.name, target.kind.as_str());
     let failed = |message: String| Err(Error::failure(message).because(format!("`{}` names it", manifest.display())));
     let metadata = match std::fs::metadata(&target.path) {
         Ok(metadata) => metadata,
@@ -48,15 +48,4 @@ fn check_one(target: &Target, manifest: &Path) -> Result<()> {
         _ => "is a pipe, a device or a socket, but a source file was expected".to_owned(),
     };
     failed(format!("path `{path}` for {kind} `{name}` {problem}"))
-}
-
-fn kind(kind: &TargetKind) -> &'static str {
-    match kind {
-        TargetKind::Lib(_) => "lib",
-        TargetKind::Bin => "bin",
-        TargetKind::Example(_) => "example",
-        TargetKind::Test => "test",
-        TargetKind::Bench => "bench",
-        TargetKind::BuildScript => "build script",
-    }
 }

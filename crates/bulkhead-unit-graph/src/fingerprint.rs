@@ -46,36 +46,46 @@ pub fn fingerprint(context: &Context<'_>, index: UnitIndex) -> Vec<(&'static str
         CompileKind::Target(triple) => triple.to_string(),
     };
     let mut parts = vec![
-        ("rustc", text_hash([context.toolchain.verbose_version.as_str(), &context.toolchain.rustc.to_string_lossy()])),
+        (
+            "toolchain",
+            text_hash([context.toolchain.verbose_version.as_str(), &context.toolchain.rustc.to_string_lossy()]),
+        ),
         ("features", features.join(",")),
         ("list of declared features", text_hash(declared)),
         ("target configuration", target(unit)),
+        ("path to the source", source(unit)),
         ("profile configuration", profile(context, index)),
         ("mode", format!("{:?}", unit.mode)),
         ("platform", platform),
-        ("RUSTFLAGS", text_hash(flags.rustflags.iter().map(String::as_str))),
-        ("configuration", configuration(context, index)),
+        ("rustflags", text_hash(flags.rustflags.iter().map(String::as_str))),
+        ("config settings", configuration(context, index)),
     ];
     if unit.mode == CompileMode::Doc {
-        parts.push(("RUSTDOCFLAGS", text_hash(flags.rustdocflags.iter().map(String::as_str))));
+        parts.push(("rustflags", text_hash(flags.rustdocflags.iter().map(String::as_str))));
     }
     parts
 }
 
-/// Everything about the target. The source of the user's own is named below the package's folder, which may be moved. Where
-/// other packages lie says which of them they are: two commits of a repository differ in nothing else.
+/// Everything about the target but where it lies.
 fn target(unit: &Unit) -> String {
-    let path = &unit.target.path;
-    let path = path.strip_prefix(&unit.package.root).ok().filter(|_| unit.is_local).unwrap_or(path);
-    text_hash([format!("{:?}", Target { path: path.to_owned(), ..Target::clone(&unit.target) }).as_str()])
+    text_hash([format!("{:?}", Target { path: PathBuf::new(), ..Target::clone(&unit.target) }).as_str()])
 }
 
-/// The profile, and what Cargo counts among it: lints.
+/// The source of the user's own is named below the package's folder, which may be moved. Where other packages lie says which
+/// of them they are: two commits of a repository differ in nothing else.
+fn source(unit: &Unit) -> String {
+    let path = &unit.target.path;
+    let path = path.strip_prefix(&unit.package.root).ok().filter(|_| unit.is_local).unwrap_or(path);
+    text_hash([path.to_string_lossy().as_ref()])
+}
+
+/// The profile, and what Cargo counts among it: lints, and arguments that the command line adds.
 fn profile(context: &Context<'_>, index: UnitIndex) -> String {
     let unit = context.unit(index);
     let profile = profile_text(&unit.profile, context.lto(index));
     let lints = unit.package.lint_flags.iter().chain(&unit.package.check_cfg).map(String::as_str);
-    text_hash(std::iter::once(profile.as_str()).chain(lints))
+    let added = context.options.extra_arguments.iter().filter(|_| context.graph.roots.contains(&index));
+    text_hash(std::iter::once(profile.as_str()).chain(lints).chain(added.map(String::as_str)))
 }
 
 /// Choices of the configuration and the command line that reach the process.
@@ -87,9 +97,6 @@ fn configuration(context: &Context<'_>, index: UnitIndex) -> String {
     if options.members.contains(&unit.package.id) {
         texts.push(path(&options.rustc_workspace_wrapper));
         texts.extend(options.wrapper_environment.iter().map(|(name, value)| format!("{name}={value}")));
-    }
-    if context.graph.roots.contains(&index) {
-        texts.extend(options.extra_arguments.iter().cloned());
     }
     text_hash(texts.iter().map(String::as_str))
 }

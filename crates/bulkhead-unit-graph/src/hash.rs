@@ -7,7 +7,7 @@ use bulkhead_workspace::Profile;
 use sha2::{Digest as _, Sha256};
 
 use crate::lto::LtoRole;
-use crate::{BuildOptions, CompileKind, CompileMode, Toolchain, Unit, UnitGraph};
+use crate::{BuildOptions, CompileKind, CompileMode, Toolchain, Unit, UnitDependency, UnitGraph};
 
 /// Both hashes of a unit, each 16 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,11 @@ pub(crate) fn hashes(
         let is_root = graph.roots.contains(&index);
         let own = own_parts(unit, *role, is_root, toolchain, options);
         let (mut symbols, mut file) = (Parts::new(&own), Parts::new(&own));
-        for dependency in &unit.dependencies {
+        // A page has one place, whether or not dependencies are documented as well.
+        let is_beside = |dependency: &&UnitDependency| {
+            unit.mode == CompileMode::Doc && graph.unit(dependency.unit).mode == CompileMode::Doc
+        };
+        for dependency in unit.dependencies.iter().filter(|dependency| !is_beside(dependency)) {
             let known = &hashes[dependency.unit.0 as usize];
             symbols.add(&known.symbols);
             file.add(&known.file);

@@ -7,6 +7,7 @@
 //!
 //! Start with [`plan`](plan()) and [`UnitGraph`], then [`Context`] and [`compile_command`].
 
+mod collisions;
 pub mod command;
 pub mod context;
 mod environment;
@@ -26,6 +27,7 @@ mod tests;
 pub mod toolchain;
 pub mod unit;
 
+pub use collisions::collisions;
 pub use command::{Command, Output, OutputKind};
 pub use context::{BuildOptions, Context, MessageFormat, PlatformFlags, ScriptOutputs};
 pub use fingerprint::{Fingerprint, fingerprint, fingerprints};

@@ -9,7 +9,20 @@ use crate::{CompileMode, Context, Output, OutputKind, Unit, UnitIndex};
 /// The files that the unit leaves, the main one first. Empty for the run of a build script, whose results are in
 /// [`script_folder`].
 pub fn outputs(context: &Context<'_>, index: UnitIndex) -> Vec<Output> {
+    let is_packed = |unit: &Unit| unit.profile.split_debuginfo.is_some_and(|split| split.as_str() == "packed");
+    outputs_with(context, index, is_packed(context.unit(index)))
+}
+
+/// The same with files of debug information that would be there with another profile: their names are taken, too.
+pub(crate) fn taken_names(context: &Context<'_>, index: UnitIndex) -> Vec<Output> {
+    outputs_with(context, index, true)
+}
+
+fn outputs_with(context: &Context<'_>, index: UnitIndex, packed_debuginfo: bool) -> Vec<Output> {
     let unit = context.unit(index);
+    let linked = |types: &[CrateType], folder: &std::path::Path, file_stem: &str| {
+        linked(context, index, types, folder, file_stem, packed_debuginfo)
+    };
     let folder = output_folder(context, index);
     let file_stem = file_stem(context, index);
     match unit.mode {
@@ -22,9 +35,9 @@ pub fn outputs(context: &Context<'_>, index: UnitIndex) -> Vec<Output> {
             let path = folder.join(format!("lib{file_stem}.rmeta"));
             vec![Output { path, uplifted: None, kind: OutputKind::Linkable }]
         }
-        CompileMode::Test => linked(context, index, &[CrateType::Bin], &folder, &file_stem),
+        CompileMode::Test => linked(&[CrateType::Bin], &folder, &file_stem),
         CompileMode::Build => {
-            let mut outputs = linked(context, index, unit.target.crate_types(), &folder, &file_stem);
+            let mut outputs = linked(unit.target.crate_types(), &folder, &file_stem);
             if !requires_upstream_objects(unit) {
                 let path = folder.join(format!("lib{file_stem}.rmeta"));
                 outputs.push(Output { path, uplifted: None, kind: OutputKind::Metadata });
@@ -40,6 +53,7 @@ fn linked(
     types: &[CrateType],
     folder: &std::path::Path,
     file_stem: &str,
+    packed: bool,
 ) -> Vec<Output> {
     let unit = context.unit(index);
     let Some(platform) = context.platform(unit.platform) else { return Vec::new() };
@@ -52,9 +66,9 @@ fn linked(
         let path = folder.join(name);
         let uplifted = uplifted(context, index, crate_type).filter(|uplifted| *uplifted != path);
         if outputs.iter().all(|output| output.path != path) {
-            let debuginfo = packed_debuginfo(unit, platform, crate_type, &path, uplifted.as_deref());
+            let debuginfo = packed.then(|| packed_debuginfo(platform, crate_type, &path, uplifted.as_deref()));
             outputs.push(Output { path, uplifted, kind });
-            outputs.extend(debuginfo);
+            outputs.extend(debuginfo.flatten());
         }
         if crate_type == CrateType::Bin && platform.triple.ends_with("-msvc") {
             let path = folder.join(format!("{}.pdb", file_stem.replace('-', "_")));
@@ -66,14 +80,12 @@ fn linked(
 
 /// `NAME.dwp` beside what is linked, where debug information is split off and packed in a file of its own.
 fn packed_debuginfo(
-    unit: &Unit,
     platform: &crate::toolchain::PlatformInfo,
     crate_type: CrateType,
     path: &std::path::Path,
     uplifted: Option<&std::path::Path>,
 ) -> Option<Output> {
     let is_linked = matches!(crate_type, CrateType::Bin | CrateType::Dylib | CrateType::Cdylib | CrateType::ProcMacro);
-    let is_packed = unit.profile.split_debuginfo.is_some_and(|split| split.as_str() == "packed");
     let is_elf = !platform.triple.contains("-apple-") && !platform.triple.contains("-windows-");
     let beside = |path: &std::path::Path| {
         let mut name = path.as_os_str().to_owned();
@@ -81,7 +93,7 @@ fn packed_debuginfo(
         PathBuf::from(name)
     };
     let output = || Output { path: beside(path), uplifted: uplifted.map(beside), kind: OutputKind::DebugInfo };
-    (is_linked && is_packed && is_elf).then(output)
+    (is_linked && is_elf).then(output)
 }
 
 /// Where users find the file: programs and dylibs always, other libraries if they were asked for.

@@ -1,10 +1,10 @@
 //! Units of work and the graph they form.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use bulkhead_schema::Symbol;
-use bulkhead_workspace::{Package, Profile, Target};
+use bulkhead_schema::{PackageId, Symbol};
+use bulkhead_workspace::{Package, Profile, Target, TargetKind};
 
 /// What is done with a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +74,21 @@ pub struct Unit {
     pub dependencies: Vec<UnitDependency>,
 }
 
+impl Unit {
+    /// Cargo's order of units: by package, target, and what is done with it.
+    pub(crate) fn rank(&self) -> (PackageId, u8, Symbol, CompileMode) {
+        let kind = match self.target.kind {
+            TargetKind::Lib(_) => 0,
+            TargetKind::Bin => 1,
+            TargetKind::Test => 2,
+            TargetKind::Bench => 3,
+            TargetKind::Example(_) => 4,
+            TargetKind::BuildScript => 5,
+        };
+        (self.package.id, kind, self.target.name, self.mode)
+    }
+}
+
 /// An edge of the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnitDependency {
@@ -125,6 +140,20 @@ impl UnitGraph {
                 let needed = self.unit(dependency.unit);
                 let runs = needed.target.is_proc_macro() || needed.mode == CompileMode::RunBuildScript;
                 stays[dependency.unit.0 as usize] |= stays[index] || runs;
+            }
+        }
+        self.take_out(&stays);
+    }
+
+    /// Leaves out the units in `left_out`, whatever depends on them, and all that only they need.
+    pub(crate) fn leave_out(&mut self, left_out: &HashSet<UnitIndex>) {
+        let mut stays = vec![false; self.units.len()];
+        self.roots.iter().for_each(|root| stays[root.0 as usize] = true);
+        // Dependents have greater indexes: whether a unit stays is known when its dependencies are looked at.
+        for (index, unit) in self.units.iter_mut().enumerate().rev() {
+            unit.dependencies.retain(|dependency| !left_out.contains(&dependency.unit));
+            if stays[index] {
+                unit.dependencies.iter().for_each(|dependency| stays[dependency.unit.0 as usize] = true);
             }
         }
         self.take_out(&stays);

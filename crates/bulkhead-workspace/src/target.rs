@@ -104,6 +104,20 @@ pub enum TargetKind {
     BuildScript,
 }
 
+impl TargetKind {
+    /// The word of messages; the main one where manifests know several.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Lib(_) => "lib",
+            Self::Bin => "bin",
+            Self::Example(_) => "example",
+            Self::Test => "test",
+            Self::Bench => "bench",
+            Self::BuildScript => "build script",
+        }
+    }
+}
+
 /// One thing that rustc can be asked to build.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {

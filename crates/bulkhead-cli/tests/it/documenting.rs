@@ -68,6 +68,36 @@ fn documentation_is_made_again_when_it_would_differ() {
     assert!(!twins.same_output(&["doc", "--lib"]).stderr.contains("Documenting app"));
 }
 
+/// With dependencies or without, the page is the same, so that one is not fresh because the other was.
+#[test]
+fn a_page_is_known_however_much_is_documented() {
+    let twins = Twins::new(WORKSPACE);
+    let pages = |stage: &Stage| std::fs::read_to_string(stage.project.path("target/doc/library/index.html")).unwrap();
+    twins.run(&["doc", "-p", "library"]);
+    twins.run(&["doc", "-p", "library", "--no-deps"]);
+    let source = std::fs::read_to_string(twins.cargo.project.path("library/src/lib.rs")).unwrap();
+    for added in ["pub fn added_by_an_edit() {}\n", ""] {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        twins.both(|stage| stage.project.write("library/src/lib.rs", format!("{source}{added}")));
+        let arguments: &[&str] =
+            if added.is_empty() { &["doc", "-p", "library"] } else { &["doc", "-p", "library", "--no-deps"] };
+        twins.same_output(arguments);
+        for stage in [&twins.cargo, &twins.bulkhead] {
+            assert_eq!(pages(stage).contains("added_by_an_edit"), !added.is_empty(), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn what_could_not_be_documented_is_told_as_by_cargo() {
+    let twins = Twins::new(PACKAGE);
+    for broken in ["#![deny(rustdoc::all)]\n//! [nowhere]\n", "pub fn shown() -> Nothing {}\n"] {
+        twins.both(|stage| stage.project.write("src/lib.rs", broken));
+        let failed = twins.same_output(&["doc", "--lib"]);
+        assert_error(&failed, 101, &["error: could not document `app`\n"]);
+    }
+}
+
 #[test]
 fn the_browser_is_the_users() {
     let stage = Stage::new(PACKAGE);

@@ -12,6 +12,7 @@ mod auditing;
 mod authentication;
 mod bad_input;
 mod cargo_flags;
+mod collisions;
 mod compiling;
 mod config_get;
 mod configuration;

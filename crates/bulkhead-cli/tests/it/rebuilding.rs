@@ -240,6 +240,42 @@ fn each_kind_of_change_has_its_reason() {
     }
 }
 
+/// What another compiler makes lies beside what is there, unless it calls itself the same: `cargo` takes that one's word.
+#[test]
+fn another_toolchain_is_told_apart() {
+    let twins = Twins::new(PACKAGES);
+    let rustc = bulkhead_test_support::toolchain_program("rustc").display().to_string();
+    let same = format!("#!/bin/sh\nexec {rustc} \"$@\"\n");
+    let other = format!(
+        "#!/bin/sh\ncase \"$*\" in *-vV*) {rustc} -vV | sed s/^commit-hash.*/commit-hash:\\ 0/;; *) exec {rustc} \"$@\";; esac\n"
+    );
+    twins.both(|stage| {
+        for (name, script) in [("same", &same), ("other", &other)] {
+            stage.project.write(name, script);
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(stage.project.path(name), mode).unwrap();
+        }
+    });
+    let built = |stage: &Stage, program: &str, rustc: Option<&str>| {
+        let command = stage.home.command(program).args(["build", "-v"]).current_dir(stage.project.root());
+        let command = rustc.iter().fold(command, |command, name| command.env("RUSTC", stage.project.path(name)));
+        let outcome = command.run();
+        outcome.assert_success();
+        said(stage, &outcome.stderr)
+    };
+    for rustc in [None, Some("other"), Some("other"), None] {
+        let (theirs, ours) = (built(&twins.cargo, "cargo", rustc), built(&twins.bulkhead, BULKHEAD, rustc));
+        assert_eq!(ours, theirs, "{rustc:?}");
+    }
+    assert!(built(&twins.cargo, "cargo", Some("same")).iter().all(|line| line.starts_with("Fresh")));
+    let ours = built(&twins.bulkhead, BULKHEAD, Some("same"));
+    assert!(
+        ours.iter().any(|line| line.starts_with("Dirty leaf") && line.ends_with("the toolchain changed")),
+        "{ours:?}"
+    );
+    assert!(built(&twins.bulkhead, BULKHEAD, Some("same")).iter().all(|line| line.starts_with("Fresh")));
+}
+
 #[test]
 fn a_variable_that_the_configuration_sets_is_noticed() {
     let twins = Twins::new(PACKAGES);

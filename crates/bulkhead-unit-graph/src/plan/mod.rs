@@ -1,8 +1,10 @@
 //! From packages, features and profiles to the graph of units.
 //!
-//! In three steps: the targets that the request names ([`roots`]), everything they need, each platform and purpose
-//! apart ([`draft`], [`edges`]), and the folding of what turns out to be the same ([`share`]).
+//! In four steps: the targets that the request names ([`roots`]), everything they need, each platform and purpose
+//! apart ([`draft`], [`edges`]), the folding of what turns out to be the same ([`share`]), and the choice of what is
+//! documented ([`documentation`]).
 
+mod documentation;
 mod draft;
 mod edges;
 mod links;
@@ -24,5 +26,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<UnitGraph, Vec<Diagnostic>> {
     let roots = roots::add(&mut draft)?;
     edges::complete(&mut draft).map_err(|error| vec![error])?;
     links::connect(&mut draft);
-    share::finish(&draft, &roots).map_err(|error| vec![error])
+    let mut graph = share::finish(&draft, &roots).map_err(|error| vec![error])?;
+    documentation::settle(&mut graph);
+    Ok(graph)
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bulkhead_schema::{Diagnostic, PackageId, Symbol};
-use bulkhead_workspace::{DebugInfo, Profile, Strip, Target, TargetKind};
+use bulkhead_workspace::{DebugInfo, Profile, Strip, Target};
 
 use super::draft::{Draft, Key, Node, NodeIndex};
 use crate::{CompileKind, CompileMode, Unit, UnitDependency, UnitGraph, UnitIndex};
@@ -127,7 +127,8 @@ impl Sharing {
                 Some(UnitDependency { unit, extern_crate_name: edge.extern_crate_name })
             })
             .collect();
-        dependencies.sort_by(|a, b| self.rank(a.unit).cmp(&self.rank(b.unit)).then(a.cmp(b)));
+        let rank = |dependency: &UnitDependency| self.units.unit(dependency.unit).rank();
+        dependencies.sort_by(|a, b| rank(a).cmp(&rank(b)).then(a.cmp(b)));
         dependencies.dedup();
         let profile = self.settle(node, &dependencies, program, explicit);
         Unit {
@@ -157,20 +158,6 @@ impl Sharing {
             profile.debug = full;
         }
         profile
-    }
-
-    /// Cargo's order of dependencies: by package, target, and what is done with it.
-    fn rank(&self, index: UnitIndex) -> (PackageId, u8, Symbol, CompileMode) {
-        let unit = self.units.unit(index);
-        let kind = match unit.target.kind {
-            TargetKind::Lib(_) => 0,
-            TargetKind::Bin => 1,
-            TargetKind::Test => 2,
-            TargetKind::Bench => 3,
-            TargetKind::Example(_) => 4,
-            TargetKind::BuildScript => 5,
-        };
-        (unit.package.id, kind, unit.target.name, unit.mode)
     }
 
     fn place(&mut self, unit: Unit) -> UnitIndex {
