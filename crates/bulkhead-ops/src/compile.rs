@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bulkhead_config::Definition;
 use bulkhead_resolver::features::{self, FeatureOptions, FeaturePlatform, FeatureResolver};
-use bulkhead_resolver::{ActivatedFeatures, MemberFeatures};
+use bulkhead_resolver::{ActivatedFeatures, FeaturesFor, MemberFeatures};
 use bulkhead_schema::words::Grammar;
-use bulkhead_schema::{Dependency, Diagnostic, PackageId, Symbol};
+use bulkhead_schema::{Dependency, DependencyKind, Diagnostic, PackageId, Symbol};
 use bulkhead_source::Client;
 use bulkhead_unit_graph::request::{PlanInput, PlanRequest};
 use bulkhead_unit_graph::{BuildOptions, CompileKind, PlatformFlags, Toolchain, UnitGraph};
@@ -20,7 +20,9 @@ use crate::lock::{self, LockRequest, Locked};
 use crate::options::{CompileOptions, GlobalOptions, Intent};
 use crate::packages::{Facts, Purpose};
 use crate::project::{self, Project};
-use crate::{Error, Event, clippy, disk, packages, probe, profiles, select, single, source_files, status, toolchain};
+use crate::{
+    Error, Event, clippy, disk, packages, probe, profiles, select, single, source_files, specs, status, toolchain,
+};
 
 /// A plan, and all that is needed to carry it out.
 pub struct Prepared {
@@ -56,10 +58,9 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     if !missing_targets.is_empty() {
         return Err(missing_targets.into());
     }
-    if options.single.is_some() {
-        single::needs_package(&project, &options.packages)?;
-    }
-    let selected = select::members(&project.workspace, &options.packages, events)?;
+    single::needs_package(&project, options)?;
+    let choice = select::packages(&project.workspace, &options.packages, events)?;
+    refuse_features_of_others(&choice, &options.features)?;
     let (toolchain, flags) = compiler(global, &project, &options.platforms)?;
     let client = project_client(global, &project)?;
     let request = LockRequest {
@@ -75,12 +76,13 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     let wanted = Wanted {
         features: &options.features,
         development: needs_development(options),
-        selected: &selected,
+        selected: &choice.members,
         toolchain: &toolchain,
         targets: requested_platforms(&platforms),
         purpose: Purpose::Build,
     };
     let (features, mut packages) = activate::<Arc<Package>>(global, &project, &mut locked, &client, &wanted, events)?;
+    let selected = selected(global, options, choice, &locked, &features, &packages)?;
     let plan_request = PlanRequest {
         packages: selected.iter().map(|package| package.id).collect(),
         intent: options.intent,
@@ -115,6 +117,47 @@ pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn F
     let locked = locked.resolve.nodes.keys().copied().collect();
     let copy = options.foreign.as_ref().map(|foreign| foreign.copy.clone());
     Ok(Prepared { locked, project, selected, toolchain, packages, checksums, copy, graph, build_options })
+}
+
+/// Other packages than members have the features that members ask for.
+fn refuse_features_of_others(choice: &select::Choice, features: &crate::options::FeatureOptions) -> Result<()> {
+    let is_asked = features.all_features || features.no_default_features || !features.features.is_empty();
+    match is_asked && !choice.is_about_members {
+        true => Err(Error::failure("cannot specify features for packages outside of workspace")),
+        false => Ok(()),
+    }
+}
+
+/// The packages that the command is about.
+fn selected(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    choice: select::Choice,
+    locked: &Locked<'_>,
+    features: &ActivatedFeatures,
+    packages: &BTreeMap<PackageId, Arc<Package>>,
+) -> Result<Vec<Arc<Package>>> {
+    let mut selected = if choice.is_about_members { choice.members } else { Vec::new() };
+    if choice.others.is_empty() {
+        return Ok(selected);
+    }
+    let known: BTreeSet<PackageId> = locked.resolve.nodes.keys().copied().collect();
+    for text in &choice.others {
+        let id = specs::one(text, &known, &global.place)?;
+        let is_on = features.features.contains_key(&(id, FeaturesFor::Target));
+        let Some(package) = packages.get(&id).filter(|_| is_on) else {
+            let reason = "only build scripts, macros, tests or other platforms need it, or features that are off";
+            return Err(Error::failure(format!("package `{id}` is not part of what is built here")).because(reason));
+        };
+        let for_tests = |dependency: &Dependency| dependency.kind == DependencyKind::Development;
+        let is_test = matches!(options.intent, Intent::Test | Intent::Bench);
+        if is_test && package.summary.dependencies.iter().any(for_tests) {
+            let reason = "cannot be tested because it requires dev-dependencies and is not a member of the workspace";
+            return Err(Error::failure(format!("package `{}` {reason}", id.name())));
+        }
+        selected.push(Arc::clone(package));
+    }
+    Ok(selected)
 }
 
 fn default_profile(intent: Intent) -> &'static str {

@@ -35,6 +35,32 @@ pub fn members(workspace: &Workspace, options: &PackageOptions, events: &dyn Fn(
     Ok(selected)
 }
 
+/// What the options name where `-p` may mean any package of the graph, and not only members.
+pub struct Choice {
+    /// The members whose features are on: those that were named, else all.
+    pub members: Vec<Arc<Package>>,
+    /// Whether these are what the command is about, too.
+    pub is_about_members: bool,
+    /// What names other packages, which are known once dependencies are resolved.
+    pub others: Vec<String>,
+}
+
+/// As [`members`], but that a specification may mean no member.
+///
+/// # Errors
+/// A pattern that matches no member, and `--exclude` without `--workspace`.
+pub fn packages(workspace: &Workspace, options: &PackageOptions, events: &dyn Fn(Event)) -> Result<Choice> {
+    let is_member = |spec: &String| matching(workspace, spec).is_ok_and(|found| !found.is_empty());
+    let is_other = |spec: &String| !is_pattern(spec) && !is_member(spec);
+    let (others, own): (Vec<String>, Vec<String>) = match options.workspace {
+        true => (Vec::new(), options.packages.clone()),
+        false => options.packages.iter().cloned().partition(is_other),
+    };
+    let is_about_members = others.is_empty() || !own.is_empty();
+    let own = PackageOptions { packages: own, workspace: options.workspace || !is_about_members, ..options.clone() };
+    Ok(Choice { members: members(workspace, &own, events)?, is_about_members, others })
+}
+
 fn excluded(workspace: &Workspace, exclude: &[String], events: &dyn Fn(Event)) -> Result<BTreeSet<PackageId>> {
     let mut ids: BTreeSet<PackageId> = workspace.members.iter().map(|package| package.id).collect();
     let (mut unknown, mut unknown_patterns) = (Vec::new(), Vec::new());
@@ -60,15 +86,20 @@ fn is_pattern(spec: &str) -> bool {
 }
 
 fn named(workspace: &Workspace, specs: &[String]) -> Result<BTreeSet<PackageId>> {
-    let mut ids = BTreeSet::new();
+    let (mut ids, mut unknown_patterns) = (BTreeSet::new(), Vec::new());
     for spec in specs {
         let found = matching(workspace, spec)?;
-        if found.is_empty() {
-            return Err(unknown(workspace, spec));
+        match found.is_empty() {
+            true if is_pattern(spec) => unknown_patterns.push(spec.as_str()),
+            true => return Err(unknown(workspace, spec)),
+            false => ids.extend(found),
         }
-        ids.extend(found);
     }
-    Ok(ids)
+    if unknown_patterns.is_empty() {
+        return Ok(ids);
+    }
+    let (patterns, root) = (unknown_patterns.join(", "), workspace.root.display());
+    Err(Error::failure(format!("package pattern(s) `{patterns}` not found in workspace `{root}`")))
 }
 
 /// Members that `spec`, a package id specification or a glob over names, means.

@@ -9,13 +9,13 @@ use bulkhead_workspace::{CrateType, Package, TargetKind};
 
 use crate::Error;
 use crate::error::Result;
-use crate::options::{PackageOptions, SingleTarget};
+use crate::options::{CompileOptions, SingleTarget};
 use crate::project::Project;
 
 /// # Errors
 /// Nothing says which package of a workspace is meant.
-pub fn needs_package(project: &Project, packages: &PackageOptions) -> Result<()> {
-    if project.workspace.current.is_some() || !packages.packages.is_empty() {
+pub fn needs_package(project: &Project, options: &CompileOptions) -> Result<()> {
+    if options.single.is_none() || project.workspace.current.is_some() || !options.packages.packages.is_empty() {
         return Ok(());
     }
     Err(Error::failure(format!(

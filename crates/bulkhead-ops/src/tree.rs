@@ -15,7 +15,7 @@ use bulkhead_workspace::Package;
 use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest};
-use crate::options::{GlobalOptions, PackageOptions, TreeOptions};
+use crate::options::{GlobalOptions, TreeOptions};
 use crate::packages::Purpose;
 use crate::project::Project;
 use crate::{Error, ErrorKind, Event, compile, project, select, specs, status};
@@ -111,16 +111,8 @@ fn choice(
     resolve: &Resolve,
     events: &dyn Fn(Event),
 ) -> Result<Choice> {
-    let workspace = &project.workspace;
-    let foreign = |spec: &String| select::members(workspace, &only(spec), &|_| ()).is_err();
-    let (strangers, own): (Vec<String>, Vec<String>) = match options.packages.workspace {
-        true => (Vec::new(), options.packages.packages.clone()),
-        false => options.packages.packages.iter().cloned().partition(foreign),
-    };
-    let workspace_wide = !strangers.is_empty() && own.is_empty();
-    let packages = PackageOptions { packages: own, ..options.packages.clone() };
-    let packages = if workspace_wide { PackageOptions { workspace: true, ..packages } } else { packages };
-    let selected = select::members(workspace, &packages, events)?;
+    let select::Choice { members: selected, is_about_members, others: strangers } =
+        select::packages(&project.workspace, &options.packages, events)?;
     let summaries: Vec<_> = selected.iter().map(|package| Arc::clone(&package.summary)).collect();
     let flags = &options.features;
     // Cargo goes through the members in this order, and features are drawn in the order in which it comes by packages.
@@ -133,14 +125,10 @@ fn choice(
         texts.iter().map(|text| specs::one(text, &known, &global.place)).collect()
     };
     let mut roots = find(&strangers)?;
-    if !workspace_wide {
+    if is_about_members {
         roots.extend(selected.iter().map(|package| package.id));
     }
     Ok(Choice { roots, inverted: find(&options.invert)?, pruned: find(&options.prune)?, selected, requested })
-}
-
-fn only(spec: &str) -> PackageOptions {
-    PackageOptions { packages: vec![spec.to_owned()], ..PackageOptions::default() }
 }
 
 /// The packages that the requested features reach on any platform: those that specifications may name.

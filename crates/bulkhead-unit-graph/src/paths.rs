@@ -9,8 +9,8 @@ use crate::{CompileMode, Context, Output, OutputKind, Unit, UnitIndex};
 /// The files that the unit leaves, the main one first. Empty for the run of a build script, whose results are in
 /// [`script_folder`].
 pub fn outputs(context: &Context<'_>, index: UnitIndex) -> Vec<Output> {
-    let is_packed = |unit: &Unit| unit.profile.split_debuginfo.is_some_and(|split| split.as_str() == "packed");
-    outputs_with(context, index, is_packed(context.unit(index)))
+    let split = context.unit(index).profile.split_debuginfo;
+    outputs_with(context, index, split.is_some_and(|split| split.as_str() == "packed"))
 }
 
 /// The same with files of debug information that would be there with another profile: their names are taken, too.

@@ -50,6 +50,48 @@ fn tests_pass_and_fail_with_cargos_exit_codes() {
     assert_eq!(last(&failed.stderr), last(&theirs.stderr));
 }
 
+/// Each test ends itself by another signal; SIGUSR1 is one that has no name there.
+const ENDED: &str = r#"
+//- /Cargo.toml
+[package]
+name = "ended"
+version = "0.1.0"
+edition = "2021"
+//- /src/lib.rs
+pub fn by(signal: &str) {
+    std::process::Command::new("kill").args([signal, &std::process::id().to_string()]).status().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}
+//- /tests/aborts.rs
+#[test]
+fn aborts() { std::process::abort() }
+//- /tests/kills.rs
+#[test]
+fn kills() { ended::by("-KILL") }
+//- /tests/terminates.rs
+#[test]
+fn terminates() { ended::by("-TERM") }
+//- /tests/uses.rs
+#[test]
+fn uses() { ended::by("-USR1") }
+//- /tests/exits.rs
+#[test]
+fn exits() { std::process::exit(3) }
+"#;
+
+#[test]
+fn how_a_test_ended_is_told_in_cargos_words() {
+    let twins = Twins::new(ENDED);
+    let (theirs, ours) = twins.run(&["test", "--no-fail-fast", "--tests"]);
+    let ends = |text: &str| {
+        let lines = text.lines().filter(|line| line.contains("process didn't exit successfully"));
+        lines.filter_map(|line| Some(line.rsplit_once("` (")?.1.to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&ours.stderr), ends(&theirs.stderr), "{theirs}{ours}");
+    assert_eq!(ends(&ours.stderr)[0], "signal: 6, SIGABRT: process abort signal)");
+    assert_eq!(ends(&ours.stderr).len(), 5);
+}
+
 #[test]
 fn check_and_package_selection_do_what_cargo_does() {
     let twins = Twins::new(WORKSPACE);
@@ -368,4 +410,68 @@ pub fn plant(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
         let theirs: Vec<_> = theirs.1.into_iter().filter(|name| name != "planted").collect();
         assert!(!ours.1.is_empty() && ours.1 == theirs, "{arguments:?}: {ours:?} {theirs:?}");
     }
+}
+
+/// `b` has a feature that only one member asks for, another that only a build script's dependency has.
+const OTHERS: &str = r#"
+//- /Cargo.toml
+[workspace]
+members = ["one", "two"]
+default-members = ["one"]
+resolver = "2"
+//- /one/Cargo.toml
+[package]
+name = "one"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+b = { version = "1", features = ["f"] }
+[dev-dependencies]
+d = "1"
+//- /one/src/lib.rs
+//- /two/Cargo.toml
+[package]
+name = "two"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+b = { version = "1", features = ["g"] }
+[build-dependencies]
+h = "1"
+//- /two/build.rs
+fn main() {}
+//- /two/src/lib.rs
+"#;
+
+/// `-p` may name any package that is built, with the features of the members that are named as well, or else of all.
+#[test]
+fn packages_outside_of_the_workspace_are_built_by_name() {
+    let packages =
+        "a 1.0.0\nb 1.0.0 | a ^1 | e ^1 | feature f = | feature g =\nc 1.0.0\nd 1.0.0\ne 1.0.0 | dev c ^1\nh 1.0.0\n";
+    let twins = Twins::with_packages(OTHERS, packages);
+    twins.run(&["generate-lockfile"]);
+    for arguments in [
+        &["build", "-p", "b"][..],
+        &["build", "-p", "b"],
+        &["build", "-p", "b", "-p", "one"],
+        &["check", "-p", "a@1.0.0"],
+        &["check", "-p", "two", "-p", "a"],
+        &["doc", "-p", "b", "--no-deps"],
+        &["rustc", "-p", "a", "--", "--cfg", "x"],
+        &["build", "-p", "b", "--features", "f"],
+        &["build", "-p", "b", "--all-features"],
+        &["build", "-p", "c"],
+        &["build", "-p", "b@2"],
+        &["build", "-p", "x*", "-p", "b*"],
+        &["bench", "-p", "e"],
+    ] {
+        twins.same_output(arguments);
+    }
+    let (_, tested) = twins.run(&["test", "-p", "b", "--lib"]);
+    assert!(tested.stdout.contains("running 0 tests"), "{tested}");
+    twins.same_artifacts("debug");
+    // `cargo` panics.
+    let refused = twins.bulkhead.bulkhead(&["build", "-p", "h"]);
+    refused.assert_code(101);
+    assert!(refused.stderr.contains("package `h v1.0.0") && refused.stderr.contains("only build scripts"), "{refused}");
 }
