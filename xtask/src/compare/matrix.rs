@@ -176,8 +176,17 @@ fn run(
     };
     let commands = commands.iter().map(|(word, line)| (*word, fill(line))).collect();
     let mut matrix = Matrix { name, commands, copies, stamps: BTreeMap::new() };
-    println!("-- {name}: {} edits, {} commands", steps.len(), matrix.commands.len());
-    steps.iter().try_for_each(|step| matrix.step(step, report))
+    let first = first_step(name, options, steps)?;
+    println!("-- {name}: {} edits, {} commands", steps.len() - first, matrix.commands.len());
+    matrix.skip(&steps[..first])?;
+    steps[first..].iter().try_for_each(|step| matrix.step(step, report))
+}
+
+/// The position of the step to begin with.
+fn first_step(name: &str, options: &Options, steps: &[Step]) -> Result<usize, String> {
+    let Some(from) = &options.from else { return Ok(0) };
+    let found = steps.iter().position(|step| step.name == *from);
+    found.ok_or_else(|| format!("{name} has no edit `{from}`; the files of edits are xtask/data/matrix*.edits"))
 }
 
 fn prepare(folder: &Path, root: &Path, make: &dyn Fn() -> std::io::Result<()>) -> std::io::Result<()> {
@@ -192,6 +201,18 @@ fn prepare(folder: &Path, root: &Path, make: &dyn Fn() -> std::io::Result<()>) -
 }
 
 impl Matrix<'_> {
+    /// Makes these edits, and builds what they leave.
+    fn skip(&mut self, steps: &[Step]) -> Result<(), String> {
+        for step in steps {
+            self.copies.iter_mut().try_for_each(|copy| copy.apply(step))?;
+        }
+        let sides = if steps.is_empty() { 0..0 } else { 0..self.copies.len() };
+        for side in sides {
+            (0..self.commands.len()).for_each(|number| drop(self.build(side, number)));
+        }
+        Ok(())
+    }
+
     /// One edit, all commands, and all again.
     fn step(&mut self, step: &Step, report: &mut Report) -> Result<(), String> {
         // A rebuild is decided by modification times: let the clock of the file system advance.

@@ -46,6 +46,8 @@ pub(crate) struct Options {
     folder: PathBuf,
     /// Only subjects whose name contains this.
     only: Option<String>,
+    /// The edit of a matrix to begin with: those before it are made, and nothing is compared after them.
+    from: Option<String>,
     /// The first generated registry.
     first_seed: u64,
     parts: Vec<String>,
@@ -66,6 +68,7 @@ const PARTS: &[&str] = &[
 ];
 
 pub(crate) fn command() -> Command {
+    let from = value("from", "EDIT");
     let seed = value("seed", "N").default_value("0").value_parser(value_parser!(u64));
     Command::new("compare")
         .about(
@@ -74,6 +77,7 @@ pub(crate) fn command() -> Command {
         )
         .args([bin(), dir("bulkhead-compare"), only()])
         .arg(switch("small").help("Only what is quick, as CI runs it"))
+        .arg(from.help("Begins the matrix at this edit; those before it are made, and what they leave is built once"))
         .arg(seed.help("The first of the generated registries"))
         .arg(words("PART").value_parser(PARTS.to_vec()).help("Everything, unless parts are named"))
 }
@@ -84,7 +88,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<bool, String> {
     let mut report = Report::new(known::load()?);
     for part in PARTS.iter().filter(|part| options.parts.is_empty() || options.parts.iter().any(|name| name == *part)) {
         let begin = Instant::now();
-        report.begin(part, !options.small && options.only.is_none());
+        report.begin(part, options.is_whole());
         println!("== {part}");
         match *part {
             "lock" => lock::compare(&options, &sides, &mut report)?,
@@ -111,9 +115,14 @@ impl Options {
             small: arguments.get_flag("small"),
             folder: arguments.path_of("dir").unwrap_or_default(),
             only: arguments.text_of("only"),
+            from: arguments.text_of("from"),
             first_seed: arguments.number_of("seed").unwrap_or(0),
             parts: arguments.all_words(),
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.small && self.only.is_none() && self.from.is_none()
     }
 
     fn wants(&self, subject: &str) -> bool {
