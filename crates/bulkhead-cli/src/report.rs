@@ -105,7 +105,19 @@ fn excerpt(location: &Location) -> Excerpt {
     let part = |from: usize, to: usize| escaped(window.get(from - window_start..to - window_start).unwrap_or_default());
     let (before, inside, after) = (part(window_start, start), part(start, end), part(end, window_end));
     let span = before.len()..before.len() + inside.len();
-    Excerpt { text: format!("{before}{inside}{after}"), line: text[..line_start].matches('\n').count() + 1, span }
+    let line = text[..line_start].matches('\n').count() + 1;
+    if is_link(&location.path) {
+        return Excerpt { text: NOT_QUOTED.to_owned(), line, span: 0..NOT_QUOTED.len() };
+    }
+    Excerpt { text: format!("{before}{inside}{after}"), line, span }
+}
+
+/// In the place of a line of a file that is a link: a repository can make one to whatever the user can read, and what is printed
+/// in CI is often read by everybody.
+const NOT_QUOTED: &str = "(this file is a link, and not quoted)";
+
+fn is_link(path: &std::path::Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink())
 }
 
 #[cfg(test)]

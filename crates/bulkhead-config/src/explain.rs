@@ -11,7 +11,7 @@ use bulkhead_schema::secrets::holds_token;
 
 use crate::keys::{self, Class, KEYS, Key, Kind};
 use crate::layer::{Definition, Layer, LayerClass, Origin};
-use crate::read::Config;
+use crate::read::{Config, KeyPath};
 use crate::show::{self, Format};
 use crate::{IgnoredKey, merge};
 
@@ -111,7 +111,8 @@ pub fn explain(
     current_dir: &Path,
     name: &str,
 ) -> Result<Explanation, Diagnostic> {
-    let parts: Vec<&str> = name.split('.').collect();
+    let path = KeyPath::parse(name);
+    let parts = path.parts();
     let key = keys::find_around(&parts).ok_or_else(|| unknown(name))?;
     let merged = merge(layers.to_vec(), environment.clone(), current_dir.to_owned())?;
     let mut statements = Vec::new();
@@ -168,7 +169,7 @@ fn of_layer(key: &Key, parts: &[&str], layer: &Layer, ignored: &[IgnoredKey], cu
     };
     let value = match key.is_secret() {
         true => toml::Value::String(show::REDACTED.to_owned()).to_string(),
-        false => raw(layer, &name, current_dir),
+        false => raw(layer, &show::dotted(parts), current_dir),
     };
     Some(Statement { layer: words, origin: definition.to_string(), value, outcome, reason })
 }
@@ -254,7 +255,8 @@ pub fn said_outside_of_files(
         let mut names = std::collections::BTreeSet::new();
         collect(&layer.value, &mut Vec::new(), &mut names);
         for name in names {
-            let parts: Vec<&str> = name.split('.').collect();
+            let path = KeyPath::parse(&name);
+            let parts = path.parts();
             let key = keys::find(&parts).filter(|key| key.class != Class::Harmless);
             if let Some(statement) = key.and_then(|key| of_layer(key, &parts, layer, &[], current_dir)) {
                 said.insert(format!("--config {name}"), statement.value);
@@ -266,13 +268,13 @@ pub fn said_outside_of_files(
 
 fn collect<'a>(node: &'a Node, path: &mut Vec<&'a str>, found: &mut std::collections::BTreeSet<String>) {
     let Data::Table(table) = &node.data else {
-        found.insert(path.join("."));
+        found.insert(show::dotted(path));
         return;
     };
     for (name, entry) in table {
         path.push(name);
         match keys::find(path) {
-            Some(key) if !key.pattern.ends_with("**") => drop(found.insert(path.join("."))),
+            Some(key) if !key.pattern.ends_with("**") => drop(found.insert(show::dotted(path))),
             _ => collect(&entry.node, path, found),
         }
         path.pop();
@@ -328,7 +330,7 @@ mod tests {
 
     use expect_test::{Expect, expect};
 
-    use super::explain;
+    use super::{explain, keys_in_use};
     use crate::{Layer, LayerClass};
 
     fn check(key: &str, expected: &Expect) {
@@ -363,6 +365,35 @@ mod tests {
         };
         assert!(!shown.contains("hunter2"));
         expected.assert_eq(&shown);
+    }
+
+    /// A part that holds dots is written in quotes, as TOML has it, and is told of in the same way.
+    #[test]
+    fn parts_in_quotes_may_hold_dots() {
+        let text = "[target.'cfg(target_os = \"a.b\")']\nrustflags = ['-g']\n[env]\n'A.B' = 'c'\n[target.'cfg(unix)']\nrunner = 'r'";
+        let layers = [Layer::file("/home/config.toml", &Arc::from(text), LayerClass::User).unwrap()];
+        let value = |key: &str| {
+            let found = explain(&layers, &BTreeMap::new(), Path::new("/p"), key).ok()?;
+            Some(found.layers.first().map(|it| it.value.clone()).unwrap_or_default())
+        };
+        for key in keys_in_use(&layers, &BTreeMap::new()) {
+            assert_ne!(value(&key).unwrap(), "", "what is listed can be asked for: {key}");
+        }
+        for (key, expected) in [
+            ("target.'cfg(target_os = \"a.b\")'.rustflags", Some("[\"-g\"]")),
+            (r#"target."cfg(target_os = \"a.b\")".rustflags"#, Some("[\"-g\"]")),
+            ("env.\"A.B\"", Some("\"c\"")),
+            ("target.cfg(unix).runner", Some("\"r\"")),
+            ("target.\"cfg(unix)\".runner", Some("\"r\"")),
+            // What does not end, or goes on behind its end, is not in quotes.
+            ("registries.\"a.b.index", None),
+            ("registries.\"a.b\"c.index", None),
+            ("registries.\"a\nb\".index.x", None),
+        ] {
+            assert_eq!(value(key).as_deref(), expected, "{key}");
+        }
+        let shown = explain(&layers, &BTreeMap::new(), Path::new("/p"), "registries.\"a.b\".index").unwrap();
+        assert_eq!((shown.key.as_str(), shown.layers.len()), ("registries.\"a.b\".index", 0));
     }
 
     #[test]

@@ -86,6 +86,45 @@ impl From<&str> for KeyPath {
         Self(dotted.split('.').map(str::to_owned).collect())
     }
 }
+impl KeyPath {
+    /// A key as people write it: parts in quotes are taken as TOML takes them, and may hold dots.
+    pub fn parse(text: &str) -> Self {
+        let (mut parts, mut rest) = (Vec::new(), Some(text));
+        while let Some(text) = rest {
+            let (part, after) = quoted_part(text).unwrap_or_else(|| match text.split_once('.') {
+                Some((part, after)) => (part.to_owned(), Some(after)),
+                None => (text.to_owned(), None),
+            });
+            parts.push(part);
+            rest = after;
+        }
+        Self(parts)
+    }
+
+    /// Its parts.
+    pub fn parts(&self) -> Vec<&str> {
+        self.0.iter().map(String::as_str).collect()
+    }
+}
+
+/// The part in quotes with which `text` begins, and what follows the dot behind it.
+fn quoted_part(text: &str) -> Option<(String, Option<&str>)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find_map(|(at, c)| {
+        let ends = c == quote && !escaped;
+        escaped = quote == '"' && c == '\\' && !escaped;
+        ends.then_some(at + 1)
+    })?;
+    let (quoted, after) = text.split_at_checked(end)?;
+    let after = match after.strip_prefix('.') {
+        None if !after.is_empty() => return None,
+        after => after,
+    };
+    let table: toml::Table = toml::from_str(&format!("part = {quoted}")).ok()?;
+    Some((table.get("part")?.as_str()?.to_owned(), after))
+}
+
 impl From<&[&str]> for KeyPath {
     fn from(parts: &[&str]) -> Self {
         Self(parts.iter().map(|&part| part.to_owned()).collect())

@@ -28,7 +28,8 @@ pub enum Format {
 /// # Errors
 /// Nothing is set there, or a part of the key is no table.
 pub fn show(config: &Config, key: Option<&str>, format: Format) -> Result<Vec<String>, Diagnostic> {
-    let parts: Vec<String> = key.map(|key| key.split('.').map(str::to_owned).collect()).unwrap_or_default();
+    let path = key.map(KeyPath::parse);
+    let parts: Vec<String> = path.iter().flat_map(KeyPath::parts).map(str::to_owned).collect();
     let item = match key {
         Some(key) => found(config, key)?.ok_or_else(|| unset(key))?,
         None => Item { tree: Tree::Table(config.root.clone()), definition: Definition::environment("CARGO") },
@@ -50,7 +51,8 @@ pub fn show(config: &Config, key: Option<&str>, format: Format) -> Result<Vec<St
 
 /// The environment variables that can change what is shown of `key`, as a shell would take them.
 pub fn variables(config: &Config, key: Option<&str>) -> Vec<String> {
-    let parts: Vec<&str> = key.map(|key| key.split('.').collect()).unwrap_or_default();
+    let path = key.map(KeyPath::parse);
+    let parts: Vec<&str> = path.iter().flat_map(KeyPath::parts).collect();
     let prefix = Config::variable(&parts);
     let concerned = |name: &str| {
         name.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('_') || (rest.is_empty() && key.is_some()))
@@ -64,7 +66,7 @@ pub fn variables(config: &Config, key: Option<&str>) -> Vec<String> {
 
 /// Whether the value of `key` is a table, whose entries the environment may change.
 pub fn is_table(config: &Config, key: Option<&str>) -> bool {
-    key.is_none_or(|key| config.item(key).is_some_and(|item| item.as_table().is_some()))
+    key.is_none_or(|key| config.item(KeyPath::parse(key)).is_some_and(|item| item.as_table().is_some()))
 }
 
 fn unset(key: &str) -> Diagnostic {
@@ -73,7 +75,8 @@ fn unset(key: &str) -> Diagnostic {
 
 /// The value with the environment taken into account, where it is no table.
 fn found(config: &Config, key: &str) -> Result<Option<Item>, Diagnostic> {
-    let parts: Vec<&str> = key.split('.').collect();
+    let path = KeyPath::parse(key);
+    let parts = path.parts();
     for length in 1..parts.len() {
         let above = parts.get(..length).unwrap_or_default();
         if let Some(item) = config.item(KeyPath::from(above))
@@ -88,7 +91,7 @@ fn found(config: &Config, key: &str) -> Result<Option<Item>, Diagnostic> {
             return Err(Diagnostic::error("config-type", message));
         }
     }
-    let own = config.item(key);
+    let own = config.item(path.clone());
     let variable = config.environment(&Config::variable(&parts));
     Ok(match (own, variable) {
         (own, None) => own.cloned(),
@@ -192,6 +195,11 @@ fn shown(path: &[String], text: &str) -> String {
 
 fn is_secret_variable(name: &str) -> bool {
     ["TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"].iter().any(|part| name.to_ascii_uppercase().contains(part))
+}
+
+/// A key as it can be written where one is asked for.
+pub(crate) fn dotted(parts: &[&str]) -> String {
+    parts.iter().map(|part| key_text(part)).collect::<Vec<_>>().join(".")
 }
 
 fn key_text(key: &str) -> String {

@@ -311,7 +311,8 @@ fn keep(folder: &Path, stdout: &[u8], stderr: &[u8], out_dir: &Path) -> Result<(
 }
 
 /// Refuses what is neither a file nor a folder, and links that lead out of OUT_DIR to other places than the package and
-/// the system: the compiler, or whoever packs the artifacts, would follow them.
+/// the system: the compiler, or whoever packs the artifacts, would follow them. They are removed, since the next run of a script
+/// finds what the last one left, and would be blamed for it.
 fn scan(build: &Build<'_>, index: UnitIndex, out_dir: &Path) -> Result<(), Diagnostic> {
     let package = &build.unit(index).package;
     let limits = (build.options.limits)(ProcessKind::BuildScript);
@@ -320,15 +321,16 @@ fn scan(build: &Build<'_>, index: UnitIndex, out_dir: &Path) -> Result<(), Diagn
     let walked = files::walk(out_dir, &|_| true, &mut |path, metadata| {
         files += 1;
         bytes = bytes.saturating_add(metadata.len());
-        if refused.is_none() {
-            let reason = if metadata.is_symlink() {
-                let target = std::fs::read_link(path)?;
-                let leads_outside = !is_inside(path, &target, out_dir, &package.root)?;
-                leads_outside.then(|| format!("a link to `{}`", target.display()))
-            } else {
-                (!metadata.is_file() && !metadata.is_dir()).then(|| "neither a file nor a folder".to_owned())
-            };
-            refused = reason.map(|reason| (path.to_owned(), reason));
+        let reason = if metadata.is_symlink() {
+            let target = std::fs::read_link(path)?;
+            let leads_outside = !is_inside(path, &target, out_dir, &package.root)?;
+            leads_outside.then(|| format!("a link to `{}`", target.display()))
+        } else {
+            (!metadata.is_file() && !metadata.is_dir()).then(|| "neither a file nor a folder".to_owned())
+        };
+        if let Some(reason) = reason {
+            std::fs::remove_file(path)?;
+            refused.get_or_insert_with(|| (path.to_owned(), reason));
         }
         Ok(())
     });

@@ -65,7 +65,7 @@ impl<'a> Database<'a> {
     /// The database of the repository at `url`. Nothing is made or read yet.
     ///
     /// # Errors
-    /// [`GitErrorKind::Transport`]: nothing protects the way to it.
+    /// [`GitErrorKind::Transport`]: nothing protects the way to it; [`GitErrorKind::HttpsPinned`]: something did before.
     pub fn open(options: &'a GitOptions, url: &Url) -> Result<Self, GitError> {
         Self::named(options, url, "")
     }
@@ -102,6 +102,8 @@ impl<'a> Database<'a> {
         if transport == Transport::HttpLoopback && !options.allow_http_loopback {
             return Err(refused("git repositories are not read over plain `http`".to_owned()));
         }
+        let pinned = |message| GitError { kind: GitErrorKind::HttpsPinned, url: url.to_string(), message };
+        options.servers.check(url).map_err(pinned)?;
         Ok(Self { options, url: url.clone(), transport, folder: folder(options, url, what), outline: false })
     }
 
@@ -143,6 +145,7 @@ impl<'a> Database<'a> {
             ended = self.run_fetch(&arguments, None)?;
         }
         if ended.success {
+            self.options.servers.saw(&self.url);
             return Ok(());
         }
         let error = self.explain(wanted, &ended);
@@ -156,7 +159,11 @@ impl<'a> Database<'a> {
         };
         if let Some(answer) = credentials::ask(self.options, &self.url).map_err(unasked)? {
             let ended = self.run_fetch(&arguments, Some(&answer.path().join("credentials")))?;
-            return if ended.success { Ok(()) } else { Err(self.explain(wanted, &ended)) };
+            if ended.success {
+                self.options.servers.saw(&self.url);
+                return Ok(());
+            }
+            return Err(self.explain(wanted, &ended));
         }
         Err(error)
     }

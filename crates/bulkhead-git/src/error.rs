@@ -18,6 +18,8 @@ pub struct GitError {
 pub enum GitErrorKind {
     /// The URL is reached in a way that is not allowed.
     Transport,
+    /// The server was reached over https before, and is to be asked over plain http.
+    HttpsPinned,
     /// The network would have been needed in offline mode.
     Offline,
     /// The server asked for a user name or refused the one it got.

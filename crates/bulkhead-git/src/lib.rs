@@ -27,4 +27,4 @@ pub use credentials::{ASK_HELPERS, HELPERS_ENVIRONMENT};
 pub use database::{Database, Wanted};
 pub use error::{GitError, GitErrorKind};
 pub use limits::Limits;
-pub use program::{GitOptions, find_program, profiles};
+pub use program::{GitOptions, Servers, find_program, profiles};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bulkhead_policy::profile::{Facts, Profile, compile};
 use bulkhead_policy::{Granted, Origin, ProcessKind};
@@ -14,6 +15,18 @@ use url::Url;
 
 use crate::fetching::Listener;
 use crate::{GitError, GitErrorKind, Limits};
+
+/// What is remembered of servers: one that was reached over https is never asked over plain http again.
+pub trait Servers: std::fmt::Debug + Send + Sync {
+    /// Whether the server of `url` may be asked.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self, url: &Url) -> Result<(), String>;
+
+    /// Remembers that the server of `url` answered.
+    fn saw(&self, url: &Url);
+}
 
 /// How repositories are reached: the user's settings as values.
 #[derive(Debug, Clone)]
@@ -26,6 +39,8 @@ pub struct GitOptions {
     pub offline: bool,
     /// `http://` to a literal loopback address is allowed.
     pub allow_http_loopback: bool,
+    /// What is remembered of servers.
+    pub servers: Arc<dyn Servers>,
     /// Certificates to trust instead of the system's.
     pub ca_bundle: Option<PathBuf>,
     /// `http.proxy` of the configuration.
@@ -310,7 +325,15 @@ impl Run<'_> {
         let fixed = CONFIGURATION.iter().map(|&setting| setting.to_owned());
         let certificates = self.options.ca_bundle.as_ref().map(|bundle| format!("http.sslCAInfo={}", bundle.display()));
         let proxy = self.options.proxy.as_ref().map(|proxy| format!("http.proxy={proxy}"));
-        let settings = fixed.chain(forgiven).chain(certificates).chain(proxy).chain(self.configuration.iter().cloned());
+        // Git would not ask whether the next server may be asked over plain http.
+        let still = self.transport == Some(Transport::HttpLoopback);
+        let still = still.then(|| "http.followRedirects=false".to_owned());
+        let settings = fixed
+            .chain(forgiven)
+            .chain(certificates)
+            .chain(still)
+            .chain(proxy)
+            .chain(self.configuration.iter().cloned());
         for setting in settings {
             all.extend(["-c".into(), setting.into()]);
         }

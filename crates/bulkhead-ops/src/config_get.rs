@@ -1,7 +1,7 @@
 //! `config get`
 
 use bulkhead_config::show::{self, Format};
-use bulkhead_config::{IgnoredKey, Layer, LayerClass, Merged, Origin};
+use bulkhead_config::{IgnoredKey, KeyPath, Layer, LayerClass, Merged, Origin};
 
 use crate::configuration::{self, Configuration};
 use crate::error::Result;
@@ -61,7 +61,8 @@ fn described(ignored: &IgnoredKey) -> String {
 
 /// Whether a key that does not act would be shown below `key`.
 fn concerns(key: Option<&str>, inert: &str) -> bool {
-    key.is_none_or(|key| inert == key || inert.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+    let key = key.map(|key| KeyPath::parse(key).to_string());
+    key.is_none_or(|key| inert.strip_prefix(&key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 fn json(

@@ -1,12 +1,12 @@
 //! From the files, variables and arguments that are there to one configuration: discovery, ownership, trust.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use bulkhead_config::keys::BUILT_IN_COMMANDS;
-use bulkhead_config::{Config, IgnoredKey, Layer, LayerClass, Merged};
+use bulkhead_config::{Config, IgnoredKey, Layer, LayerClass, Merged, Origin};
 pub use bulkhead_config::{ProgressWhen, TermConfig};
 use bulkhead_schema::Diagnostic;
 use bulkhead_workspace::Files as _;
@@ -46,6 +46,7 @@ pub fn load(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Configurat
     ignored.extend(more);
     warnings.into_iter().for_each(|warning| events(Event::Diagnostic(warning)));
     report_ignored(&ignored, events);
+    report_changed(place, &ignored, events)?;
     Ok(Configuration { config, ignored, files })
 }
 
@@ -97,6 +98,27 @@ fn report_ignored(ignored: &[IgnoredKey], events: &dyn Fn(Event)) {
         let warning = Diagnostic::warning(code, message).help(key.how_to_trust.clone());
         events(Event::Diagnostic(warning));
     }
+}
+
+/// A file that was trusted, and of which something is ignored, has changed since: what did is what the user wants to see.
+fn report_changed(place: &Place, ignored: &[IgnoredKey], events: &dyn Fn(Event)) -> Result<()> {
+    let files = ignored.iter().filter(|key| !key.is_secret && !key.key.starts_with("alias."));
+    let files = files.filter_map(|key| match key.definition.origin() {
+        Origin::File { path, .. } => Some(path.as_path()),
+        Origin::Environment(_) | Origin::CommandLine(_) => None,
+    });
+    let files: BTreeSet<&Path> = files.collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let trusted = TrustedFiles::load(&place.disk, &place.bulkhead_home)?;
+    for path in files.into_iter().filter(|path| trusted.digest_of(path).is_some()) {
+        let shown = path.display();
+        events(Event::Note(format!(
+            "`{shown}` has changed since it was trusted: `bulkhead trust --diff {shown}` shows how"
+        )));
+    }
+    Ok(())
 }
 
 /// The folder that bounds the upward search: the repository, else the outermost folder with a manifest, as long as
@@ -195,8 +217,13 @@ fn include_file(
     disk.check_ownership(&real).map_err(|reason| {
         Diagnostic::error("config-include", format!("the included file `{}` {reason}", path.display()))
     })?;
+    let root = disk.canonicalize(project).unwrap_or_else(|_| project.to_path_buf());
+    if path.starts_with(project) && !real.starts_with(&root) {
+        let message = format!("the included file `{}` is a link that leads out of the project", path.display());
+        return Err(Diagnostic::error("config-include", message));
+    }
     let text = read_config(disk, &real).map_err(|error| Diagnostic::error("config-include", error.to_string()))?;
-    let class = if real.starts_with(project) {
+    let class = if real.starts_with(&root) {
         LayerClass::Repository { trusted: trusted.contains(path, text.as_bytes()), root: project.to_path_buf() }
     } else {
         LayerClass::User

@@ -15,9 +15,11 @@ use bulkhead_policy::Effective;
 use bulkhead_sandbox::Level;
 use bulkhead_schema::git::{ObjectId, Transport, parse_url};
 use bulkhead_schema::{GitReference, PackageId, PackageName, SourceId, SourceKind};
+use bulkhead_source::HttpsPins;
 use bulkhead_store::{Checkout, CheckoutLimits, Store, checkout_key, submodules_in};
 use bulkhead_trust::Digest;
 use bulkhead_workspace::{Repository, load_repository};
+use url::Url;
 
 use self::failure::{git_error, local_repository, told, unreachable};
 use crate::client::client;
@@ -371,6 +373,20 @@ fn is_whole(reference: &GitReference, commit: ObjectId) -> bool {
     matches!(reference, GitReference::Rev(text) if ObjectId::parse(text.as_str()) == Ok(commit))
 }
 
+/// What the client of registries remembers of servers, for git.
+#[derive(Debug)]
+struct Servers(HttpsPins);
+
+impl bulkhead_git::Servers for Servers {
+    fn check(&self, url: &Url) -> std::result::Result<(), String> {
+        self.0.check(url).map_err(|error| error.message)
+    }
+
+    fn saw(&self, url: &Url) {
+        self.0.saw(url);
+    }
+}
+
 /// How git is run: as `policy` says, and fully confined with the default limits where there is none.
 pub(crate) fn options(
     global: &GlobalOptions,
@@ -390,6 +406,7 @@ pub(crate) fn options(
         enforce: bulkhead_executor::confinement::process,
         offline: http.offline,
         allow_http_loopback: http.allow_http_loopback,
+        servers: Arc::new(Servers(http.https_pins.clone())),
         ca_bundle: http.ca_bundle.clone(),
         proxy: match &http.proxy {
             bulkhead_source::Proxy::Explicit(proxy) => Some(proxy.clone()),

@@ -492,7 +492,10 @@ pub fn chooses_programs(variable: &str) -> bool {
         "CARGO_HOME",
         "CARGO_INCREMENTAL",
         "CARGO_MAKEFLAGS",
+        "CCC_ADD_ARGS",
+        "CCC_OVERRIDE_OPTIONS",
         "COMPILER_PATH",
+        "DEPENDENCIES_OUTPUT",
         "ENV",
         "GCC_EXEC_PREFIX",
         "GCONV_PATH",
@@ -510,10 +513,12 @@ pub fn chooses_programs(variable: &str) -> bool {
         "PYTHONSTARTUP",
         "RUBYLIB",
         "RUBYOPT",
+        "RUST_TARGET_PATH",
         "SHELL",
         "SSH_ASKPASS",
         "SSL_CERT_DIR",
         "SSL_CERT_FILE",
+        "SUNPRO_DEPENDENCIES",
         "TMPDIR",
     ];
     const PREFIXES: &[&str] = &[
@@ -655,6 +660,9 @@ mod tests {
             "A=B",
             "GCC_EXEC_PREFIX",
             "Compiler_Path",
+            "CCC_OVERRIDE_OPTIONS",
+            "RUST_TARGET_PATH",
+            "DEPENDENCIES_OUTPUT",
         ] {
             assert!(chooses_programs(name), "{name}");
         }

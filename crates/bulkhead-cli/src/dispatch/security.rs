@@ -34,7 +34,11 @@ fn trust(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: 
         return list_trusted(arguments, global, shell);
     }
     if arguments.get_flag("diff") {
-        for (path, lines) in trust::differences(global, &files)? {
+        let differences = trust::differences(global, &files)?;
+        if differences.is_empty() {
+            shell.note("no file has changed since it was trusted");
+        }
+        for (path, lines) in differences {
             print(shell, &escaped_line(&path.display().to_string()))?;
             show_changes(&lines, &|text| print(shell, text))?;
         }
@@ -42,7 +46,8 @@ fn trust(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: 
     }
     if arguments.get_flag("revoke") {
         if files.is_empty() {
-            return Err(Error::new(ErrorKind::Usage, "`--revoke` needs the files that are no longer trusted"));
+            let error = Error::new(ErrorKind::Usage, "`--revoke` needs the files that are no longer trusted");
+            return Err(error.help("`bulkhead trust --list` names those that are"));
         }
         return trust::revoke(global, &files, events);
     }
@@ -60,7 +65,11 @@ fn trust(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: 
 
 fn list_trusted(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
     let json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
-    for file in trust::list(global)? {
+    let files = trust::list(global)?;
+    if files.is_empty() {
+        shell.note("no file is trusted");
+    }
+    for file in files {
         let (path, state) = (file.path.display().to_string(), file.state.name());
         match json {
             true => {

@@ -443,6 +443,8 @@ fn attack_31_nobody_is_asked_and_no_answer_counts() {
     assert!(stage.bulkhead(&["trust", "--list", "--format", "json"]).stdout.contains("\"state\":\"changed\""));
     let changes = stage.bulkhead(&["trust", "--diff"]);
     assert!(changes.assert_success().stdout.contains("  +rustc = \"evil\"\n"), "{changes}");
+    let noted = stage.bulkhead(&["check"]);
+    assert!(noted.stderr.contains("config.toml` has changed since it was trusted: `bulkhead trust --diff "), "{noted}");
     let again = stage.bulkhead(&["trust"]);
     assert!(again.assert_code(103).stderr.contains("  +rustc = \"evil\""), "{again}");
     std::fs::remove_file(stage.project.path(".cargo/config.toml")).unwrap();
@@ -450,8 +452,13 @@ fn attack_31_nobody_is_asked_and_no_answer_counts() {
     let listed = stage.bulkhead(&["trust", "--list"]);
     assert!(listed.stdout.contains("config.toml"), "{listed}");
     let inner = format!("{folder}/.cargo/config.toml");
+    assert!(stage.bulkhead(&["trust", "--revoke"]).assert_code(1).stderr.contains("bulkhead trust --list"));
     stage.bulkhead(&["trust", "--revoke", ".cargo/config.toml", &inner]).assert_success();
-    assert_eq!(stage.bulkhead(&["trust", "--list"]).stdout, "");
+    for (arguments, says) in [(["trust", "--list"], "no file is trusted"), (["trust", "--diff"], "no file has changed")]
+    {
+        let outcome = stage.bulkhead(&arguments);
+        assert!(outcome.assert_success().stdout.is_empty() && outcome.stderr.contains(says), "{outcome}");
+    }
 }
 
 /// Attack 9: a toolchain that lies in the repository. rustup's own shims would start its programs.

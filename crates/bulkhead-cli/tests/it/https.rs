@@ -1,10 +1,11 @@
 //! What was reached over https stays so, and what must not be asked is not asked.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bulkhead_test_support::{Home, Outcome, TempProject, project};
+use bulkhead_test_support::{GitRepository, GitServer, Home, Outcome, TempProject, project};
 
 use crate::git_servers::TlsServer;
 use crate::stage::{BULKHEAD, assert_error, each, skipped};
@@ -95,6 +96,84 @@ fn a_registry_once_seen_over_https_is_never_asked_over_http() {
     assert!(asked.load(Ordering::Relaxed) > 0);
     shop.point_at(&format!("https://127.0.0.1:{port}/index/"));
     shop.run_in(&fresh, &["generate-lockfile"]).assert_success();
+}
+
+/// A project that needs `apple` of the repository at `url`.
+fn with_repository(url: &str) -> TempProject {
+    project(&MANIFEST.replace("version = \"1\", registry = \"mine\"", &format!("git = \"{url}\"")))
+}
+
+const APPLE: &str =
+    "//- /Cargo.toml\n[package]\nname = \"apple\"\nversion = \"1.0.0\"\nedition = \"2021\"\n//- /src/lib.rs\n";
+
+/// Attack 154: servers of git repositories and of registries are remembered together, and git is held to that as well.
+#[test]
+fn a_git_server_once_seen_over_https_is_never_asked_over_http() {
+    let Some(shop) = Shop::start() else { return skipped("openssl is not installed (`.ci/run` installs it)") };
+    let (repository, port) = (GitRepository::new("apple", APPLE), shop.server.port);
+    // Git's oldest protocol needs nothing but files, one of them by this name.
+    repository.git(&["update-server-info"]);
+    let served = shop.server.folder().join("apple");
+    let copied = std::process::Command::new("cp").arg("-a").args([&repository.root().join(".git"), &served]).status();
+    assert!(copied.unwrap().success());
+    std::fs::copy(served.join("info/refs"), served.join("info/refs?service=git-upload-pack")).unwrap();
+
+    let plain = with_repository(&format!("http://127.0.0.1:{port}/apple"));
+    // The twin: a server that nobody has seen over https is asked, and this one hangs up.
+    let asked = shop.run_in(&plain, &["fetch"]);
+    assert!(asked.code() == Some(101) && !asked.stderr.contains("https-pinned"), "{asked}");
+    shop.run_in(&with_repository(&format!("https://127.0.0.1:{port}/apple")), &["fetch"]).assert_success();
+    for arguments in [&["fetch"][..], &["fetch", "--offline"]] {
+        let refused = shop.run_in(&plain, arguments);
+        assert_error(&refused, 104, &["error[https-pinned]", "over https before", "trust/https", "help: "]);
+    }
+    shop.point_at(&format!("http://127.0.0.1:{port}/index/"));
+    assert_error(&shop.run(&["fetch"]), 104, &["error[https-pinned]"]);
+}
+
+/// Answers whoever asks that everything has moved to `target`.
+fn redirector(target: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let path = request.split(' ').nth(1).unwrap_or("/").to_owned();
+            let answer = format!(
+                "HTTP/1.1 302 Found\r\nLocation: {target}{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    port
+}
+
+/// Attacks 53 and 154: over plain http, git goes where it was sent and nowhere else.
+#[test]
+fn git_follows_no_redirect_over_plain_http() {
+    let repository = GitRepository::new("apple", APPLE);
+    let Some(server) = GitServer::start(repository.outside(), None) else { return skipped("git has no http server") };
+    let target = server.url("");
+    let port = redirector(target.trim_end_matches('/').to_owned());
+    let url = format!("http://127.0.0.1:{port}/apple/.git");
+    let (home, project) = (Home::new(), with_repository(&url));
+    let mut git = home.command("git").args(["ls-remote", &url]);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        git = git.env_remove(name);
+    }
+    git.run().assert_success();
+    let asked = server.logins().len();
+    assert!(asked > 0, "git follows");
+    let command = home.command(BULKHEAD).args(["fetch"]).current_dir(project.root()).env("CARGO_NET_RETRY", "0");
+    let refused = command.env("BULKHEAD_ALLOW_HTTP_LOOPBACK", "1").run();
+    assert_error(&refused, 101, &["failed to read the git repository", &url]);
+    assert_eq!(server.logins().len(), asked, "{refused}");
+    // The twin: without a detour.
+    let project = with_repository(&server.url("apple/.git"));
+    let command = home.command(BULKHEAD).args(["fetch"]).current_dir(project.root());
+    command.env("BULKHEAD_ALLOW_HTTP_LOOPBACK", "1").run().assert_success();
 }
 
 /// Attack 154: a registry that is reached over https names no archives and no interface of plain http.

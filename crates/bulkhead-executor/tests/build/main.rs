@@ -164,6 +164,9 @@ fn what_a_script_says_and_leaves_is_judged() {
     script(r#"std::os::unix::fs::symlink("/root/.ssh", std::env::var("OUT_DIR").unwrap() + "/s").unwrap();"#);
     let failure = project.build().failure();
     assert!(matches!(&failure.kind, FailureKind::Other(error) if error.code == "out-dir-link"), "{failure:?}");
+    // What was refused is not in the way of the next script.
+    script("");
+    project.build_ok();
 }
 
 #[test]

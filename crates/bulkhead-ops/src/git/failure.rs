@@ -38,7 +38,9 @@ pub(super) fn unreachable(source: SourceId, reference: &GitReference, commit: Ob
 pub(super) fn git_error(error: GitError) -> Error {
     let GitError { kind: cause, url, message } = error;
     let kind = match cause {
-        GitErrorKind::Refused | GitErrorKind::HostKey | GitErrorKind::Certificate => ErrorKind::Verification,
+        GitErrorKind::Refused | GitErrorKind::HostKey | GitErrorKind::Certificate | GitErrorKind::HttpsPinned => {
+            ErrorKind::Verification
+        }
         GitErrorKind::Transport | GitErrorKind::Limit(_) => ErrorKind::Policy,
         _ => ErrorKind::Failure,
     };
@@ -49,6 +51,10 @@ pub(super) fn git_error(error: GitError) -> Error {
             Some(raise.as_str())
         }
         GitErrorKind::Transport => Some("use `https://` or `ssh://`"),
+        GitErrorKind::HttpsPinned => Some(
+            "find out who changed the address; if the server has no https any more, and that is meant, remove its line from \
+             that file",
+        ),
         GitErrorKind::Offline => Some("run the command without --offline once, so that the repository can be fetched"),
         GitErrorKind::Authentication => Some(
             "set up a credential helper for this host in your own git configuration, or an ssh key in your agent: \
@@ -70,6 +76,7 @@ pub(super) fn git_error(error: GitError) -> Error {
     let mut failure = match cause {
         GitErrorKind::HostKey => Error::refusal(kind, "git-host-key", whole),
         GitErrorKind::Certificate => Error::refusal(kind, "git-certificate", whole),
+        GitErrorKind::HttpsPinned => Error::refusal(kind, "https-pinned", whole),
         GitErrorKind::Limit(_) => Error::refusal(kind, "git-limit", whole),
         _ => Error::new(kind, whole),
     };

@@ -171,6 +171,23 @@ fn redirects_are_few_and_never_leave_https() {
     assert_eq!(answered(options(), hops).0.unwrap(), b"archive");
 }
 
+/// Attacks 53 and 154: a server that was reached over https is not reached over plain http by way of another one.
+#[test]
+fn no_redirect_leads_to_plain_http_of_a_server_that_has_https() {
+    let target = Server::start(|_, stream| reply(stream, "200 OK", &[], b"archive"));
+    let location = format!("location: {}", target.url("x"));
+    let led = |options| {
+        let location = location.clone();
+        answered(options, move |_, stream| reply(stream, "302 Found", &[&location], b""))
+    };
+    let pinned = options();
+    pinned.https_pins.saw(&url::Url::parse(&target.url("").replace("http:", "https:")).unwrap());
+    fails(led(pinned), ErrorKind::RefusedRedirect, "reached over https before", 1);
+    assert_eq!(target.requests().len(), 0);
+    // The twin: one that was not.
+    assert_eq!(led(options()).0.unwrap(), b"archive");
+}
+
 /// Attack 150: the address that led there may hold what the next server should not know.
 #[test]
 fn a_redirect_does_not_tell_where_it_comes_from() {

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
+use bulkhead_test_support::GitRepository;
+
 use super::arena::Arena;
 use crate::stage::{BULKHEAD, Stage, assert_error, each};
 
@@ -48,7 +50,6 @@ fn case_002_clean_stays_in_the_folder_whatever_lies_in_it() {
         assert_eq!(std::fs::read_to_string(important.join("data")).unwrap(), "precious", "{link:?}");
         let _ = std::fs::remove_dir_all(stage.project.path("target"));
     }
-    stage.project.write(".git/keep", "precious");
     let places = [
         "build-dir = \"../important\"",
         "build-dir = \"{workspace-root}/../important\"",
@@ -58,11 +59,25 @@ fn case_002_clean_stays_in_the_folder_whatever_lies_in_it() {
         "target-dir = \"src/../../important\"",
     ];
     each(places, |place| {
+        let stage = Stage::new(PLAIN);
+        let important = stage.project.outside().join("important");
+        std::fs::create_dir(&important).unwrap();
+        std::fs::write(important.join("data"), "precious").unwrap();
+        stage.project.write(".git/keep", "precious");
         stage.project.write(".cargo/config.toml", format!("[build]\n{place}\n"));
+        let precious = ["../important/data", "src/main.rs", ".git/keep"];
+        let lost = || precious.iter().filter(|path| !stage.project.path(path).exists()).count();
         stage.bulkhead(&["clean"]);
-        assert_eq!(std::fs::read_dir(&important).unwrap().count(), 1, "{place}");
-        assert!(stage.project.path("src/main.rs").exists() && stage.project.path(".git/keep").exists(), "{place}");
+        assert_eq!(lost(), 0, "{place}");
+        stage.cargo(&["clean"]);
+        assert!(lost() > 0, "{place} does not bite under cargo");
     });
+    // The twin: a folder of its own is cleaned, also where the configuration puts it.
+    stage.project.write(".cargo/config.toml", "[build]\ntarget-dir = \"made\"\n");
+    stage.bulkhead(&["build"]).assert_success();
+    assert!(stage.project.path("made/debug").exists());
+    stage.bulkhead(&["clean"]).assert_success();
+    assert!(!stage.project.path("made/debug").exists());
 }
 
 /// Attack 1: names that are options, by flag and by manifest.
@@ -95,6 +110,110 @@ fn case_001_no_name_is_an_option() {
     });
 }
 
+/// Attack 1: a reference is an option to git where it stands among its arguments, and names a program.
+#[test]
+fn case_001_a_reference_does_not_start_a_program() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let library =
+        "//- /Cargo.toml\n[package]\nname = \"x\"\nversion = \"1.0.0\"\nedition = \"2021\"\n//- /src/lib.rs\n";
+    let repository = GitRepository::new("x", library);
+    let (program, mark) = (repository.outside().join("program"), repository.outside().join("mark"));
+    std::fs::write(&program, format!("#!/bin/sh\necho x > {}\n", mark.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let option = format!("--upload-pack={}", program.display());
+    let with = |reference: &str| {
+        let dependency = format!("[dependencies]\nx = {{ git = \"{}\"{reference} }}\n", repository.url());
+        Stage::new(&PLAIN.replace("//- /src", &format!("{dependency}//- /src")))
+    };
+    // What git does with such a word; `--` before it would not help where it is a reference.
+    let stage = with("");
+    let git = stage.home.command("git").args(["fetch", &repository.url(), &option]);
+    git.current_dir(repository.root()).run();
+    assert!(mark.exists(), "it bites");
+    std::fs::remove_file(&mark).unwrap();
+    for key in ["branch", "tag", "rev"] {
+        let refused = with(&format!(", {key} = \"{option}\"")).bulkhead(&["fetch"]);
+        assert_error(&refused, 101, &["dependency (x)", "must not begin with `-`"]);
+    }
+    assert!(!mark.exists());
+    // The twin: a name that has the option within it is only a name.
+    repository.git(&["branch", "x--upload-pack"]);
+    with(", branch = \"x--upload-pack\"").bulkhead(&["fetch"]).assert_success();
+}
+
+/// Attacks 10 and 25: a repository's file that is a link to what only the user can read is not shown to whoever reads the log.
+#[test]
+fn case_025_no_message_quotes_what_a_link_leads_to() {
+    let arena = Arena::new("", "fn main() {}");
+    let secret = arena.home().join(".ssh/id_ed25519").display().to_string();
+    let (config, more) = (".cargo/config.toml", ".cargo/more.toml");
+    let places: [(&str, &str, &str); 5] = [
+        ("Cargo.toml", "", "Cargo.toml"),
+        ("Cargo.lock", "", "Cargo.lock"),
+        ("bulkhead.toml", "", "bulkhead.toml"),
+        (config, "", "config.toml"),
+        (more, "include = [\"more.toml\"]\n", "more.toml"),
+    ];
+    std::fs::create_dir(arena.stage.project.path(".cargo")).unwrap();
+    let manifest = arena.stage.project.read("Cargo.toml");
+    for (link, configuration, named) in places {
+        let path = arena.stage.project.path(link);
+        let _ = std::fs::remove_file(&path);
+        if !configuration.is_empty() {
+            arena.stage.project.write(config, configuration);
+        }
+        symlink(&secret, &path).unwrap();
+        let outcome = arena.bulkhead(&["check"]);
+        arena.assert_unharmed(&outcome);
+        assert!(outcome.code() != Some(0) && outcome.stderr.contains(named), "{link}: {outcome}");
+        if link != "bulkhead.toml" {
+            let theirs = arena.cargo(&["check"]);
+            assert!(theirs.stderr.contains("s3cr3t-"), "{link} does not bite under cargo: {theirs}");
+        }
+        // The twin: what stands in the file itself is quoted.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "not toml").unwrap();
+        let quoted = arena.bulkhead(&["check"]);
+        assert!(quoted.code() != Some(0) && quoted.stderr.contains("not toml"), "{link}: {quoted}");
+        std::fs::remove_file(&path).unwrap();
+        let _ = std::fs::remove_file(arena.stage.project.path(config));
+        arena.stage.project.write("Cargo.toml", &manifest);
+    }
+}
+
+/// Attack 113: what a script may not leave is refused, and it is not in the way of the next one.
+#[test]
+fn case_113_what_a_script_may_not_leave_does_not_stay() {
+    let arena = Arena::new("", "fn main() {}");
+    let secret = arena.home().join(".ssh/id_ed25519").display().to_string();
+    for (leaves, says) in [
+        (format!("std::os::unix::fs::symlink({secret:?}, out).unwrap();"), "a link to"),
+        (
+            "assert!(std::process::Command::new(\"mkfifo\").arg(out).status().unwrap().success());".to_owned(),
+            "neither a file",
+        ),
+    ] {
+        let script = format!("fn main() {{ let out = std::env::var(\"OUT_DIR\").unwrap() + \"/left\"; {leaves} }}");
+        arena.stage.project.write("build.rs", &script);
+        let reads =
+            "fn main() { print!(\"{}\", std::fs::read_to_string(concat!(env!(\"OUT_DIR\"), \"/left\")).is_ok()) }";
+        arena.stage.project.write("src/main.rs", reads);
+        // Under cargo the program that was built, or whoever packs what was, follows it.
+        arena.cargo(&["build"]).assert_success();
+        let left = super::storage::files(&arena.stage.project.path("target"), "left", "");
+        let kept = left.iter().any(|path| !path.symlink_metadata().unwrap().is_file());
+        assert!(kept, "{leaves} bites: {left:?}");
+        arena.clear();
+        let refused = arena.bulkhead(&["build"]);
+        arena.assert_stopped(&refused, 101, &["OUT_DIR", says]);
+        // The twin: an ordinary file of the same name, and nobody has to clean up first.
+        arena.stage.project.write("build.rs", script.replace(&leaves, "std::fs::write(out, \"x\").unwrap();"));
+        let outcome = arena.bulkhead(&["run"]);
+        assert_eq!(outcome.assert_success().stdout, "true", "{outcome}");
+        arena.clear();
+    }
+}
+
 /// Attack 10: every file that commands write, as a link out, as a link that leads nowhere yet, and as a second name.
 #[test]
 fn case_010_no_file_is_written_through_a_link() {
@@ -109,9 +228,18 @@ fn case_010_no_file_is_written_through_a_link() {
             std::fs::remove_file(stage.project.path(name)).unwrap();
             symlink(&target, stage.project.path(name)).unwrap();
             let before = std::fs::read(&target).ok();
-            for command in [&["add", "plain"][..], &["remove", "plain"], &["generate-lockfile"], &["update"]] {
+            let commands = [&["add", "plain"][..], &["generate-lockfile"], &["update"], &["remove", "plain"]];
+            for command in commands {
                 stage.bulkhead(command);
                 assert_eq!(std::fs::read(&target).ok(), before, "{name} {exists} {command:?}");
+            }
+            // A manifest that is not there cannot be edited by anybody.
+            if exists || name == "Cargo.lock" {
+                let bites = |command: &&[&str]| {
+                    stage.cargo(command);
+                    std::fs::read(&target).ok() != before
+                };
+                assert!(commands.iter().take(3).any(bites), "{name} {exists} does not bite under cargo");
             }
         }
         // A second name of a file elsewhere: the file is replaced, and the other name keeps what it was.
