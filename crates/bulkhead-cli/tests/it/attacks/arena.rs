@@ -109,11 +109,26 @@ impl Arena {
     pub(crate) fn assert_bitten(&self, outcome: &Outcome) {
         let loot = std::fs::read_to_string(self.mark()).unwrap_or_default();
         assert!(loot.contains(&self.secret), "it has to bite under cargo: {loot:?} {outcome}");
+        self.assert_listeners_reached(&["abstract", "tcp", "udp", "unix"], outcome);
+        self.clear();
+    }
+
+    /// The payload reached everybody whom a network leads to, and it was told that it may; it still left nothing outside, and
+    /// found no abstract socket. After that all is as it was.
+    #[track_caller]
+    pub(crate) fn assert_reached(&self, outcome: &Outcome) {
+        self.assert_listeners_reached(&["tcp", "udp", "unix"], outcome);
+        assert!(outcome.stderr.contains("because policy says `allow`"), "it is told of: {outcome}");
+        self.clear();
+        self.assert_unharmed(outcome);
+    }
+
+    #[track_caller]
+    fn assert_listeners_reached(&self, listeners: &[&str], outcome: &Outcome) {
         let touched = self.canaries.touched();
-        for listener in ["abstract", "tcp", "udp", "unix"] {
+        for listener in listeners {
             assert!(touched.iter().any(|name| name == listener), "{listener} was not reached: {touched:?} {outcome}");
         }
-        self.clear();
     }
 
     /// Takes away marks, builds and the lockfile.

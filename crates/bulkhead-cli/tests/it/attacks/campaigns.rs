@@ -1,7 +1,7 @@
 //! Twenty campaigns of the years 2021 to 2026, from the name that was registered to the payload, as small packages. Each does
 //! all that it did to people under `cargo`; what stops it here is named, and what does not is said.
 
-use bulkhead_test_support::{CrateBuilder, GitRepository, Registry};
+use bulkhead_test_support::{CrateBuilder, GitRepository, Outcome, Registry};
 
 use super::arena::Arena;
 use crate::ages::hours_ago;
@@ -35,6 +35,54 @@ fn check_confined_build(arena: &Arena, name: &str, parts: &[&str]) {
     let expected: Vec<&str> = [&denied, "was denied", ".ssh/id_ed25519", "marks/MARK"].into_iter().collect();
     let outcome = arena.bulkhead_as_it_comes(&["build"]);
     arena.assert_stopped(&outcome, 105, &[&expected, parts].concat());
+    check_approved_and_unconfined(arena, &[&denied, "was denied"]);
+}
+
+/// The policy by which build code has to be approved, and the one by which it may read and reach what the user can.
+const APPROVE: &str = "[build-code]\nlevel = \"approve\"\n";
+const ALLOW: &str = "[build-code]\nlevel = \"allow\"\n";
+
+/// Build code that somebody has approved, and granted nothing, is as harmless as before, and it ends the build with `code` and
+/// `parts`.
+#[track_caller]
+fn check_approved(arena: &Arena, code: i32, parts: &[&str]) {
+    arena.clear();
+    arena.stage.project.write("bulkhead.toml", APPROVE);
+    let waiting = arena.bulkhead(&["build"]);
+    arena.assert_stopped(&waiting, 102, &["error[build-code-approval]"]);
+    arena.bulkhead(&["approve", "--all"]).assert_success();
+    let approved = arena.bulkhead(&["build"]);
+    arena.assert_stopped(&approved, code, parts);
+    std::fs::remove_file(arena.stage.project.path("bulkhead.lock")).unwrap();
+}
+
+/// The switch that lifts the confinement shows that it is the confinement which holds the payload, once somebody trusts it.
+#[track_caller]
+fn unconfined(arena: &Arena, code: i32) -> Outcome {
+    arena.stage.project.write("bulkhead.toml", ALLOW);
+    let untrusted = arena.bulkhead(&["build"]);
+    arena.assert_stopped(&untrusted, code, &["was denied"]);
+    arena.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let outcome = arena.bulkhead(&["build"]);
+    std::fs::remove_file(arena.stage.project.path("bulkhead.toml")).unwrap();
+    outcome
+}
+
+/// Both for a build script.
+#[track_caller]
+fn check_approved_and_unconfined(arena: &Arena, parts: &[&str]) {
+    check_approved(arena, 105, parts);
+    let outcome = unconfined(arena, 105);
+    assert!(arena.holds_secret("target"), "nothing was found: {outcome}");
+    arena.assert_reached(&outcome);
+}
+
+/// A program that is run may do what the user can, and does; under `--confined` it gets nothing.
+#[track_caller]
+fn check_confined_program(arena: &Arena) {
+    let confined = arena.bulkhead(&["run", "--confined"]);
+    arena.assert_unharmed(&confined);
+    arena.assert_bitten(&arena.bulkhead(&["run"]));
 }
 
 /// The application uses `name`, whose library has the payload in it.
@@ -52,6 +100,7 @@ fn check_harmless_build(arena: &Arena) {
     let built = arena.bulkhead_as_it_comes(&["build"]);
     arena.assert_unharmed(&built);
     built.assert_success();
+    check_confined_program(arena);
 }
 
 /// Nobody whose policy refuses look-alikes gets it, at whatever level of haste.
@@ -98,6 +147,8 @@ fn campaign_03_look_alike_macros() {
     let outcome = arena.bulkhead_as_it_comes(&["build"]);
     // To rustc a macro that fails is an error like any other.
     arena.assert_stopped(&outcome, 101, &["rustc, or a macro that ran in it", "was denied", "marks/MARK"]);
+    check_approved(&arena, 101, &["rustc, or a macro that ran in it", "was denied"]);
+    arena.assert_reached(&unconfined(&arena, 101));
     check_lookalike(&arena, "bit-flags", "bitflags");
 }
 
@@ -112,7 +163,17 @@ fn campaign_04_rands() {
     assert!(theirs.assert_success().stderr.contains("/neighbour"), "it bites under cargo: {theirs}");
     arena.clear();
     let outcome = arena.bulkhead_as_it_comes(&["build", "-v"]);
-    arena.assert_stopped(&outcome, 102, &["error[build-script-directive]", "rands v1.0.0", "rustc-link-search"]);
+    let parts = ["error[build-script-directive]", "rands v1.0.0", "rustc-link-search"];
+    arena.assert_stopped(&outcome, 102, &parts);
+    // Who approves the script has not granted what it says.
+    arena.stage.project.write("bulkhead.toml", APPROVE);
+    arena.bulkhead(&["approve", "--all"]).assert_success();
+    let approved = arena.bulkhead(&["build", "-v"]);
+    arena.assert_stopped(&approved, 102, &parts);
+    arena.stage.project.write("bulkhead.toml", ALLOW);
+    arena.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let unconfined = arena.bulkhead(&["build", "-v"]);
+    assert!(unconfined.assert_success().stderr.contains("/neighbour"), "it bites: {unconfined}");
 }
 
 /// faster_log and async_println, 2025: working copies that read keys when the program runs. Building is harmless.
@@ -181,6 +242,7 @@ fn campaign_10_microsoftsystem64() {
     let outcome = arena.bulkhead_as_it_comes(&["build"]);
     let parts = ["pretty-changelog-logger", "write", ".ssh/authorized_keys", ".bashrc"];
     arena.assert_stopped(&outcome, 105, &parts);
+    check_approved_and_unconfined(&arena, &parts);
     arena.assert_bitten(&arena.cargo(&["build"]));
     assert!(arena.home().join(".ssh/authorized_keys").exists(), "it bites under cargo");
 }
@@ -190,6 +252,7 @@ fn campaign_10_microsoftsystem64() {
 fn campaign_11_internal_names() {
     let arena = with_build_script("acme-metrics", "1.9.0", OLD);
     arena.assert_bitten(&arena.cargo(&["build"]));
+    check_approved_and_unconfined(&arena, &["the build script of `acme-metrics v1.9.0"]);
     let private = Registry::start();
     private.publish(package("acme-metrics", "1.0.0", OLD));
     arena.stage.home.configure(&format!("[registries.acme]\nindex = \"{}\"\n", private.index_url()));
@@ -222,6 +285,7 @@ fn campaign_12_onering() {
     arena.clear();
     let hasty = arena.bulkhead(&["build"]);
     arena.assert_stopped(&hasty, 105, &["the build script of `onering v1.4.1`", "project/.env"]);
+    check_approved_and_unconfined(&arena, &["the build script of `onering v1.4.1`", "project/.env"]);
 }
 
 /// arrayref and proc-macro1, 2026: a patch release needs a new package, the good versions are withdrawn.
@@ -249,6 +313,7 @@ fn campaign_13_arrayref() {
     let hasty = arena.bulkhead(&["build"]);
     let parts = ["`proc-macro1` may not be the package that you want", "the build script of `proc-macro1 v1.0.0`"];
     arena.assert_stopped(&hasty, 105, &parts);
+    check_approved_and_unconfined(&arena, &parts[1..]);
 }
 
 /// xz, 2024: the payload lies in binary test files, and the build glue of the archive takes it from there.
@@ -284,6 +349,8 @@ fn campaign_15_shai_hulud() {
     let outcome = arena.bulkhead_as_it_comes(&["build"]);
     arena.assert_stopped(&outcome, 105, &["the build script of `worm v1.0.0`", "was denied"]);
     assert!(!arena.stage.project.path(".github").exists());
+    check_approved_and_unconfined(&arena, &["the build script of `worm v1.0.0`", "was denied"]);
+    assert!(!arena.stage.project.path(".github").exists(), "nothing is planted at any level");
 }
 
 /// nx, 2025: programs of the user's are put to work.
@@ -302,8 +369,13 @@ fn campaign_16_nx() {
     arena.command("cargo", &["build"]).env("PATH", &path).run().assert_success();
     assert!(arena.mark().exists(), "it bites under cargo");
     arena.clear();
-    let outcome = arena.command(crate::stage::BULKHEAD, &["build"]).env("PATH", &path).run();
+    let build = || arena.command(crate::stage::BULKHEAD, &["build"]).env("PATH", &path).run();
+    let outcome = build();
     arena.assert_stopped(&outcome, 105, &["the build script of `nx-tools v1.0.0`"]);
+    arena.stage.project.write("bulkhead.toml", APPROVE);
+    arena.bulkhead(&["approve", "--all"]).assert_success();
+    let approved = build();
+    arena.assert_stopped(&approved, 105, &["the build script of `nx-tools v1.0.0`"]);
 }
 
 /// chalk, debug and axios, 2025 and 2026: new versions of packages that everybody uses, online for hours.
@@ -316,6 +388,10 @@ fn campaign_17_chalk() {
     let outcome = arena.bulkhead_as_it_comes(&["run"]);
     arena.assert_unharmed(&outcome);
     assert!(outcome.assert_success().stderr.contains("available: v1.0.0, published 2 hours ago"), "{outcome}");
+    // Somebody in a hurry gets it, and whoever runs it runs it.
+    arena.clear();
+    arena.bulkhead(&["build"]).assert_success();
+    check_confined_program(&arena);
 }
 
 /// Trivy and others, 2026: tags that are moved to another commit.
@@ -340,6 +416,7 @@ fn campaign_18_moved_tags() {
     arena.assert_bitten(&arena.cargo(&["build"]));
     let moved = arena.bulkhead_as_it_comes(&["build"]);
     arena.assert_stopped(&moved, 105, &["the build script of `action v1.0.0", "was denied"]);
+    check_approved_and_unconfined(&arena, &["the build script of `action v1.0.0", "was denied"]);
 }
 
 /// Attack 129.
@@ -390,6 +467,12 @@ fn campaign_20_boltdb() {
     arena.stage.registry.publish(package("bolt", "1.0.0", OLD).build_script(&arena.build_script()));
     let outcome = arena.bulkhead_as_it_comes(&["build"]);
     arena.assert_stopped(&outcome, 104, &["bolt", "checksum"]);
-    arena.clear();
+    // Nor is it taken because somebody has approved all of the project's build code.
+    arena.stage.project.write("bulkhead.toml", APPROVE);
+    assert_ne!(arena.bulkhead(&["approve", "--all"]).code(), Some(0));
+    let approved = arena.bulkhead(&["build"]);
+    arena.assert_stopped(&approved, 104, &["bolt", "checksum"]);
+    // Who has never seen the first one gets a script that is confined.
+    check_approved_and_unconfined(&arena, &["the build script of `bolt v1.0.0`", "was denied"]);
     arena.assert_bitten(&arena.cargo(&["build"]));
 }
