@@ -482,78 +482,83 @@ pub fn hides_text(c: char) -> bool {
         || matches!(c, '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// Variables of which each chooses programs, libraries or places by itself.
+const CHOOSING: &[&str] = &[
+    "BASH_ENV",
+    "CARGO",
+    "CARGO_HOME",
+    "CARGO_INCREMENTAL",
+    "CARGO_MAKEFLAGS",
+    "CCC_ADD_ARGS",
+    "CCC_OVERRIDE_OPTIONS",
+    "COMPILER_PATH",
+    "DEPENDENCIES_OUTPUT",
+    "ENV",
+    "GCC_EXEC_PREFIX",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "HOME",
+    "IFS",
+    "JAVA_TOOL_OPTIONS",
+    "MAKEFLAGS",
+    "NODE_OPTIONS",
+    "PATH",
+    "PERL5DB",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "RUBYLIB",
+    "RUBYOPT",
+    "RUST_TARGET_PATH",
+    "SHELL",
+    "SSH_ASKPASS",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "SUNPRO_DEPENDENCIES",
+    "TMPDIR",
+];
+
+/// How the names of others begin that do.
+const CHOOSING_PREFIXES: &[&str] = &[
+    "BULKHEAD_",
+    "CARGO_ALIAS_",
+    "CARGO_BUILD_",
+    "CARGO_ENCODED_",
+    "CARGO_HTTP_",
+    "CARGO_NET_",
+    "CARGO_REGISTR",
+    "CARGO_TARGET_",
+    "DYLD_",
+    "GIT_ASKPASS",
+    "GIT_CONFIG",
+    "GIT_DIR",
+    "GIT_EXEC_PATH",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_PROXY",
+    "GIT_SSH",
+    "GIT_TEMPLATE_DIR",
+    "GIT_WORK_TREE",
+    "LD_",
+    "RUSTC",
+    "RUSTDOC",
+    "RUSTFLAGS",
+    "RUSTUP_",
+];
+
+/// Banners such as `RUSTC_VERSION` are data that programs show; rustc reads none of them.
+const BANNERS: &[&str] =
+    &["RUSTC_CHANNEL", "RUSTC_COMMIT", "RUSTC_HOST", "RUSTC_SEMVER", "RUSTC_TARGET", "RUSTC_VERSION"];
+
 /// Whether an environment variable decides which programs or libraries other programs load, or where they connect: not
 /// to be set by a project's `[env]` nor by a build script.
 pub fn chooses_programs(variable: &str) -> bool {
     let name = variable.to_ascii_uppercase();
-    const NAMES: &[&str] = &[
-        "BASH_ENV",
-        "CARGO",
-        "CARGO_HOME",
-        "CARGO_INCREMENTAL",
-        "CARGO_MAKEFLAGS",
-        "CCC_ADD_ARGS",
-        "CCC_OVERRIDE_OPTIONS",
-        "COMPILER_PATH",
-        "DEPENDENCIES_OUTPUT",
-        "ENV",
-        "GCC_EXEC_PREFIX",
-        "GCONV_PATH",
-        "GLIBC_TUNABLES",
-        "HOME",
-        "IFS",
-        "JAVA_TOOL_OPTIONS",
-        "MAKEFLAGS",
-        "NODE_OPTIONS",
-        "PATH",
-        "PERL5DB",
-        "PERL5LIB",
-        "PERL5OPT",
-        "PYTHONPATH",
-        "PYTHONSTARTUP",
-        "RUBYLIB",
-        "RUBYOPT",
-        "RUST_TARGET_PATH",
-        "SHELL",
-        "SSH_ASKPASS",
-        "SSL_CERT_DIR",
-        "SSL_CERT_FILE",
-        "SUNPRO_DEPENDENCIES",
-        "TMPDIR",
-    ];
-    const PREFIXES: &[&str] = &[
-        "BULKHEAD_",
-        "CARGO_ALIAS_",
-        "CARGO_BUILD_",
-        "CARGO_ENCODED_",
-        "CARGO_HTTP_",
-        "CARGO_NET_",
-        "CARGO_REGISTR",
-        "CARGO_TARGET_",
-        "DYLD_",
-        "GIT_ASKPASS",
-        "GIT_CONFIG",
-        "GIT_DIR",
-        "GIT_EXEC_PATH",
-        "GIT_EXTERNAL_DIFF",
-        "GIT_PROXY",
-        "GIT_SSH",
-        "GIT_TEMPLATE_DIR",
-        "GIT_WORK_TREE",
-        "LD_",
-        "RUSTC",
-        "RUSTDOC",
-        "RUSTFLAGS",
-        "RUSTUP_",
-    ];
-    // Banners such as `RUSTC_VERSION` are data that programs show; rustc reads none of them.
-    const BANNERS: &[&str] =
-        &["RUSTC_CHANNEL", "RUSTC_COMMIT", "RUSTC_HOST", "RUSTC_SEMVER", "RUSTC_TARGET", "RUSTC_VERSION"];
     if BANNERS.iter().any(|banner| name.starts_with(banner)) {
         return false;
     }
-    NAMES.contains(&name.as_str())
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    CHOOSING.contains(&name.as_str())
+        || CHOOSING_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || name.ends_with("_PROXY")
         || name.ends_with("_LINKER")
         || name.contains(['\0', '=', '\n'])
