@@ -154,6 +154,7 @@ impl Row {
                 }
             }
             Row::Build(_, project) => {
+                remove(&stage.project(side, "second"))?;
                 let side = &project.side(side)?;
                 let root = stage.project(side, project.folder());
                 if let Project::Application(workload) = project {
@@ -347,8 +348,9 @@ impl Stage {
                 side.forget_units()?;
             }
             Change::Second => {
-                let second = self.project(side, "second").join(project.folder());
-                remove(&second)?;
+                // A new one each time: ext4 looks past the numbers of files that were deleted in the last minutes, one by one.
+                let number = self.counter.fetch_add(1, Ordering::Relaxed).to_string();
+                let second = self.project(side, "second").join(number).join(project.folder());
                 copy_project(&root, &second)?;
                 root = second;
             }
