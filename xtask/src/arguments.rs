@@ -42,7 +42,8 @@ const WORDS: &str = "words";
 pub(crate) trait Given {
     fn path_of(&self, name: &str) -> Option<PathBuf>;
     fn text_of(&self, name: &str) -> Option<String>;
-    fn number_of<N: Copy + Clone + Send + Sync + 'static>(&self, name: &str) -> Option<N>;
+    /// Of a flag that has a default.
+    fn number_of<N: Copy + Default + Send + Sync + 'static>(&self, name: &str) -> N;
     fn all_words(&self) -> Vec<String>;
 }
 
@@ -55,8 +56,8 @@ impl Given for ArgMatches {
         self.get_one::<String>(name).cloned()
     }
 
-    fn number_of<N: Copy + Clone + Send + Sync + 'static>(&self, name: &str) -> Option<N> {
-        self.get_one::<N>(name).copied()
+    fn number_of<N: Copy + Default + Send + Sync + 'static>(&self, name: &str) -> N {
+        self.get_one::<N>(name).copied().unwrap_or_default()
     }
 
     fn all_words(&self) -> Vec<String> {

@@ -17,7 +17,7 @@ pub(crate) fn command() -> clap::Command {
 
 /// Runs `fuzz/run` with the minutes shared between the targets (all, unless some are named).
 pub(crate) fn run(arguments: &ArgMatches) -> CommandResult {
-    let minutes: u32 = arguments.number_of("minutes").unwrap_or(10);
+    let minutes: u32 = arguments.number_of("minutes");
     let targets = arguments.all_words();
     let root = repository_root();
     let known = targets_in(&root.join("fuzz/fuzz_targets"))?;

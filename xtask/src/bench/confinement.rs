@@ -51,7 +51,7 @@ pub(super) fn command() -> clap::Command {
 pub(super) fn run(arguments: &ArgMatches) -> Result<bool, String> {
     let folder = arguments.path_of("dir").unwrap_or_default();
     let (bin, project) = (arguments.path_of("bin"), arguments.path_of("project"));
-    let runs = arguments.number_of("runs").unwrap_or(300);
+    let runs = arguments.number_of("runs");
     let sides = Sides::prepare(bin.as_deref(), &folder)?.without_shared_units();
     let own = folder.join("confinement");
     write_project(&own)?;

@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<bool, String> {
     }
     let options = Options {
         bin: arguments.path_of("bin"),
-        runs: usize::try_from(arguments.number_of::<u64>("runs").unwrap_or(5)).unwrap_or(usize::MAX),
+        runs: usize::try_from(arguments.number_of::<u64>("runs")).unwrap_or(usize::MAX),
         syscalls: arguments.get_flag("syscalls"),
         folder: arguments.path_of("dir").unwrap_or_default(),
         rows: arguments.all_words(),

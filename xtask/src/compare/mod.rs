@@ -116,7 +116,7 @@ impl Options {
             folder: arguments.path_of("dir").unwrap_or_default(),
             only: arguments.text_of("only"),
             from: arguments.text_of("from"),
-            first_seed: arguments.number_of("seed").unwrap_or(0),
+            first_seed: arguments.number_of("seed"),
             parts: arguments.all_words(),
         }
     }

@@ -90,7 +90,7 @@ impl Options {
             folder: arguments.path_of("dir").unwrap_or_default(),
             only: arguments.text_of("only"),
             resume: arguments.get_flag("resume"),
-            step_limit: Duration::from_secs(arguments.number_of("minutes").unwrap_or(20) * 60),
+            step_limit: Duration::from_secs(arguments.number_of::<u64>("minutes") * 60),
             parts: arguments.all_words().into_iter().collect(),
         }
     }
