@@ -354,7 +354,9 @@ fn needs(graph: &UnitGraph, index: UnitIndex, dirty: &BTreeSet<UnitIndex>, fores
         needs.extend(linked(graph, index).into_iter().map(Need::Whole));
     }
     // Of others it is enough that they have come so far that their dependents could start.
-    needs.extend(reached(graph, index).into_iter().filter(|unit| foreseen.contains_key(unit)).map(Need::Whole));
+    if !foreseen.is_empty() {
+        needs.extend(reached(graph, index).into_iter().filter(|unit| foreseen.contains_key(unit)).map(Need::Whole));
+    }
     needs.retain(|need| match need {
         Need::Metadata(unit) | Need::Whole(unit) => dirty.contains(unit),
     });

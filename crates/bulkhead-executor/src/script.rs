@@ -98,8 +98,7 @@ fn take(
     if let Some(found) = found {
         return (Err(None), reuse::place_run(build, index, found, out_dir));
     }
-    // What an earlier run left is something that this one could read.
-    let keys = if is_empty(out_dir) { reuse::keys(build, index, command) } else { Err(None) };
+    let keys = if is_vacant(out_dir) { reuse::keys(build, index, command) } else { Err(None) };
     let found = keys.as_ref().ok().and_then(|keys| reuse::find(build, index, *keys));
     (keys, found.and_then(|found| reuse::place_run(build, index, &found, out_dir)))
 }
@@ -130,15 +129,19 @@ fn start(build: &Build<'_>, index: UnitIndex, command: &Arc<Command>, out_dir: &
     }
 }
 
-fn is_empty(folder: &Path) -> bool {
-    folder.read_dir().is_ok_and(|mut entries| entries.next().is_none())
+/// Whether there is no such folder, or nothing in it: what an earlier run left is something that a script could read.
+pub(crate) fn is_vacant(folder: &Path) -> bool {
+    match folder.read_dir() {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// Hands the run in for other workspaces, where nothing speaks against it.
 fn share(
     build: &Build<'_>,
     index: UnitIndex,
-    keys: Result<reuse::Keys, Option<String>>,
+    keys: reuse::Keyed,
     stdout: &[u8],
     stderr: &[u8],
     output: &BuildScriptOutput,

@@ -5,7 +5,6 @@
 //! compiler waits for are put in place beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use bulkhead_unit_graph::{CompileMode, UnitIndex};
@@ -39,7 +38,7 @@ pub(crate) fn foresee(build: &Build<'_>, dirty: &BTreeSet<UnitIndex>) -> Foresee
 
 fn look_up(build: &Build<'_>, index: UnitIndex) -> Option<Found> {
     let is_run = build.unit(index).mode == CompileMode::RunBuildScript;
-    if is_run && !is_vacant(&build.planner.script_folder(index).join("out")) {
+    if is_run && !script::is_vacant(&build.planner.script_folder(index).join("out")) {
         return None;
     }
     let command = build.planner.command(index, &build.scripts());
@@ -54,12 +53,4 @@ fn look_up(build: &Build<'_>, index: UnitIndex) -> Option<Found> {
         _ => return None,
     }
     Some(found)
-}
-
-/// Whether there is no such folder, or nothing in it: what an earlier run left is something that a script could read.
-fn is_vacant(folder: &Path) -> bool {
-    match folder.read_dir() {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
 }
