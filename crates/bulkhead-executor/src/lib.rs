@@ -35,6 +35,7 @@ mod run;
 mod schedule;
 mod script;
 mod staging;
+mod told;
 mod tokens;
 mod uplift;
 

@@ -18,6 +18,7 @@ use crate::lock::{BuildLock, Use};
 use crate::place::Place;
 use crate::process::Jobserver;
 use crate::record::{Record, RecordFiles, Remembered};
+use crate::told::Told;
 use crate::{
     BuildError, Event, Options, Outcome, Planner, folders, inputs, job, lock, outcome, reuse, schedule, script, staging,
 };
@@ -36,9 +37,19 @@ pub fn run(
 ) -> Result<Outcome, BuildError> {
     lock::prepare_target(&options.target_dir, &options.workspace_root).map_err(BuildError::Fatal)?;
     let entered = Entered::new(planner, options, events)?;
+    let told = Told::default();
+    let first = |event: Event| {
+        told.note(&event);
+        events(event);
+    };
+    let news = |event: Event| {
+        if !told.holds(&event) {
+            events(event);
+        }
+    };
     // What could be taken out of the cache and then was not to be had is looked for again when its turn comes.
-    let outcome = match attempt(&entered, planner, options, events, true) {
-        Ok(None) => entered.give_back().and_then(|()| attempt(&entered, planner, options, events, false)),
+    let outcome = match attempt(&entered, planner, options, &first, true) {
+        Ok(None) => entered.give_back().and_then(|()| attempt(&entered, planner, options, &news, false)),
         ended => ended,
     };
     entered.leave();

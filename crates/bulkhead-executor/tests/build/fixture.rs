@@ -50,6 +50,11 @@ impl Built {
         self.events.iter().position(is_it).unwrap_or_else(|| panic!("{:#?}", self.events))
     }
 
+    /// How many events are of a kind.
+    pub(crate) fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| is_it(event)).count()
+    }
+
     /// The units whose processes were started, in the order of the graph.
     pub(crate) fn started(&self) -> Vec<UnitIndex> {
         let started = self.events.iter().filter_map(|event| match event {

@@ -227,6 +227,23 @@ fn reused(built: &Built) -> Vec<UnitIndex> {
     reused.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
+/// What became of units, and what they said, that was told more than once.
+fn told_twice(built: &Built) -> Vec<String> {
+    let (mut seen, mut twice) = (BTreeSet::new(), Vec::new());
+    for event in &built.events {
+        let told = match event {
+            Event::Artifact { unit, .. } => format!("artifact of {unit:?}"),
+            Event::ScriptOutput { unit, .. } => format!("output of {unit:?}"),
+            Event::ScriptWarning { unit, message, .. } => format!("{message} of {unit:?}"),
+            Event::Message { unit, json, .. } => format!("{json} of {unit:?}"),
+            Event::Counts { unit, .. } => format!("counts of {unit:?}"),
+            _ => continue,
+        };
+        twice.extend(seen.replace(told));
+    }
+    twice
+}
+
 /// A project without a target folder, all packages of which but its own were built before.
 fn second_workspace() -> Project {
     let project = Project::sharing();
@@ -262,6 +279,9 @@ fn what_was_foreseen_and_then_collected_is_built() {
     let built = project.build_ok();
     assert_eq!((built.started(), reused(&built)), (vec![SCRIPT, RUN, LIBRARY, PROGRAM], vec![RUN]));
     assert!(!built.events.iter().any(|event| matches!(event, Event::CacheDamaged { .. })), "{:#?}", built.events);
+    // What RUN said was told when it was put in place, and RUN has run since.
+    assert_eq!(told_twice(&built), Vec::<String>::new());
+    assert_eq!(built.count(|event| matches!(event, Event::ScriptOutput { unit: RUN, .. })), 1);
     assert_eq!(project.run(), "42");
     assert_eq!(project.build_ok().started(), []);
 }
@@ -286,6 +306,7 @@ fn what_was_foreseen_and_then_changed_is_not_used() {
     assert_eq!(built.started(), [RUN, LIBRARY, PROGRAM]);
     let damaged = built.position(|event| matches!(event, Event::CacheDamaged { unit: LIBRARY, .. }));
     assert!(damaged < built.position(|event| matches!(event, Event::Started { .. })));
+    assert_eq!(told_twice(&built), Vec::<String>::new());
     assert_eq!(project.run(), "42");
     assert_eq!(project.build_ok().started(), []);
 }
