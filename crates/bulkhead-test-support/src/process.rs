@@ -364,6 +364,12 @@ impl Outcome {
         self.status.code()
     }
 
+    /// Whether both ended by themselves, and with the same exit code: two that were killed say nothing of each other.
+    pub fn ends_as(&self, other: &Outcome) -> bool {
+        let ended = |outcome: &Outcome| outcome.code().filter(|_| !outcome.timed_out);
+        ended(self).is_some_and(|code| ended(other) == Some(code))
+    }
+
     /// Standard output and standard error, each line as it came.
     pub fn output(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)

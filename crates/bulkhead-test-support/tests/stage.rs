@@ -128,3 +128,13 @@ fn a_program_that_does_not_end_is_ended() {
     let outcome = Home::new().command("sleep").args(["60"]).timeout(std::time::Duration::from_millis(100)).run();
     assert!(outcome.timed_out && outcome.code().is_none());
 }
+
+#[test]
+fn only_programs_that_ended_by_themselves_ended_alike() {
+    let run = |script: &str| Home::new().command("sh").args(["-c", script]).run();
+    assert!(run("exit 3").ends_as(&run("exit 3")));
+    assert!(!run("exit 3").ends_as(&run("exit 4")));
+    assert!(!run("kill -9 $$").ends_as(&run("kill -9 $$")));
+    let late = || Home::new().command("sleep").args(["60"]).timeout(std::time::Duration::ZERO).run();
+    assert!(!late().ends_as(&late()));
+}

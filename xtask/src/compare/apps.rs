@@ -175,7 +175,7 @@ fn compare_builds(
     let subject = format!("{} ({profile})", application.package);
     let cargo = build(application, profile, &sides.cargo, cargo_roots)?;
     let bulkhead = build(application, profile, &sides.bulkhead, bulkhead_roots)?;
-    let verdict = if cargo.outcome.code() == bulkhead.outcome.code() {
+    let verdict = if bulkhead.outcome.ends_as(&cargo.outcome) {
         Verdict::Same
     } else {
         Verdict::Different(both_ends(&cargo.outcome, &bulkhead.outcome))

@@ -104,7 +104,7 @@ pub(super) fn compare_locks(
         results.push((outcome, lockfile));
     }
     let [(cargo, cargo_lock), (bulkhead, bulkhead_lock)] = &results[..] else { return Ok(false) };
-    let verdict = match cargo.code() == bulkhead.code() {
+    let verdict = match bulkhead.ends_as(&cargo) {
         true => Verdict::from_differences(diff(cargo_lock, bulkhead_lock)),
         false => Verdict::Different(both_ends(cargo, bulkhead)),
     };
@@ -127,7 +127,7 @@ pub(super) fn compare_answers(
         let arguments: Vec<String> = question.split(' ').map(|word| word.replace("PACKAGE", package)).collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let [cargo, bulkhead] = sides.both().map(|side| ask(side, project, &arguments));
-        let verdict = match cargo.code() == bulkhead.code() {
+        let verdict = match bulkhead.ends_as(&cargo) {
             true => Verdict::from_differences(diff(&how(&cargo, &roots[0]), &how(&bulkhead, &roots[1]))),
             false => Verdict::Different(both_ends(&cargo, &bulkhead)),
         };
@@ -181,7 +181,7 @@ fn compare_metadata(
         let [cargo, bulkhead] = sides.both().map(|side| side.run(project, &arguments));
         let (Some(left), Some(right)) = (json(&cargo), json(&bulkhead)) else {
             // Where both refuse, the difference is only in the words.
-            let verdict = match cargo.code() == bulkhead.code() {
+            let verdict = match bulkhead.ends_as(&cargo) {
                 true => Verdict::Skipped(format!("both end with {:?}: {}", cargo.code(), last_lines(&cargo.stderr))),
                 false => Verdict::Different(both_ends(&cargo, &bulkhead)),
             };

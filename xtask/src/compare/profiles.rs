@@ -119,7 +119,7 @@ fn compare_builds(case: &Case, root: &Path, sides: &Sides, report: &mut Report) 
     let [(cargo, cargo_names, cargo_lines), (bulkhead, bulkhead_names, bulkhead_lines)] = &builds[..] else {
         return Ok(());
     };
-    let same_end = cargo.code() == bulkhead.code();
+    let same_end = bulkhead.ends_as(cargo);
     let end = if same_end { Verdict::Same } else { Verdict::Different(both_ends(cargo, bulkhead)) };
     report.add(case.name, "exit status", end);
     let roots = Roots::of(&serde_json::Value::Null);

@@ -84,7 +84,7 @@ fn compare_folders(
             results.push((outcome, files(root)?));
         }
         let [(cargo, theirs), (bulkhead, ours)] = &results[..] else { return Ok(None) };
-        let verdict = match cargo.code() == bulkhead.code() {
+        let verdict = match bulkhead.ends_as(&cargo) {
             true => Verdict::from_differences(diff(&cargo.stdout, &bulkhead.stdout) + &differences(theirs, ours)),
             false => Verdict::Different(both_ends(cargo, bulkhead)),
         };
@@ -106,7 +106,7 @@ fn compare_readers(name: &str, project: &Path, sides: &Sides, report: &mut Repor
     for question in QUESTIONS {
         let arguments: Vec<&str> = question.split(' ').collect();
         let [left, right] = [&cargo, &bulkhead].map(|side| side.run(project, &arguments));
-        let verdict = match left.code() == right.code() {
+        let verdict = match right.ends_as(&left) {
             true => Verdict::from_differences(diff(&readable(&left), &readable(&right))),
             false => Verdict::Different(both_ends(&left, &right)),
         };
