@@ -17,6 +17,7 @@ use crate::future_incompat::FutureIncompatibilities;
 use crate::observed::Disk;
 use crate::options::{CompileOptions, GlobalOptions};
 use crate::permissions::{self, Permissions};
+use crate::project::{self, Project};
 use crate::reporter::Reporter;
 use crate::timings::Timings;
 use crate::{Error, ErrorKind, Event, approvals, audit, prefetch, unit_cache};
@@ -43,8 +44,19 @@ pub fn build(
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Built> {
+    build_project(global, project::open(global, events)?, options, stop, events)
+}
+
+/// The same for a project that is open.
+pub(crate) fn build_project(
+    global: &GlobalOptions,
+    project: Project,
+    options: &CompileOptions,
+    stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Built> {
     let start = Instant::now();
-    let mut prepared = compile::prepare(global, options, events)?;
+    let mut prepared = compile::prepare_project(global, project, options, events)?;
     prepared.graph.set_doctests_aside();
     if options.compile_time_deps {
         prepared.graph.keep_what_compilation_runs();

@@ -51,7 +51,16 @@ pub struct Prepared {
 /// # Errors
 /// Whatever keeps a project from being resolved, fetched, verified or planned.
 pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Prepared> {
-    let mut project = project::open(global, events)?;
+    prepare_project(global, project::open(global, events)?, options, events)
+}
+
+/// The same for a project that is open.
+pub(crate) fn prepare_project(
+    global: &GlobalOptions,
+    mut project: Project,
+    options: &CompileOptions,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Prepared> {
     let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
     profiles::hear(&project.configuration.config, &mut project.workspace.profiles, Some(profile.as_str()))?;
     let missing_targets = std::mem::take(&mut project.workspace.missing_targets);

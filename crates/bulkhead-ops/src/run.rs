@@ -16,6 +16,7 @@ use crate::build::{self, Built};
 use crate::compile::Prepared;
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions, Intent, MessageFormat, NameFilter, PackageOptions, Place};
+use crate::project::{self, Project};
 use crate::{Error, ErrorKind, Event, confined, doctest, own_limits};
 
 /// A program that is ready to be started, described completely.
@@ -62,9 +63,10 @@ pub fn run(
     if options.platforms.len() > 1 {
         return Err(Error::failure("only one `--target` argument is supported"));
     }
+    let project = project::open(global, events)?;
     let mut options = options.clone();
-    choose_binary(global, &mut options)?;
-    let built = build::build(global, &options, stop, events)?;
+    choose_binary(&project, &mut options)?;
+    let built = build::build_project(global, project, &options, stop, events)?;
     // The program is still to be run.
     global.place.disk.never_repeat();
     let executable = match built.outcome.executables.as_slice() {
@@ -79,11 +81,10 @@ pub fn run(
 }
 
 /// Without `--bin` or `--example`: the package's `default-run`, if there is one.
-fn choose_binary(global: &GlobalOptions, options: &mut CompileOptions) -> Result<()> {
+fn choose_binary(project: &Project, options: &mut CompileOptions) -> Result<()> {
     if options.targets.bins != NameFilter::None || options.targets.examples != NameFilter::None {
         return Ok(());
     }
-    let project = crate::project::open(global, &|_| {})?;
     let selected = crate::select::members(&project.workspace, &options.packages, &|_| {})?;
     let defaults: Vec<_> = selected.iter().filter_map(|package| package.default_run).collect();
     options.targets.bins = match defaults.as_slice() {

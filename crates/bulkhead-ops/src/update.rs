@@ -23,7 +23,7 @@ pub fn generate_lockfile(
 ) -> Result<()> {
     let request =
         LockRequest { unlock: Unlock::All, current: true, anew: true, ignore_rust_version, ..LockRequest::keep() };
-    relock(global, request, events, &|_, locked| {
+    relock(global, &project::open(global, events)?, request, events, &|locked| {
         status::report_new(locked, events);
         Ok(())
     })
@@ -38,10 +38,11 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
     if options.precise.is_some() && options.packages.len() != 1 {
         return Err(Error::new(crate::ErrorKind::Usage, "--precise needs exactly one package specification"));
     }
+    let project = project::open(global, events)?;
     let (unlock, git_precise) = match (options.workspace, options.packages.is_empty()) {
         (true, _) => (Unlock::None, None),
         (false, true) => (Unlock::All, None),
-        (false, false) => named(global, options, events)?,
+        (false, false) => named(global, &project, options, events)?,
     };
     // What only follows the members' own manifests needs no news.
     let (current, precise) = match &unlock {
@@ -60,13 +61,13 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
         ignore_rust_version: options.ignore_rust_version,
         ..LockRequest::keep()
     };
-    relock(global, request, events, &|project, locked| {
+    relock(global, &project, request, events, &|locked| {
         if let Some(name) = precise {
             warn_if_yanked(locked, name, events);
         }
         status::report_update(locked, precise, global.verbose > 0, events);
         if options.why {
-            explain::behind(global, project, locked, events)?;
+            explain::behind(global, &project, locked, events)?;
         }
         Ok(())
     })
@@ -93,17 +94,17 @@ fn warn_if_yanked(locked: &Locked<'_>, name: PackageName, events: &dyn Fn(Event)
 
 fn relock(
     global: &GlobalOptions,
+    project: &Project,
     request: LockRequest,
     events: &(dyn Fn(Event) + Sync),
-    report: &dyn Fn(&Project, &Locked<'_>) -> Result<()>,
+    report: &dyn Fn(&Locked<'_>) -> Result<()>,
 ) -> Result<()> {
-    let project = project::open(global, events)?;
-    let toolchain = compile::platforms(global, &project, &[])?;
-    let client = project_client(global, &project)?;
+    let toolchain = compile::platforms(global, project, &[])?;
+    let client = project_client(global, project)?;
     let request = LockRequest { rustc: Some(toolchain.release), ..request };
-    let mut locked = lock::resolve(global, &project, &client, &request, events)?;
-    report(&project, &locked)?;
-    newcomers::announce(global, &project, &mut locked, &client, events);
+    let mut locked = lock::resolve(global, project, &client, &request, events)?;
+    report(&locked)?;
+    newcomers::announce(global, project, &mut locked, &client, events);
     // The process ends here: to take tens of thousands of small things apart is of use to nobody.
     std::mem::forget(locked);
     Ok(())
@@ -112,16 +113,16 @@ fn relock(
 /// The locked packages that `-p` names, each of which must be unambiguous; and what `--precise` says of a git source.
 fn named(
     global: &GlobalOptions,
+    project: &Project,
     options: &UpdateOptions,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(Unlock, Option<(SourceId, String)>)> {
-    let project = project::open(global, &|_| {})?;
-    let known: BTreeSet<PackageId> = match lock::previous(global, &project)? {
+    let known: BTreeSet<PackageId> = match lock::previous(global, project)? {
         Some(previous) => previous.packages.into_keys().collect(),
         None => {
-            let client = project_client(global, &project)?;
+            let client = project_client(global, project)?;
             let request = LockRequest { write: false, ..LockRequest::keep() };
-            lock::resolve(global, &project, &client, &request, events)?.resolve.nodes.into_keys().collect()
+            lock::resolve(global, project, &client, &request, events)?.resolve.nodes.into_keys().collect()
         }
     };
     let mut packages = BTreeSet::new();

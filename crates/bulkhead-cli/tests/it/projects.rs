@@ -2,7 +2,10 @@
 
 use crate::stage::{Stage, Twins, WORKSPACE};
 use bulkhead_test_support::Snapshot;
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use serde_json::Value;
+use std::mem::MaybeUninit;
+use std::path::Path;
 
 #[test]
 fn metadata_describes_what_cargo_describes() {
@@ -148,12 +151,12 @@ fn verify_finds_a_changed_byte() {
     stage.bulkhead(&["verify"]).assert_success();
 }
 
-fn find(folder: &std::path::Path, ending: &str) -> Option<std::path::PathBuf> {
+fn find(folder: &Path, ending: &str) -> Option<std::path::PathBuf> {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join(ending)).find(|path| path.is_file())
 }
 
 #[expect(clippy::permissions_set_readonly_false, reason = "a file of the test's own store")]
-fn make_writable(file: &std::path::Path) {
+fn make_writable(file: &Path) {
     let mut permissions = file.metadata().unwrap().permissions();
     permissions.set_readonly(false);
     std::fs::set_permissions(file, permissions).unwrap();
@@ -216,5 +219,31 @@ fn clean_follows_no_link_out_of_the_target_folder() {
         let outcome = stage.bulkhead(&["clean", "--target", platform]);
         assert_ne!(outcome.code(), Some(0), "{outcome}");
         assert!(important.join("debug").is_dir() && stage.project.path("target").is_dir(), "{outcome}");
+    }
+}
+
+/// How often the file is opened while `work` runs.
+fn openings(path: &Path, work: impl FnOnce()) -> usize {
+    let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+    // Equal events in a row count once: that it is closed is asked for to keep them apart.
+    inotify::add_watch(&queue, path, WatchFlags::OPEN | WatchFlags::CLOSE).unwrap();
+    work();
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&queue, &mut buffer);
+    let next = || events.next().ok().map(|event| event.events().contains(inotify::ReadFlags::OPEN));
+    std::iter::from_fn(next).filter(|is_opening| *is_opening).count()
+}
+
+#[test]
+fn a_command_reads_the_manifest_once() {
+    let stage = Stage::new(crate::stage::APP);
+    stage.bulkhead(&["build"]).assert_success();
+    let manifest = stage.project.path("Cargo.toml");
+    assert_eq!(openings(&manifest, || (0..2).for_each(|_| drop(std::fs::read(&manifest).unwrap()))), 2, "it counts");
+    for arguments in [&["tree"][..], &["update"], &["update", "-p", "plain"], &["run"], &["run", "--bin", "app"]] {
+        let read = openings(&manifest, || {
+            stage.bulkhead(arguments).assert_success();
+        });
+        assert_eq!(read, 1, "{arguments:?}");
     }
 }
