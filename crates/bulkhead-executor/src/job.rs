@@ -278,13 +278,20 @@ fn make_folders(build: &Build<'_>, outputs: &[Output], command: &Command) -> Res
 }
 
 /// Forgets the unit, and removes what an earlier build of it left: rustc must not write through a hard link into an artifact
-/// that users hold, and a compiler that was ended early must not pass with old files.
+/// that users hold, and a compiler that was ended early must not pass with old files. Pages go as a whole: rustdoc leaves those
+/// of items that are no more.
 fn forget(build: &Build<'_>, index: UnitIndex, outputs: &[Output]) -> Result<(), Diagnostic> {
     build.invalidate(index)?;
     for output in outputs {
         files::remove(&output.path).map_err(|error| failed("remove", &output.path, &error))?;
     }
-    Ok(())
+    match build.unit(index).mode {
+        CompileMode::Doc => outputs.iter().filter_map(|output| output.path.parent()).try_for_each(|pages| {
+            let cleared = std::fs::remove_dir_all(pages).and_then(|()| folders::make(build.options, pages));
+            cleared.map_err(|error| failed("remove", pages, &error))
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What the compiler reads besides what the planner knows: where build scripts told it to look for libraries.

@@ -458,9 +458,7 @@ fn build_options(
     build.members = members;
     build.extra_arguments = options.single.as_ref().map(|single| single.arguments.clone()).unwrap_or_default();
     build.extra_arguments.extend(options.lint_arguments.iter().cloned());
-    if options.document_private_items {
-        build.extra_arguments.push("--document-private-items".to_owned());
-    }
+    build.document_private_items = options.document_private_items;
     build.jobs = jobs(options.jobs, project)?;
     build.show_dependency_warnings = global.verbose >= 2;
     build.script_profile = if project.workspace.profiles.is_release_like(&profile) { "release" } else { "debug" };

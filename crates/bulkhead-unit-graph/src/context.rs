@@ -88,6 +88,8 @@ pub struct BuildOptions {
     pub show_dependency_warnings: bool,
     /// Arguments after `--` of `cargo rustc` and `cargo rustdoc`, for the roots.
     pub extra_arguments: Vec<String>,
+    /// `doc --document-private-items`
+    pub document_private_items: bool,
 }
 
 impl BuildOptions {
@@ -114,6 +116,7 @@ impl BuildOptions {
             jobs: 1,
             show_dependency_warnings: false,
             extra_arguments: Vec::new(),
+            document_private_items: false,
         }
     }
 }

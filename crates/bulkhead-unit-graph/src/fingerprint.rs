@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bulkhead_workspace::Target;
 
 use crate::hash::{profile_text, text_hash};
-use crate::{CompileKind, CompileMode, Context, Unit, UnitIndex};
+use crate::{CompileKind, CompileMode, Context, Unit, UnitIndex, rustdoc};
 
 /// What a unit depends on besides files and other units, in named parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +84,7 @@ fn profile(context: &Context<'_>, index: UnitIndex) -> String {
     let unit = context.unit(index);
     let profile = profile_text(&unit.profile, context.lto(index));
     let lints = unit.package.lint_flags.iter().chain(&unit.package.check_cfg).map(String::as_str);
-    let added = context.options.extra_arguments.iter().filter(|_| context.graph.roots.contains(&index));
-    text_hash(std::iter::once(profile.as_str()).chain(lints).chain(added.map(String::as_str)))
+    text_hash(std::iter::once(profile.as_str()).chain(lints).chain(rustdoc::added(context, index)))
 }
 
 /// Choices of the configuration and the command line that reach the process.

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use bulkhead_workspace::CrateType;
+use bulkhead_workspace::TargetKind;
 
 use crate::environment::joined;
 use crate::rustc::{
     Arguments, cap_lints, configuration, environment, externs, features, flags, lints, messages, search_paths, source,
 };
-use crate::{Command, CompileKind, Context, MessageFormat, ScriptOutputs, Unit, UnitIndex, lto, output_folder};
+use crate::{Command, CompileKind, CompileMode, Context, MessageFormat, ScriptOutputs, Unit, UnitIndex, lto, output_folder};
 
 /// What the command line of a doctest depends on, besides its unit.
 #[derive(Debug, Clone, Default)]
@@ -108,6 +108,17 @@ fn error_format(format: MessageFormat) -> &'static str {
     }
 }
 
+/// What the command line adds for a root. Of a program all items are documented in any case, so that links to them are right.
+pub(crate) fn added<'a>(context: &'a Context<'_>, index: UnitIndex) -> impl Iterator<Item = &'a str> {
+    let (unit, options) = (context.unit(index), context.options);
+    let is_root = context.graph.roots.contains(&index);
+    let is_program = unit.mode == CompileMode::Doc && unit.target.kind == TargetKind::Bin;
+    let is_private = is_program || is_root && unit.mode == CompileMode::Doc && options.document_private_items;
+    let given = options.extra_arguments.iter().filter(move |_| is_root).map(String::as_str);
+    let private = is_private.then_some("--document-private-items");
+    given.chain(private).chain(is_program.then_some("-Arustdoc::private-intra-doc-links"))
+}
+
 pub(crate) fn arguments(
     context: &Context<'_>,
     index: UnitIndex,
@@ -131,14 +142,9 @@ pub(crate) fn arguments(
     lints(unit, &mut args);
     messages(context, &mut args);
     args.pair("-C", format!("metadata={}", context.symbol_hash(index)));
-    if unit.target.crate_types() == [CrateType::Bin] {
-        args.push("--document-private-items");
-    }
     search_paths(context, unit, &mut args);
     externs(context, unit, &mut args);
-    if context.graph.roots.contains(&index) {
-        args.0.extend(context.options.extra_arguments.iter().cloned());
-    }
+    args.0.extend(added(context, index).map(str::to_owned));
     let flags = &flags(context, unit).rustdocflags;
     args.0.extend(flags.iter().cloned());
     if !flags.iter().any(|flag| flag.starts_with("--crate-version")) {

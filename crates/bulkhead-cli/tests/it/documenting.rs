@@ -60,12 +60,41 @@ fn documentation_is_made_again_when_it_would_differ() {
             assert!(has_page(stage, "app/fn.shown.html"));
             let index = std::fs::read_to_string(stage.project.path("target/doc/app/index.html")).unwrap();
             assert_eq!(index.contains("fn.hidden.html"), private, "{arguments:?}");
+            // The page of what is not shown any more is gone.
+            assert_eq!(has_page(stage, "app/fn.hidden.html"), private, "{arguments:?}");
         }
     }
     // Removed pages come again, and a file of the package counts although no source names it.
     twins.both(|stage| std::fs::remove_dir_all(stage.project.path("target/doc")).unwrap());
     assert!(twins.same_output(&["doc", "--lib"]).stderr.contains("Documenting app"));
     assert!(!twins.same_output(&["doc", "--lib"]).stderr.contains("Documenting app"));
+}
+
+/// Of a program everything is documented, of an example only what is asked for; links are judged by that.
+#[test]
+fn all_items_of_programs_are_documented() {
+    let source = "//! Shows [inner].\nfn inner() {}\nfn main() { inner() }\n";
+    let manifest = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[[example]]\nname = \"shown\"\ndoc = true\n";
+    let twins = Twins::new(&format!(
+        "//- /Cargo.toml\n{manifest}//- /src/main.rs\n{source}//- /examples/shown.rs\n{source}"
+    ));
+    let private = "--document-private-items";
+    let lines = [
+        (&["doc", "--bins"][..], true),
+        (&["doc", "--bins", private], false),
+        (&["doc", "--examples"], true),
+        (&["doc", "--examples", private], true),
+        (&["doc"], true),
+        (&["doc"], false),
+        (&["rustdoc", "--bin", "app", "--", private], true),
+    ];
+    for (arguments, is_made) in lines {
+        let outcome = twins.same_output(arguments);
+        assert_eq!(outcome.stderr.contains("Documenting app"), is_made, "{arguments:?}\n{outcome}");
+        let has_all = |page: &str| [&twins.cargo, &twins.bulkhead].map(|stage| has_page(stage, page));
+        assert_eq!(has_all("app/fn.inner.html"), [true; 2], "{arguments:?}");
+        assert_eq!(has_page(&twins.cargo, "shown/fn.inner.html"), has_page(&twins.bulkhead, "shown/fn.inner.html"));
+    }
 }
 
 /// With dependencies or without, the page is the same, so that one is not fresh because the other was.
