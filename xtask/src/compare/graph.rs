@@ -104,7 +104,7 @@ pub(super) fn compare_locks(
         results.push((outcome, lockfile));
     }
     let [(cargo, cargo_lock), (bulkhead, bulkhead_lock)] = &results[..] else { return Ok(false) };
-    let verdict = match bulkhead.ends_as(&cargo) {
+    let verdict = match bulkhead.ends_as(cargo) {
         true => Verdict::from_differences(diff(cargo_lock, bulkhead_lock)),
         false => Verdict::Different(both_ends(cargo, bulkhead)),
     };

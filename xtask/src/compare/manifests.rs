@@ -102,7 +102,7 @@ fn words(line: &str) -> Vec<&str> {
 
 /// Compares codes, output and status lines, less what is said of downloads and what only Bulkhead has to say.
 fn said(cargo: &Outcome, bulkhead: &Outcome) -> Verdict {
-    if !bulkhead.ends_as(&cargo) {
+    if !bulkhead.ends_as(cargo) {
         return Verdict::Different(both_ends(cargo, bulkhead));
     }
     let lines = |outcome: &Outcome| {

@@ -44,7 +44,7 @@ struct Project {
     packages: &'static [&'static str],
     /// What the edits call by these names.
     names: &'static [(&'static str, &'static str)],
-    /// The features of the fourth command.
+    /// The features of the fourth command; those of dependencies where the project has none that change anything.
     features: &'static str,
 }
 
@@ -60,7 +60,7 @@ const PROJECTS: [Project; 3] = [
             ("library", "libanstyle-"),
             ("update", "bitflags@2.9.0"),
         ],
-        features: "",
+        features: "clap/env,libc/extra_traits",
     },
     Project {
         name: "hyperfine",
@@ -73,7 +73,7 @@ const PROJECTS: [Project; 3] = [
             ("library", "libitoa-"),
             ("update", "itoa@1.0.11"),
         ],
-        features: "",
+        features: "clap/env",
     },
     Project {
         name: "serde",

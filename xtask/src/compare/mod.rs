@@ -10,6 +10,7 @@ mod edits;
 mod generated;
 mod graph;
 mod hostile;
+mod install;
 mod known;
 mod lock;
 mod manifests;
@@ -63,6 +64,7 @@ const PARTS: &[&str] = &[
     "manifests",
     "apps",
     "profiles",
+    "install",
     "matrix",
     "hostile",
 ];
@@ -100,6 +102,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<bool, String> {
             "generated" => generated::compare(&options, &sides, &mut report)?,
             "apps" => apps::compare(&options, &sides, &mut report)?,
             "profiles" => profiles::compare(&options, &sides, &mut report)?,
+            "install" => install::compare(&options, &sides, &mut report)?,
             "hostile" => hostile::compare(&options, &sides, &mut report)?,
             _ => matrix::compare(&options, &sides, &mut report)?,
         }

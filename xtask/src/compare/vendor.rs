@@ -84,7 +84,7 @@ fn compare_folders(
             results.push((outcome, files(root)?));
         }
         let [(cargo, theirs), (bulkhead, ours)] = &results[..] else { return Ok(None) };
-        let verdict = match bulkhead.ends_as(&cargo) {
+        let verdict = match bulkhead.ends_as(cargo) {
             true => Verdict::from_differences(diff(&cargo.stdout, &bulkhead.stdout) + &differences(theirs, ours)),
             false => Verdict::Different(both_ends(cargo, bulkhead)),
         };
