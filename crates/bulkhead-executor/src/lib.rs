@@ -35,8 +35,8 @@ mod run;
 mod schedule;
 mod script;
 mod staging;
-mod told;
 mod tokens;
+mod told;
 mod uplift;
 
 pub use confinement::Confinement;

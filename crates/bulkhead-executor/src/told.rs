@@ -20,7 +20,8 @@ impl Told {
 
     /// Whether it was told.
     pub(crate) fn holds(&self, event: &Event) -> bool {
-        identity(event).is_some_and(|identity| self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&identity))
+        identity(event)
+            .is_some_and(|identity| self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&identity))
     }
 }
 

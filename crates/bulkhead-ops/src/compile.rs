@@ -63,10 +63,7 @@ pub(crate) fn prepare_project(
 ) -> Result<Prepared> {
     let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
     profiles::hear(&project.configuration.config, &mut project.workspace.profiles, Some(profile.as_str()))?;
-    let missing_targets = std::mem::take(&mut project.workspace.missing_targets);
-    if !missing_targets.is_empty() {
-        return Err(missing_targets.into());
-    }
+    refuse_missing_targets(&mut project)?;
     single::needs_package(&project, options)?;
     let choice = select::packages(&project.workspace, &options.packages, events)?;
     refuse_features_of_others(&choice, &options.features)?;
@@ -126,6 +123,12 @@ pub(crate) fn prepare_project(
     let locked = locked.resolve.nodes.keys().copied().collect();
     let copy = options.foreign.as_ref().map(|foreign| foreign.copy.clone());
     Ok(Prepared { locked, project, selected, toolchain, packages, checksums, copy, graph, build_options })
+}
+
+/// Targets whose files are not there keep a project from being compiled, and from nothing else.
+fn refuse_missing_targets(project: &mut Project) -> Result<()> {
+    let missing = std::mem::take(&mut project.workspace.missing_targets);
+    if missing.is_empty() { Ok(()) } else { Err(missing.into()) }
 }
 
 /// Other packages than members have the features that members ask for.

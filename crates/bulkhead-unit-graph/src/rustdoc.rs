@@ -8,7 +8,9 @@ use crate::environment::joined;
 use crate::rustc::{
     Arguments, cap_lints, configuration, environment, externs, features, flags, lints, messages, search_paths, source,
 };
-use crate::{Command, CompileKind, CompileMode, Context, MessageFormat, ScriptOutputs, Unit, UnitIndex, lto, output_folder};
+use crate::{
+    Command, CompileKind, CompileMode, Context, MessageFormat, ScriptOutputs, Unit, UnitIndex, lto, output_folder,
+};
 
 /// What the command line of a doctest depends on, besides its unit.
 #[derive(Debug, Clone, Default)]

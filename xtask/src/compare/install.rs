@@ -119,7 +119,8 @@ impl Place<'_> {
 
     fn neutral(&self, text: &str) -> String {
         let places = [(&self.root, "[root]"), (&self.checkout, "[checkout]")];
-        let text = places.iter().fold(text.to_owned(), |text, (path, name)| text.replace(&*path.to_string_lossy(), name));
+        let text =
+            places.iter().fold(text.to_owned(), |text, (path, name)| text.replace(&*path.to_string_lossy(), name));
         commands::hashless(&text)
     }
 

@@ -75,9 +75,8 @@ fn documentation_is_made_again_when_it_would_differ() {
 fn all_items_of_programs_are_documented() {
     let source = "//! Shows [inner].\nfn inner() {}\nfn main() { inner() }\n";
     let manifest = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[[example]]\nname = \"shown\"\ndoc = true\n";
-    let twins = Twins::new(&format!(
-        "//- /Cargo.toml\n{manifest}//- /src/main.rs\n{source}//- /examples/shown.rs\n{source}"
-    ));
+    let twins =
+        Twins::new(&format!("//- /Cargo.toml\n{manifest}//- /src/main.rs\n{source}//- /examples/shown.rs\n{source}"));
     let private = "--document-private-items";
     let lines = [
         (&["doc", "--bins"][..], true),

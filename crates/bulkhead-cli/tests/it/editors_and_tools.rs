@@ -41,7 +41,7 @@ fn both(twins: &Twins, tool: &Path, arguments: &[&str]) -> [(Outcome, String); 2
         (outcome, text)
     });
     let [(theirs, _), (ours, _)] = &answers;
-    assert!(ours.ends_as(&theirs), "{arguments:?}\ncargo: {theirs}\nbulkhead: {ours}");
+    assert!(ours.ends_as(theirs), "{arguments:?}\ncargo: {theirs}\nbulkhead: {ours}");
     answers
 }
 
