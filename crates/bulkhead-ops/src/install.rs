@@ -19,7 +19,7 @@ use bulkhead_workspace::Files as _;
 use crate::build::{self, Built};
 use crate::error::Result;
 use crate::options::{CompileOptions, GlobalOptions, NameFilter};
-use crate::{Error, Event, configuration, disk};
+use crate::{Error, ErrorKind, Event, compile, configuration, disk, project};
 
 pub use fetch::Origin;
 use fetch::Source;
@@ -54,13 +54,10 @@ pub fn install(
 ) -> Result<()> {
     let root = root(global, options.root.as_deref())?;
     global.place.disk.never_repeat();
-    let (mut done, mut failed, mut anything_new) = (Vec::new(), Vec::new(), false);
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
     for origin in &options.packages {
         match one(global, options, origin, &root, stop, events) {
-            Ok(is_new) => {
-                anything_new |= is_new;
-                done.push(origin.name());
-            }
+            Ok(()) => done.push(origin.name()),
             Err(error) if options.packages.len() == 1 || stop.load(Ordering::Relaxed) => return Err(error),
             Err(error) => {
                 failed.push(origin.name());
@@ -69,10 +66,10 @@ pub fn install(
         }
     }
     if options.packages.len() > 1 {
-        events(Event::Status { verb: "Summary", message: summary(&done, &failed) });
+        events(Event::Status { verb: "Summary", message: summary("install", &done, &failed) });
     }
     let folder = root.join("bin");
-    if anything_new && !place::is_on_path(&global.place, &folder) {
+    if !done.is_empty() && !place::is_on_path(&global.place, &folder) {
         let message =
             format!("be sure to add `{}` to your PATH to be able to run the installed binaries", folder.display());
         events(Event::Warning(message));
@@ -83,13 +80,14 @@ pub fn install(
     }
 }
 
-fn summary(done: &[String], failed: &[String]) -> String {
+/// Which of several packages were `install`ed or `uninstall`ed.
+fn summary(verb: &str, done: &[String], failed: &[String]) -> String {
     let mut sentences = Vec::new();
     if !done.is_empty() {
-        sentences.push(format!("Successfully installed {}!", done.join(", ")));
+        sentences.push(format!("Successfully {verb}ed {}!", done.join(", ")));
     }
     if !failed.is_empty() {
-        sentences.push(format!("Failed to install {} (see error(s) above).", failed.join(", ")));
+        sentences.push(format!("Failed to {verb} {} (see error(s) above).", failed.join(", ")));
     }
     sentences.join(" ")
 }
@@ -103,7 +101,8 @@ pub fn list(global: &GlobalOptions, given: Option<&Path>) -> Result<Vec<(String,
     Ok(records.packages.iter().map(|(key, package)| (shown(key), package.programs.iter().cloned().collect())).collect())
 }
 
-/// Removes what was installed: the packages that `specs` name, or of these only `programs`.
+/// Removes what was installed: the packages that `specs` name, without any the one in the current folder; or of these only
+/// `programs`. One that cannot be removed does not hold back the others.
 ///
 /// # Errors
 /// There is no such package or program; a file that is not the one that was installed.
@@ -117,29 +116,99 @@ pub fn uninstall(
     let root = root(global, given)?;
     let _lock = place::lock(global)?;
     let mut records = Records::read(&root)?;
-    for spec in specs {
-        let key = records
-            .find(spec)
-            .ok_or_else(|| Error::failure(format!("package ID specification `{spec}` did not match any packages")))?;
-        let installed = records.packages.get(&key).cloned().unwrap_or_default();
-        let chosen: BTreeSet<String> = match programs {
-            [] => installed.programs.clone(),
-            named => named.iter().cloned().collect(),
-        };
-        if let Some(absent) = chosen.iter().find(|name| !installed.programs.contains(*name)) {
-            return Err(Error::failure(format!("binary `{absent}` not installed as part of `{}`", shown(&key))));
+    let find = |records: &Records, spec: &String| {
+        let missing = || Error::failure(format!("package ID specification `{spec}` did not match any packages"));
+        records.find(spec).ok_or_else(missing)
+    };
+    match specs {
+        [] => {
+            let key = key_of_current(global, &records, events)?;
+            remove(&root, &mut records, &key, programs, events)
         }
-        // All are looked at before the first is gone.
-        let paths = chosen.iter().map(|name| place::removable(&root, name, &installed)).collect::<Result<Vec<_>>>()?;
-        for path in paths.into_iter().flatten() {
-            events(Event::Status { verb: "Removing", message: path.display().to_string() });
-            std::fs::remove_file(&path)
-                .map_err(|error| Error::failure(format!("failed to remove `{}`", path.display())).because(error))?;
+        [spec] => {
+            let key = find(&records, spec)?;
+            remove(&root, &mut records, &key, programs, events)
         }
-        records.remove(&key, &chosen);
-        records.write(&root)?;
+        several => {
+            let (mut done, mut failed) = (Vec::new(), Vec::new());
+            for spec in several {
+                let removed = find(&records, spec).and_then(|key| remove(&root, &mut records, &key, programs, events));
+                match removed {
+                    Ok(()) => done.push(spec.clone()),
+                    Err(error) => {
+                        failed.push(spec.clone());
+                        events(Event::Error(error));
+                    }
+                }
+            }
+            events(Event::Status { verb: "Summary", message: summary("uninstall", &done, &failed) });
+            if failed.is_empty() { Ok(()) } else { Err(Error::failure("some packages failed to uninstall")) }
+        }
     }
-    Ok(())
+}
+
+/// The record of the package in the current folder.
+fn key_of_current(global: &GlobalOptions, records: &Records, events: &dyn Fn(Event)) -> Result<String> {
+    let folder = global.place.current_dir.clone();
+    let manifest = folder.join("Cargo.toml");
+    if !global.place.disk.is_file(&manifest) {
+        return Err(Error::failure(format!("failed to read `{}`", manifest.display()))
+            .because("there is no such file")
+            .help("`install --list` names what is installed"));
+    }
+    let id = fetch::package_in(&fetch::at(global, &folder, folder.clone()), events)?.id;
+    let key = record::key(id);
+    match records.packages.contains_key(&key) {
+        true => Ok(key),
+        false => Err(Error::failure(format!("package `{id}` is not installed"))),
+    }
+}
+
+/// Removes one package, or some of its programs.
+fn remove(root: &Path, records: &mut Records, key: &str, programs: &[String], events: &dyn Fn(Event)) -> Result<()> {
+    let installed = records.packages.get(key).cloned().unwrap_or_default();
+    let chosen: BTreeSet<String> = match programs {
+        [] => installed.programs.clone(),
+        named => named.iter().cloned().collect(),
+    };
+    if let Some(absent) = chosen.iter().find(|name| !installed.programs.contains(*name)) {
+        return Err(Error::failure(format!("binary `{absent}` not installed as part of `{}`", shown(key))));
+    }
+    // All are looked at before the first is gone.
+    let paths = chosen.iter().map(|name| place::removable(root, name, &installed)).collect::<Result<Vec<_>>>()?;
+    for path in paths.into_iter().flatten() {
+        events(Event::Status { verb: "Removing", message: path.display().to_string() });
+        std::fs::remove_file(&path)
+            .map_err(|error| Error::failure(format!("failed to remove `{}`", path.display())).because(error))?;
+    }
+    records.remove(key, &chosen);
+    records.write(root)
+}
+
+/// The requirement that is meant by a version on the command line: a whole version means itself, anything else has to say how
+/// it is meant.
+///
+/// # Errors
+/// It is neither, in the words that Cargo's parser has for it.
+pub fn requirement(text: &str) -> std::result::Result<String, String> {
+    let Some(first) = text.chars().next() else {
+        return Err("no version provided for the `--version` flag".to_owned());
+    };
+    let range = text.parse::<semver::VersionReq>();
+    if matches!(first, '<' | '>' | '=' | '^' | '~') || text.contains('*') {
+        return range.map(|_| text.to_owned()).map_err(|_| {
+            format!(
+                "the `--version` provided, `{text}`, is not a valid semver version requirement\n\nPlease have a look at \
+                 https://doc.rust-lang.org/cargo/reference/specifying-dependencies.html for the correct format"
+            )
+        });
+    }
+    text.parse::<semver::Version>().map(|_| format!("={text}")).map_err(|error| match range {
+        Ok(_) => {
+            format!("{error}\n\n  tip: if you want to specify SemVer range, add an explicit qualifier, like '^{text}'")
+        }
+        Err(_) => error.to_string(),
+    })
 }
 
 /// `clp 0.1.0 (path+file:///…)` as people are shown it.
@@ -147,7 +216,7 @@ fn shown(key: &str) -> String {
     record::parse_key(key).map_or_else(|| key.to_owned(), |id| format!("{id}"))
 }
 
-/// Installs one package; returns whether it was not there before.
+/// Installs one package, if it is not there.
 fn one(
     global: &GlobalOptions,
     options: &InstallOptions,
@@ -155,7 +224,7 @@ fn one(
     root: &Path,
     stop: &AtomicBool,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<bool> {
+) -> Result<()> {
     let source = fetch::fetch(global, origin, events)?;
     let _lock = place::lock(global)?;
     let mut records = Records::read(root)?;
@@ -165,17 +234,19 @@ fn one(
     if !options.force && source.foreign.is_some() && known.is_some_and(|known| known.is_same(&compile, &wanted)) {
         let message = format!("package `{}` is already installed, use --force to override", source.id);
         events(Event::Status { verb: "Ignored", message });
-        return Ok(false);
+        return Ok(());
     }
     for name in &wanted {
         place::check_name(name)?;
         place::check_free(global, options, root, name, &records, source.id)?;
     }
     events(Event::Status { verb: "Installing", message: source.id.to_string() });
-    let built = build::build(&source.global, &compile, stop, events)?;
+    let built = built(&source, &compile, stop, events)?;
     let programs = programs(&built, source.id)?;
     let names: BTreeSet<String> = programs.iter().map(|(name, _)| name.clone()).collect();
-    let replaced = records.owner_of_any(&names);
+    let is_there = |name: &String| root.join("bin").join(name).symlink_metadata().is_ok();
+    let unknown = names.iter().any(is_there).then(|| "unknown".to_owned());
+    let replaced = records.owner_of_any(&names).or(unknown);
     let mut installed = Installed::new(&built, &compile, names, origin.requirement());
     for (name, path) in &programs {
         let destination = root.join("bin").join(name);
@@ -189,7 +260,39 @@ fn one(
         records.write(root)?;
     }
     events(done(&programs, replaced.as_deref(), source.id));
-    Ok(true)
+    Ok(())
+}
+
+/// Compiles the package. What its manifest is warned of is its author's business, unless that is the user.
+fn built(
+    source: &Source,
+    options: &CompileOptions,
+    stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Built> {
+    let global = &source.global;
+    let project = match &source.foreign {
+        Some(_) => project::open(global, &|_| {}),
+        None => project::open(global, events),
+    }?;
+    let left = match (&options.target_dir, &source.foreign) {
+        (None, Some(_)) => None,
+        (given, _) => Some(compile::target_dir(global, given.as_ref(), &project)?),
+    };
+    build::build_project(global, project, options, stop, events).map_err(|error| {
+        if error.kind != ErrorKind::Failure {
+            return error;
+        }
+        // What lies in a folder of its own goes with the copy.
+        let left = left.map_or_else(String::new, |folder| {
+            format!(
+                ", intermediate artifacts can be found at `{}`.\nTo reuse those artifacts with a future compilation, set \
+                 the environment variable `CARGO_BUILD_BUILD_DIR` to that path.",
+                folder.display()
+            )
+        });
+        error.while_doing(format!("failed to compile `{}`{left}", source.id))
+    })
 }
 
 /// How the package is built: in release mode, all of its programs, in a folder of its own, if the user does not say otherwise.

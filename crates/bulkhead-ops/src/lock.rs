@@ -51,6 +51,8 @@ pub struct LockRequest {
     pub ignore_rust_version: bool,
     /// rustc's version, for workspaces whose members name none.
     pub rustc: Option<semver::Version>,
+    /// Whether only the packages themselves are looked up that the workspace names, and nothing that they depend on.
+    pub alone: bool,
 }
 
 impl LockRequest {
@@ -64,6 +66,7 @@ impl LockRequest {
             git_precise: None,
             ignore_rust_version: false,
             rustc: None,
+            alone: false,
         }
     }
 }
@@ -123,6 +126,9 @@ pub fn resolve<'a>(
     let locked = previous.iter().flat_map(|previous| previous.packages.keys().copied());
     let commits = bulkhead_resolver::locked_commits(&question);
     sources.read_git(GitSources::new(global, project, locked, commits, request.git_precise.clone())?);
+    if request.alone {
+        sources.leave_alone();
+    }
     let patches = patches::load(project, &mut sources, previous.as_ref(), events)?;
     overrides::replacements(workspace, &mut sources, events)?;
     question.patches = &patches;
@@ -136,6 +142,7 @@ pub fn resolve<'a>(
     let mut resolve = solve(&question, &mut sources, request.current, limit, &told, events)
         .map_err(|error| project.blame_untrusted_sources(error))
         .map_err(|error| withdrawn::failed(project, &sources, previous.as_ref(), error))?;
+    sources.complete(&mut resolve);
     let original = overrides::recorded(workspace, &mut resolve, sources.stand_ins(), events)?;
     tampering::check_checksums(previous.as_ref(), &resolve)?;
     patches::warn_of_unused(&resolve, &patches, events);

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bulkhead_schema::PackageId;
+
 use crate::observed::Disk;
 
 pub use bulkhead_schema::DependencyKind;
@@ -173,6 +175,8 @@ pub struct CompileOptions {
 /// A project that is somebody else's.
 #[derive(Debug, Clone)]
 pub struct Foreign {
+    /// The package that is built, as its registry or repository names it.
+    pub id: PackageId,
     /// SHA-256 of the archive, or the tree of the commit, in which it came.
     pub checksum: Option<Arc<str>>,
     /// The folder that was made for this build, and goes after it, with a copy of what came.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::error::ErrorKind;
 use crate::flood::{self, Flood};
-use crate::options::{CompileOptions, MessageFormat};
+use crate::options::{CompileOptions, Foreign, MessageFormat};
 use crate::permissions::{Permissions, denied};
 use crate::{Event, audit};
 
@@ -57,6 +57,16 @@ impl<'a> Reporter<'a> {
         Self { graph, permissions, options, verbose, events, state: Mutex::default() }
     }
 
+    /// The package of a unit as people know it: what is installed bears the name that it has where it comes from, and not
+    /// that of the folder in which it is built.
+    fn id(&self, unit: &Unit) -> PackageId {
+        let id = unit.package.id;
+        let is_it = |foreign: &&Foreign| {
+            id.source().is_path() && id.name() == foreign.id.name() && id.version() == foreign.id.version()
+        };
+        self.options.foreign.as_ref().filter(is_it).map_or(id, |foreign| foreign.id)
+    }
+
     fn json(&self) -> bool {
         matches!(self.options.message_format, MessageFormat::Json { .. })
     }
@@ -97,7 +107,7 @@ impl<'a> Reporter<'a> {
             BuildEvent::Reused { unit } => self.reused(unit),
             BuildEvent::NotShared { unit, reason } if self.verbose > 0 => {
                 let unit = self.graph.unit(unit);
-                self.status("Unshared", format!("{} ({}): {reason}", unit.package.id, describe(unit)));
+                self.status("Unshared", format!("{} ({}): {reason}", self.id(unit), describe(unit)));
             }
             BuildEvent::NotShared { .. } => {}
             BuildEvent::CacheDamaged { unit, finding } => self.cache_damaged(unit, &finding),
@@ -117,7 +127,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn fresh(&self, index: UnitIndex) {
-        let id = self.graph.unit(index).package.id;
+        let id = self.id(self.graph.unit(index));
         let first = {
             let mut state = self.state();
             !state.dirty.contains(&id) && state.named.insert((id, false))
@@ -129,7 +139,7 @@ impl<'a> Reporter<'a> {
 
     /// Nothing is run for it: it counts as fresh.
     fn reused(&self, index: UnitIndex) {
-        let id = self.graph.unit(index).package.id;
+        let id = self.id(self.graph.unit(index));
         let first = {
             let mut state = self.state();
             state.reused += 1;
@@ -152,7 +162,7 @@ impl<'a> Reporter<'a> {
     fn cache_damaged(&self, index: UnitIndex, finding: &bulkhead_store::Finding) {
         let message = format!(
             "the cache of compiled units held something else under the key of `{}`: {}: {}",
-            self.graph.unit(index).package.id,
+            self.id(self.graph.unit(index)),
             finding.path.display(),
             finding.problem
         );
@@ -163,7 +173,7 @@ impl<'a> Reporter<'a> {
     /// As with Cargo, the reason is told of the unit of a package that starts first.
     fn dirty(&self, index: UnitIndex, reason: Option<String>) {
         let mut state = self.state();
-        state.dirty.insert(self.graph.unit(index).package.id);
+        state.dirty.insert(self.id(self.graph.unit(index)));
         if let Some(reason) = reason.filter(|_| self.verbose > 0) {
             state.reasons.insert(index, reason);
         }
@@ -171,7 +181,7 @@ impl<'a> Reporter<'a> {
 
     fn started(&self, index: UnitIndex, command: &Command) {
         let unit = self.graph.unit(index);
-        let id = unit.package.id;
+        let id = self.id(unit);
         let (first, reason) = {
             let mut state = self.state();
             state.running.insert(index);
@@ -235,8 +245,7 @@ impl<'a> Reporter<'a> {
         let withheld = self.state().flood.withheld(index);
         if withheld > 0 {
             let unit = self.graph.unit(index);
-            let message =
-                format!("{withheld} more messages of `{}` ({}) are not shown", unit.package.id, describe(unit));
+            let message = format!("{withheld} more messages of `{}` ({}) are not shown", self.id(unit), describe(unit));
             self.emit(Event::Warning(message));
         }
     }
@@ -271,7 +280,7 @@ impl<'a> Reporter<'a> {
     fn script_warning(&self, index: UnitIndex, message: &str, failed: bool) {
         let unit = self.graph.unit(index);
         if unit.is_local || failed || self.verbose > 1 {
-            let id = unit.package.id;
+            let id = self.id(unit);
             self.say(index, format!("{}@{}: {message}", id.name(), id.version()), Event::Warning);
         }
     }
@@ -288,11 +297,8 @@ impl<'a> Reporter<'a> {
             format!("{variable}{}", if secret { LOOKS_SECRET } else { "" })
         };
         let names = variables.iter().map(name).collect::<Vec<_>>().join(", ");
-        let message = format!(
-            "{} of `{}` asked about variables that it may not see: {names}",
-            process_name(unit),
-            unit.package.id
-        );
+        let message =
+            format!("{} of `{}` asked about variables that it may not see: {names}", process_name(unit), self.id(unit));
         let what: Vec<_> = variables.into_iter().map(bulkhead_policy::Denied::Environment).collect();
         let secrets = what.iter().any(|what| self.permissions.is_secret(what));
         let help = advice(&self.permissions.propose(unit, what), secrets);
@@ -302,7 +308,7 @@ impl<'a> Reporter<'a> {
     fn failed(&self, failure: &Failure, running: usize) {
         let unit = self.graph.unit(failure.unit);
         if let FailureKind::ScriptErrors(messages) = &failure.kind {
-            let id = unit.package.id;
+            let id = self.id(unit);
             for message in messages {
                 let text = format!("{}@{}: {message}", id.name(), id.version());
                 self.say(failure.unit, text, |text| Event::Error(crate::Error::failure(text)));

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bulkhead_config::{Place, Replacement, SourceTable};
-use bulkhead_resolver::Registry;
+use bulkhead_resolver::{Registry, Resolve};
 use bulkhead_schema::index::{IndexFile, VersionEntry};
 use bulkhead_schema::{Dependency, Diagnostic, PackageId, PackageName, SourceId, SourceKind, Summary};
 use bulkhead_source::{Client, DownloadRequest, Fetched, LocalRegistry, SourceError, SparseIndex};
@@ -157,6 +157,8 @@ pub struct Sources<'a> {
     as_needed: bool,
     /// Packages on this machine in the place of others.
     stand_ins: Vec<StandIn>,
+    /// Whether packages count without what they depend on.
+    alone: bool,
 }
 
 /// What was read under one name.
@@ -225,6 +227,23 @@ impl<'a> Sources<'a> {
             servers,
             as_needed: false,
             stand_ins: Vec::new(),
+            alone: false,
+        }
+    }
+
+    /// From now on, packages count without what they depend on, until [`Sources::complete`].
+    pub fn leave_alone(&mut self) {
+        self.alone = true;
+    }
+
+    /// Puts into `resolve` what the sources say of its packages, all of it.
+    pub fn complete(&mut self, resolve: &mut Resolve) {
+        if std::mem::take(&mut self.alone) {
+            for node in resolve.nodes.values_mut().filter(|node| !node.summary.id.source().is_path()) {
+                if let Ok(summary) = self.own_summary(node.summary.id) {
+                    node.summary = summary;
+                }
+            }
         }
     }
 
@@ -715,6 +734,10 @@ impl Registry for Sources<'_> {
 
     fn summary(&self, id: PackageId) -> std::result::Result<Arc<Summary>, Diagnostic> {
         let own = self.own_summary(id)?;
+        if self.alone {
+            let (dependencies, features) = (Vec::new(), Arc::default());
+            return Ok(Arc::new(Summary { dependencies, features, links: None, ..Summary::clone(&own) }));
+        }
         match self.stand_ins.iter().find(|stand_in| stand_in.replaces(id)) {
             Some(stand_in) => Ok(stand_in.summary(&own)),
             None => Ok(own),

@@ -1,5 +1,6 @@
 //! `install` and `uninstall`.
 
+use bulkhead_ops::install::requirement;
 use clap::{Arg, ArgAction, Command};
 
 use crate::arguments::{SharedArguments as _, flag, heading, option, optional_option};
@@ -18,9 +19,15 @@ fn install() -> Command {
             Arg::new("crate")
                 .value_name("CRATE[@<VER>]")
                 .help("Select the package from the given source")
+                .value_parser(package_and_version)
                 .num_args(0..),
         )
-        .arg(option("version", "VERSION", "Specify a version to install").alias("vers").requires("crate"))
+        .arg(
+            option("version", "VERSION", "Specify a version to install")
+                .alias("vers")
+                .value_parser(version)
+                .requires("crate"),
+        )
         .arg(option("index", "INDEX", "Registry index to install from").requires("crate"))
         .arg(option("registry", "REGISTRY", "Registry to use").requires("crate").conflicts_with("index"))
         .arg(
@@ -63,6 +70,15 @@ fn install() -> Command {
         .platform("Build for the target triple")
         .target_dir()
         .arg(flag("timings", "Output a build timing report at the end of the build").help_heading(heading::COMPILATION))
+}
+
+/// A version that makes no sense is told of with the flag that it was given to.
+fn version(text: &str) -> Result<String, String> {
+    requirement(text).map(|_| text.to_owned())
+}
+
+fn package_and_version(text: &str) -> Result<String, String> {
+    text.split_once('@').map_or(Ok(()), |(_, version)| requirement(version).map(drop)).map(|()| text.to_owned())
 }
 
 fn uninstall() -> Command {

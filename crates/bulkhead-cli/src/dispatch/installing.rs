@@ -80,25 +80,11 @@ fn origin(spec: &str, version: Option<&str>, fields: Vec<(&'static str, String)>
         None => (spec, None),
     };
     if given.is_some() && version.is_some() {
-        return Err(Error::failure(format!("cannot specify both `@{}` and `--version`", given.unwrap_or_default())));
+        return Err(Error::failure("cannot specify both `@<VERSION>` and `--version <VERSION>`"));
     }
-    let requirement = given.or(version).map(requirement).transpose()?;
+    let given = given.or(version).map(install::requirement).transpose();
+    let requirement = given.map_err(|reason| Error::new(ErrorKind::Usage, reason))?;
     Ok(Origin::Package { name: Some(name.to_owned()), requirement, fields })
-}
-
-/// A whole version means itself; anything else has to say how it is meant.
-fn requirement(text: &str) -> Result<String, Error> {
-    let begins = text.trim_start().chars().next();
-    if begins.is_some_and(|first| matches!(first, '<' | '>' | '=' | '^' | '~')) || text.contains('*') {
-        return Ok(text.to_owned());
-    }
-    let parts = text.split(['-', '+']).next().unwrap_or_default().split('.').count();
-    if parts != 3 {
-        let message = format!("the version provided, `{text}` is not a valid SemVer version");
-        return Err(Error::new(ErrorKind::Usage, message)
-            .help(format!("if you want to specify SemVer range, add an explicit qualifier, like '^{text}'")));
-    }
-    Ok(format!("={text}"))
 }
 
 pub(super) fn uninstall(arguments: &ArgMatches, global: &GlobalOptions, events: &Events<'_>) -> Result<(), Error> {
@@ -106,9 +92,6 @@ pub(super) fn uninstall(arguments: &ArgMatches, global: &GlobalOptions, events: 
     let mut specs = values("spec");
     specs.extend(values("package"));
     let programs = values("bin");
-    if specs.is_empty() {
-        return Err(Error::failure("name the package to uninstall").help("`install --list` names what is installed"));
-    }
     if specs.len() > 1 && !programs.is_empty() {
         return Err(Error::failure(
             "A binary can only be associated with a single installed package, specifying multiple specs with --bin is redundant.",

@@ -82,6 +82,30 @@ impl Roots {
         assert_eq!(installed("bulkhead"), installed("cargo"), "{arguments:?}\n{theirs}\n{ours}");
         ours
     }
+
+    /// The same, and both say the same: all of it where it went well, else the progress and the first line of each error,
+    /// without the folder in which Cargo leaves what it could not finish.
+    #[track_caller]
+    fn same_words(&self, arguments: &[&str]) -> Outcome {
+        let said = |who: &str, outcome: &Outcome| {
+            let text = self.stage.neutral(&outcome.stderr).replace(&format!("{who}-root"), "ROOT");
+            let is_told = |line: &&str| {
+                let is_progress = line.starts_with("   ") && line.as_bytes().get(12) == Some(&b' ');
+                let passing = ["Downloading ", "Downloaded ", "Updating "];
+                let is_passing = passing.iter().any(|verb| line.trim_start().starts_with(verb));
+                !is_passing && (outcome.code() == Some(0) || line.starts_with("error") || is_progress)
+            };
+            let gone = ", intermediate artifacts can be found at `/tmp/";
+            let line =
+                |line: &str| line.split_once(gone).map_or_else(|| line.to_owned(), |(before, _)| before.to_owned());
+            text.lines().filter(is_told).map(line).collect::<Vec<_>>()
+        };
+        let theirs = self.run("cargo", arguments);
+        let ours = self.run("bulkhead", arguments);
+        assert!(ours.ends_as(&theirs), "{arguments:?}\n{theirs}\n{ours}");
+        assert_eq!(said("bulkhead", &ours), said("cargo", &theirs), "{arguments:?}\n{theirs}\n{ours}");
+        ours
+    }
 }
 
 #[test]
@@ -102,6 +126,92 @@ fn programs_are_installed_and_removed_as_by_cargo() {
     roots.same(&["uninstall", "absent"]);
     roots.same(&["uninstall", "other"]);
     assert_eq!(std::fs::read_dir(roots.root("bulkhead").join("bin")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_installed_is_told_as_by_cargo() {
+    let roots = Roots::new();
+    let careless = program("careless", "1.0.0", "careless").manifest_extra("[package.metadata]\n[bogus]\nkey = 1\n");
+    roots.stage.registry.publish(careless);
+    // What is built is the registry's package, and what its author did wrong is not the user's business.
+    let outcome = roots.same_words(&["install", "careless"]);
+    assert!(outcome.stderr.contains("Compiling careless v1.0.0\n") && !outcome.stderr.contains("bogus"), "{outcome}");
+    roots.same_words(&["install", "careless"]);
+    roots.same_words(&["install", "tool@1.0.0"]);
+    roots.same_words(&["install", "tool"]);
+    roots.same_words(&["install", "tool", "several"]);
+    roots.same_words(&["uninstall", "tool", "absent", "several"]);
+    // Nobody's program is in the way.
+    roots.same_words(&["install", "tool", "--no-track"]);
+    roots.same_words(&["install", "tool"]);
+    roots.same_words(&["install", "tool", "--force"]);
+    roots.same_words(&["install", "--path", "."]);
+    roots.same_words(&["uninstall", "--bin", "second"]);
+    roots.same_words(&["uninstall"]);
+    roots.same_words(&["uninstall"]);
+    assert_eq!(
+        roots.run("bulkhead", &["install", "--list"]).stdout,
+        "careless v1.0.0:\n    careless\ntool v1.2.0:\n    tool-program\n"
+    );
+}
+
+/// What a program depends on may be gone from the registry for all but its own lockfile.
+#[test]
+fn what_the_author_has_locked_is_installed() {
+    let roots = Roots::new();
+    let registry = &roots.stage.registry;
+    registry.publish(CrateBuilder::new("part", "1.0.0").file("src/lib.rs", "pub fn say() { println!(\"part\") }"));
+    let line: serde_json::Value = serde_json::from_str(registry.index_lines("part").trim()).unwrap();
+    let lockfile = format!(
+        "version = 4\n\n[[package]]\nname = \"part\"\nversion = \"1.0.0\"\n\
+         source = \"registry+https://github.com/rust-lang/crates.io-index\"\nchecksum = {}\n\n\
+         [[package]]\nname = \"whole\"\nversion = \"1.0.0\"\ndependencies = [\n \"part\",\n]\n",
+        line["cksum"]
+    );
+    let whole = CrateBuilder::new("whole", "1.0.0").dependency("part", "1").file("Cargo.lock", lockfile);
+    registry.publish(whole.file("src/main.rs", "fn main() { part::say() }"));
+    registry.set_yanked("part", "1.0.0", true);
+    let failed = roots.same(&["install", "whole"]);
+    assert_error(&failed, 101, &["error: failed to compile `whole v1.0.0`\n", "part"]);
+    let outcome = roots.same(&["install", "whole", "--locked"]);
+    assert!(outcome.assert_success().stderr.contains("yanked"), "{outcome}");
+}
+
+#[test]
+fn what_cannot_be_installed_is_told_as_by_cargo() {
+    let roots = Roots::new();
+    let registry = &roots.stage.registry;
+    registry.publish(CrateBuilder::new("broken", "1.0.0").file("src/main.rs", "fn main() { nothing }"));
+    for arguments in [
+        &["install", "absent"][..],
+        &["install", "absent@1.0.0"],
+        &["install", "absent", "tool@7.0.0"],
+        &["install", "tool", "--version", ">=7, <8"],
+        &["install", "tool", "--version", "9.*"],
+        &["install", "tool@newest"],
+        &["install", "tool@1"],
+        &["install", "tool@"],
+        &["install", "tool", "--version", "1.0"],
+        &["install", "tool", "--version", ">=x"],
+        &["install", "tool", "--version", ""],
+        &["install", "tool@1.0.0", "--version", "1.0.0"],
+        &["install", "--path", "absent"],
+        &["install", "--path", "src"],
+        &["install", "--path", "src/main.rs"],
+        &["uninstall", "absent"],
+        &["uninstall", "absent", "tool"],
+        &["uninstall", "absent", "tool", "--bin", "x"],
+        &["uninstall"],
+    ] {
+        roots.same_words(arguments);
+    }
+    // Why the manifest that was made to ask does not fit is nobody's business.
+    assert!(!roots.run("bulkhead", &["install", "tool@7.0.0"]).stderr.contains("bulkhead-install"));
+    roots.stage.project.write("src/main.rs", "fn main() { nothing }");
+    let failed = roots.same_words(&["install", "--path", "."]);
+    assert!(failed.stderr.contains("intermediate artifacts can be found at"), "{failed}");
+    let failed = roots.same_words(&["install", "broken"]);
+    assert_error(&failed, 101, &["error: failed to compile `broken v1.0.0`\n"]);
 }
 
 #[test]

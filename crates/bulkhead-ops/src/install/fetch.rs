@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bulkhead_schema::PackageId;
+use bulkhead_resolver::ResolveErrorKind;
+use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_workspace::{Files as _, Package, TargetKind};
 use tempfile::TempDir;
 
@@ -109,8 +110,10 @@ pub(super) fn fetch(global: &GlobalOptions, origin: &Origin, events: &(dyn Fn(Ev
         Origin::Path(path) => {
             let folder = disk::normalize(&global.place.current_dir.join(path));
             if !global.place.disk.is_file(&folder.join("Cargo.toml")) {
-                let message = format!("`{}` does not contain a Cargo.toml file", folder.display());
-                return Err(Error::failure(message).help("--path must point to a folder with a package"));
+                let is_folder = global.place.disk.is_dir(&folder);
+                let what = if is_folder { "does not contain a Cargo.toml file" } else { "is not a directory" };
+                let advice = "--path must point to a directory containing a Cargo.toml file.";
+                return Err(Error::failure(format!("`{}` {what}. {advice}", folder.display())));
             }
             let global = at(global, &folder, folder.clone());
             let package = package_in(&global, events)?;
@@ -127,9 +130,30 @@ pub(super) fn fetch(global: &GlobalOptions, origin: &Origin, events: &(dyn Fn(Ev
                 None => only_package(global, &asking, fields, events)?,
             };
             write(&asking, "Cargo.toml", &manifest(&name, requirement.as_deref(), fields))?;
-            from_elsewhere(global, &name, &asking, temporary, events)
+            let found = from_elsewhere(global, &name, &asking, temporary, events);
+            found.map_err(|error| not_found(error, &name, requirement.as_deref(), fields))
         }
     }
+}
+
+/// What is not there is told as of what was asked for, and not as of the project that was made to ask.
+fn not_found(error: Error, name: &str, requirement: Option<&str>, fields: &[(&'static str, String)]) -> Error {
+    let is_it = |diagnostic: &Diagnostic| {
+        let codes = [ResolveErrorKind::UnknownPackage.code(), ResolveErrorKind::NoMatchingVersion.code()];
+        codes.contains(&diagnostic.code) && diagnostic.message.contains(&format!("`{name}"))
+    };
+    if !error.diagnostics.iter().any(is_it) {
+        return error;
+    }
+    let field = |wanted: &[&str]| fields.iter().find(|(key, _)| wanted.contains(key)).map(|(_, value)| value.as_str());
+    let place = match field(&["git"]) {
+        Some(url) => url.to_owned(),
+        None => format!("registry `{}`", field(&["registry", "registry-index"]).unwrap_or("crates-io")),
+    };
+    let message = format!("could not find `{name}` in {place} with version `{}`", requirement.unwrap_or("*"));
+    let candidates = error.diagnostics.iter().flat_map(|diagnostic| diagnostic.message.lines());
+    let candidates = candidates.filter(|line| line.starts_with("candidate versions found")).map(str::to_owned);
+    Error { message, causes: candidates.chain(error.causes).collect(), diagnostics: Vec::new(), ..error }
 }
 
 /// The one package with programs of the repository that `fields` name.
@@ -207,7 +231,9 @@ fn from_elsewhere(
     inner.lock.locked = false;
     let project = project::open(&inner, &quiet)?;
     let client = project_client(&inner, &project)?;
-    let mut locked = lock::resolve(&inner, &project, &client, &LockRequest::keep(), &quiet)?;
+    // What it depends on is found out where it is built, perhaps as its author has locked it.
+    let request = LockRequest { alone: true, ..LockRequest::keep() };
+    let mut locked = lock::resolve(&inner, &project, &client, &request, &quiet)?;
     let found = locked.resolve.nodes.keys().copied().find(|id| id.name().as_str() == name && !id.source().is_path());
     let id = found.ok_or_else(|| Error::failure(format!("could not find `{name}`")))?;
     let wanted = BTreeSet::from([id]);
@@ -224,7 +250,7 @@ fn from_elsewhere(
         Some(git) => Some(git.tree.to_string().into()),
         None => locked.resolve.nodes.get(&id).and_then(|node| node.summary.checksum.clone()),
     };
-    let foreign = Some(Foreign { checksum, copy });
+    let foreign = Some(Foreign { id, checksum, copy });
     Ok(Source { foreign, _temporary: Some(temporary), ..Source::new(id, global, &package) })
 }
 
@@ -247,7 +273,7 @@ fn decide_lockfile(
 }
 
 /// The package that lies in the folder.
-fn package_in(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Arc<Package>> {
+pub(super) fn package_in(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Arc<Package>> {
     let project = project::open(global, events)?;
     let current = project.workspace.current;
     let package = project.workspace.members.iter().find(|package| Some(package.id) == current);
@@ -259,7 +285,7 @@ fn package_in(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Arc<Pack
 
 /// The same options for the project in `folder`, with the configuration that holds in `standing`: what was fetched has no
 /// say in how it is built.
-fn at(global: &GlobalOptions, folder: &Path, standing: PathBuf) -> GlobalOptions {
+pub(super) fn at(global: &GlobalOptions, folder: &Path, standing: PathBuf) -> GlobalOptions {
     let mut inner = global.clone();
     let here = std::mem::replace(&mut inner.place.current_dir, standing);
     for argument in &mut inner.config {

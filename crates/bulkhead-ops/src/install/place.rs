@@ -47,8 +47,8 @@ pub(super) fn check_free(
     let is_own = owner.as_deref().is_some_and(|owner| Records::is_of(owner, id));
     if destination.symlink_metadata().is_ok() && !options.force && !is_own {
         let part = owner.map(|owner| format!(" as part of `{}`", super::shown(&owner))).unwrap_or_default();
-        return Err(Error::failure(format!("binary `{name}` already exists in destination{part}"))
-            .help("Add --force to overwrite"));
+        let message = format!("binary `{name}` already exists in destination{part}\nAdd --force to overwrite");
+        return Err(Error::failure(message));
     }
     let shadowed = programs_on_path(&global.place, name).find(|path| path.parent() != destination.parent());
     match shadowed {
