@@ -106,7 +106,8 @@ impl Place<'_> {
         let arguments: Vec<&str> = words.iter().map(String::as_str).chain(["--root", &*root]).collect();
         let outcome = self.side.run(&std::env::temp_dir(), &arguments);
         let record = |name: &str| self.neutral(&std::fs::read_to_string(self.root.join(name)).unwrap_or_default());
-        let status_lines = first_part(&outcome.stderr).filter_map(|line| status_line(&self.neutral(line))).collect();
+        let said = told(&outcome.stderr, outcome.code() == Some(0));
+        let status_lines = said.filter_map(|line| status_line(&self.neutral(line))).collect();
         Left {
             status_lines,
             output: self.neutral(&outcome.stdout),
@@ -134,9 +135,13 @@ impl Place<'_> {
     }
 }
 
-/// Reasons are told in each program's own words.
-fn first_part(stderr: &str) -> impl Iterator<Item = &str> {
-    stderr.lines().take_while(|line| line.trim() != "Caused by:")
+/// What is said of the progress, and all else where all went well. Reasons and advice are told in each program's own words.
+fn told(stderr: &str, is_well: bool) -> impl Iterator<Item = &str> {
+    let is_progress = |line: &str| line.get(..12).is_some_and(|verb| verb.starts_with(' ') && !verb.trim().is_empty());
+    let is_headline = |line: &str| line.starts_with("error") || line.starts_with("warning");
+    let lines = stderr.lines().take_while(|line| line.trim() != "Caused by:");
+    lines
+        .filter(move |line| is_well || is_headline(line) || is_progress(line) && line.as_bytes().get(12) == Some(&b' '))
 }
 
 /// The record without what Bulkhead alone writes, in one order.
@@ -191,7 +196,8 @@ mod tests {
 
     #[test]
     fn reasons_are_not_compared() {
-        let lines: Vec<_> = first_part("error: no\n\nCaused by:\n  why\n").collect();
-        assert_eq!(lines, ["error: no", ""]);
+        let text = "   Compiling a v1.0.0\nerror: no\nAdd --force\nhelp: do\n  tip: x\n\nCaused by:\n  why\n";
+        assert_eq!(told(text, false).collect::<Vec<_>>(), ["   Compiling a v1.0.0", "error: no"]);
+        assert_eq!(told("  Installing a\nsome words\n", true).count(), 2);
     }
 }
