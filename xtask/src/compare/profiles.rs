@@ -45,6 +45,7 @@ pub(super) fn compare(options: &Options, sides: &Sides, report: &mut Report) -> 
     let cases = lines.map(Case::parse).collect::<Result<Vec<_>, _>>()?;
     let count = if options.small { 4 } else { usize::MAX };
     for case in cases.iter().filter(|case| options.wants(case.name)).take(count) {
+        println!("-- {}", case.name);
         let root = write_project(&options.folder.join("profiles"), case)?;
         compare_units(case, &root, sides, report);
         compare_builds(case, &root, sides, report)?;
