@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use bulkhead_schema::Diagnostic;
 
+use crate::removal;
+
 /// Most entries that a walk looks at: far above real packages, far below what keeps a machine busy.
 const MAX_ENTRIES: usize = 1_000_000;
 
@@ -127,7 +129,7 @@ pub(crate) fn remove_temporaries(folder: &Path) {
             continue;
         }
         let _ = match entry.file_type() {
-            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+            Ok(kind) if kind.is_dir() => removal::remove_folder(&entry.path()),
             _ => std::fs::remove_file(entry.path()),
         };
     }

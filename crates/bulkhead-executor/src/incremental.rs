@@ -11,7 +11,7 @@ use bulkhead_unit_graph::{Command, UnitIndex};
 
 use crate::run::Build;
 use crate::staging::name;
-use crate::{Options, folders};
+use crate::{Options, folders, removal};
 
 /// Hexadecimal digits at the end of a folder's name.
 const SECRET: usize = 32;
@@ -65,7 +65,7 @@ fn remove_lost(shared: &Path, unit: &str) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         if entry.file_name().to_str().is_some_and(|name| is_of(name, unit)) {
-            std::fs::remove_dir_all(entry.path())?;
+            removal::remove_folder(&entry.path())?;
         }
     }
     Ok(())

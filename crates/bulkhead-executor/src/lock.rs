@@ -1,7 +1,7 @@
 //! The target folder: its marks, and the lock that keeps Cargo and us apart.
 
 use std::fs::{File, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,16 +11,30 @@ use bulkhead_schema::Diagnostic;
 use crate::files::{self, failed};
 use crate::{BuildError, staging};
 
-/// The file by which `clean` knows that a folder was made by Bulkhead for this workspace: it holds the workspace's root.
+/// The file by which `clean` knows that a folder was made by Bulkhead for this workspace: it holds what [`target_mark`] says.
 pub const TARGET_MARKER: &str = ".bulkhead-target";
+
+/// What marks `folder` as made for a workspace: where that is, and the number by which the file system knows the folder. A
+/// repository that brings a marker along may guess the first; it cannot know the second.
+///
+/// # Errors
+/// The folder is not there.
+pub fn target_mark(folder: &Path, workspace_root: &Path) -> std::io::Result<String> {
+    let number = std::fs::metadata(folder)?.ino();
+    Ok(format!("{}\n{number}\n", workspace_root.display()))
+}
 
 /// Cargo's text, so that either tool recognises the other's folders.
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This file is a cache directory tag created by cargo.\n\
     # For information about cache directory tags see https://bford.info/cachedir/\n";
 
-/// Makes the target folder, and marks it if it was made just now, was empty, or bears Cargo's own tag. A folder with
-/// other things in it is used and not marked, so that `clean` refuses to remove it.
+/// What Cargo leaves in a target folder, but for folders of platforms and of profiles with names of their own.
+const OF_BUILDS: [&str; 8] =
+    ["CACHEDIR.TAG", ".rustc_info.json", ".future-incompat-report.json", "debug", "release", "doc", "package", "tmp"];
+
+/// Makes the target folder, and marks it if it was made just now, was empty, or bears Cargo's own tag and holds nothing but
+/// builds. A folder with other things in it is used and not marked, so that `clean` refuses to remove it.
 pub(crate) fn prepare_target(target_dir: &Path, workspace_root: &Path) -> Result<(), Diagnostic> {
     std::fs::create_dir_all(target_dir).map_err(|error| failed("create", target_dir, &error))?;
     let marker = target_dir.join(TARGET_MARKER);
@@ -28,16 +42,24 @@ pub(crate) fn prepare_target(target_dir: &Path, workspace_root: &Path) -> Result
         return Ok(());
     }
     let tag = target_dir.join("CACHEDIR.TAG");
-    let tagged = files::read(&tag, 4096).is_ok_and(|bytes| bytes == CACHEDIR_TAG.as_bytes());
     let empty = target_dir.read_dir().map_err(|error| failed("read", target_dir, &error))?.next().is_none();
-    if !tagged && empty {
+    if empty {
         files::write(&tag, CACHEDIR_TAG.as_bytes()).map_err(|error| failed("write", &tag, &error))?;
     }
-    if tagged || empty {
-        let text = format!("{}\n", workspace_root.display());
+    if empty || is_of_cargo(target_dir, true) {
+        let text = target_mark(target_dir, workspace_root).map_err(|error| failed("read", target_dir, &error))?;
         files::write(&marker, text.as_bytes()).map_err(|error| failed("write", &marker, &error))?;
     }
     Ok(())
+}
+
+/// Whether a folder bears Cargo's tag, which a repository can bring along as well, and nothing that somebody may have written.
+fn is_of_cargo(folder: &Path, has_platforms: bool) -> bool {
+    let tagged = files::read(&folder.join("CACHEDIR.TAG"), 4096).is_ok_and(|bytes| bytes == CACHEDIR_TAG.as_bytes());
+    let is_of_builds = |name: &std::ffi::OsStr| OF_BUILDS.iter().any(|known| name == *known);
+    let is_platform = |path: &Path| has_platforms && is_of_cargo(path, false);
+    let Ok(mut entries) = folder.read_dir() else { return false };
+    tagged && entries.all(|it| it.is_ok_and(|it| is_of_builds(&it.file_name()) || is_platform(&it.path())))
 }
 
 /// Keeps Cargo out of a build folder until it is dropped; and other builds of ours, if it is had alone.
@@ -115,7 +137,7 @@ impl BuildLock {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use super::{TARGET_MARKER, Use, lock, prepare_target};
+    use super::{CACHEDIR_TAG, TARGET_MARKER, Use, lock, prepare_target};
 
     static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -130,6 +152,23 @@ mod tests {
         std::fs::write(foreign.join("data.txt"), "mine").unwrap();
         prepare_target(&foreign, folder.path()).unwrap();
         assert!(!foreign.join(TARGET_MARKER).exists() && !foreign.join("CACHEDIR.TAG").exists());
+        // Nor does a tag that came along make it Cargo's.
+        std::fs::write(foreign.join("CACHEDIR.TAG"), CACHEDIR_TAG).unwrap();
+        prepare_target(&foreign, folder.path()).unwrap();
+        assert!(!foreign.join(TARGET_MARKER).exists());
+    }
+
+    #[test]
+    fn what_cargo_has_made_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["debug/deps", "x86_64-unknown-linux-gnu/release"] {
+            std::fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        for path in [".rustc_info.json", "CACHEDIR.TAG", "x86_64-unknown-linux-gnu/CACHEDIR.TAG"] {
+            std::fs::write(folder.path().join(path), CACHEDIR_TAG).unwrap();
+        }
+        prepare_target(folder.path(), folder.path()).unwrap();
+        assert!(folder.path().join(TARGET_MARKER).exists());
     }
 
     #[test]

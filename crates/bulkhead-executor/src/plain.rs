@@ -67,8 +67,8 @@ fn are_plain(arguments: &[String]) -> bool {
                 .next()
                 .is_some_and(|path| ["dependency=", "native="].iter().any(|kind| path.starts_with(kind))),
             // Another file describes a platform, with its linker.
-            "--target" => arguments.next().is_some_and(|target| !target.ends_with(".json")),
-            option if WITH_VALUE.contains(&option) => arguments.next().is_some(),
+            "--target" => arguments.next().is_some_and(|target| !target.ends_with(".json") && !target.starts_with('@')),
+            option if WITH_VALUE.contains(&option) => arguments.next().is_some_and(|value| !value.starts_with('@')),
             option if option.starts_with('-') => JOINED.iter().any(|known| option.starts_with(known)),
             // The source; `@FILE` holds further arguments.
             source => !source.starts_with('@'),
@@ -130,6 +130,9 @@ mod tests {
             "--sysroot=/evil",
             "-C",
             "@arguments",
+            "--cfg @arguments",
+            "-l @arguments",
+            "--target @arguments",
         ] {
             assert!(!judge("/toolchain/bin/rustc", &format!("{usual} {more}"), "OUT_DIR"), "{more}");
         }

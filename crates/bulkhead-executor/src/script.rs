@@ -24,7 +24,7 @@ use crate::reuse::contents::{self, Part};
 use crate::reuse::key::Places;
 use crate::run::Build;
 use crate::schedule::End;
-use crate::{Event, Failure, FailureKind, Options, folders, reuse};
+use crate::{Event, Failure, FailureKind, Options, folders, removal, reuse};
 
 /// Largest stored output that is read again.
 const MAX_OUTPUT: u64 = 1 << 30;
@@ -285,8 +285,17 @@ fn report_withheld(build: &Build<'_>, index: UnitIndex, output: &BuildScriptOutp
 
 /// OUT_DIR keeps what earlier runs left, as with Cargo.
 fn make_out_dir(options: &Options<'_>, out_dir: &Path) -> Result<(), Diagnostic> {
-    folders::make(options, out_dir).map_err(|error| failed("create", out_dir, &error))?;
-    allow_writing(out_dir).map_err(|error| failed("prepare", out_dir, &error))
+    let make = || folders::make(options, out_dir).map_err(|error| failed("create", out_dir, &error));
+    make()?;
+    let prepared = match allow_writing(out_dir) {
+        // Folders so deep that no path leads to them: with these nothing can begin.
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+            removal::remove_folder(out_dir).map_err(|error| failed("remove", out_dir, &error))?;
+            return make();
+        }
+        prepared => prepared,
+    };
+    prepared.map_err(|error| failed("prepare", out_dir, &error))
 }
 
 /// A copy of a package's file is as read-only as the file, which it is not with Cargo; the next run may want to write it
@@ -314,8 +323,8 @@ fn keep(folder: &Path, stdout: &[u8], stderr: &[u8], out_dir: &Path) -> Result<(
 }
 
 /// Refuses what is neither a file nor a folder, and links that lead out of OUT_DIR to other places than the package and
-/// the system: the compiler, or whoever packs the artifacts, would follow them. They are removed, since the next run of a script
-/// finds what the last one left, and would be blamed for it.
+/// the system: the compiler, or whoever packs the artifacts, would follow them. They are removed, and where it is all too much or too
+/// deep, all of it is, since the next run of a script finds what the last one left, and would be blamed for it.
 fn scan(build: &Build<'_>, index: UnitIndex, out_dir: &Path) -> Result<(), Diagnostic> {
     let package = &build.unit(index).package;
     let limits = (build.options.limits)(ProcessKind::BuildScript);
@@ -337,8 +346,11 @@ fn scan(build: &Build<'_>, index: UnitIndex, out_dir: &Path) -> Result<(), Diagn
         }
         Ok(())
     });
-    walked.map_err(|error| failed("scan", out_dir, &error))?;
-    check_size(files, bytes, &limits, package)?;
+    let walked = walked.map_err(|error| failed("scan", out_dir, &error));
+    if let Err(excess) = walked.and_then(|()| check_size(files, bytes, &limits, package)) {
+        let _ = removal::remove_folder(out_dir);
+        return Err(excess);
+    }
     let Some((path, reason)) = refused else { return Ok(()) };
     let message =
         format!("the build script of `{}` left `{}` in OUT_DIR, which is {reason}", package.id, path.display());

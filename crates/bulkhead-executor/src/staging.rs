@@ -8,7 +8,7 @@ use bulkhead_unit_graph::{Command, CompileMode, Output, UnitIndex};
 
 use crate::run::Build;
 use crate::uplift::uplift;
-use crate::{Options, files, folders};
+use crate::{Options, files, folders, removal};
 
 /// Below the build folder: where the staging folders are.
 const FOLDER: &str = ".bulkhead";
@@ -48,7 +48,7 @@ pub(crate) fn sweep(profile_dir: &Path) {
         let folders = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         folders.for_each(|folder| files::remove_temporaries(&folder.path()));
     }
-    let _ = std::fs::remove_dir_all(left);
+    let _ = removal::remove_folder(&left);
 }
 
 /// The staging folder of one process. Dropping it removes the folder with what is left there.
@@ -89,7 +89,7 @@ impl Staging {
             return Ok(None);
         }
         let folder = build.planner.layout(unit.platform).intermediate.join(FOLDER).join(name(build, index));
-        match std::fs::remove_dir_all(&folder) {
+        match removal::remove_folder(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => folders::make(build.options, &folder)?,
         }
@@ -195,6 +195,6 @@ fn hand_over(folder: &Path, destination: &Path) -> io::Result<()> {
 impl Drop for Staging {
     fn drop(&mut self) {
         // What cannot be removed now is removed before the unit is built again.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = removal::remove_folder(&self.folder);
     }
 }

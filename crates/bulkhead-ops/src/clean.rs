@@ -6,7 +6,8 @@ mod target_folder;
 
 use std::path::{Path, PathBuf};
 
-use bulkhead_executor::TARGET_MARKER;
+pub use bulkhead_executor::Removed;
+use bulkhead_executor::{TARGET_MARKER, target_mark};
 use bulkhead_schema::PackageSpec;
 use bulkhead_workspace::TargetKind;
 
@@ -15,15 +16,6 @@ use crate::error::Result;
 use crate::options::{CleanOptions, GlobalOptions};
 use crate::project::{self, Project};
 use crate::{Error, Event, compile, profiles};
-
-/// What was (or with `--dry-run` would be) removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Number of files.
-    pub files: u64,
-    /// Bytes of the files.
-    pub bytes: u64,
-}
 
 /// Removes the target folder, or the part of it that the options name.
 ///
@@ -41,16 +33,9 @@ pub fn clean(global: &GlobalOptions, options: &CleanOptions, events: &(dyn Fn(Ev
     let folder = TargetFolder::open(&target_dir)?;
     let mut removed = Removed::default();
     for path in doomed(&folder, options, &project)? {
-        removed.add(folder.remove(&path, options.dry_run, events)?);
+        removed += folder.remove(&path, options.dry_run, events)?;
     }
     Ok(removed)
-}
-
-impl Removed {
-    fn add(&mut self, other: Self) {
-        self.files += other.files;
-        self.bytes += other.bytes;
-    }
 }
 
 fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
@@ -67,10 +52,18 @@ fn check_marker(target_dir: &Path, project: &Project) -> Result<()> {
     let own = std::fs::symlink_metadata(&marker).is_ok_and(|metadata| metadata.is_file() && metadata.len() < 1 << 16);
     let text = if own { std::fs::read_to_string(&marker) } else { Err(std::io::ErrorKind::NotFound.into()) };
     match text {
-        Ok(text) if text.trim_end() == project.workspace.root.to_string_lossy() => Ok(()),
+        Ok(text) if target_mark(target_dir, &project.workspace.root).is_ok_and(|mark| mark == text) => Ok(()),
         // What was made at its usual place holds nothing of anybody else's, by whichever of the two, and moved or not.
         _ if *target_dir == project.workspace.root.join("target") && is_tagged(target_dir) => Ok(()),
-        Ok(text) => refuse(format!("it was made for the workspace `{}`", text.trim_end())),
+        Ok(text) => {
+            let workspace = text.lines().next().unwrap_or_default();
+            let reason = if workspace == project.workspace.root.to_string_lossy() {
+                format!("its `{TARGET_MARKER}` was written for another folder")
+            } else {
+                format!("it was made for the workspace `{workspace}`")
+            };
+            refuse(reason)
+        }
         Err(_) => {
             let configured = project.configuration.config.target_dir().ok().flatten();
             let place = configured.map(|value| format!(" (set in {})", value.definition)).unwrap_or_default();

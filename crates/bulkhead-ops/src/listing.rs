@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bulkhead_review::{File, Layout, Listing, MAX_CONTENT, MAX_TOTAL};
@@ -42,6 +42,10 @@ pub fn read(root: &Path, own: bool) -> Result<Listing> {
                 }
                 continue;
             }
+            // A socket can be read by nobody, and is part of nothing.
+            if metadata.file_type().is_socket() {
+                continue;
+            }
             let Some(name) = path.strip_prefix(root).ok().and_then(|name| name.to_str()) else { continue };
             let file = if metadata.is_symlink() {
                 link(&path)
@@ -71,8 +75,14 @@ fn link(path: &Path) -> std::io::Result<File> {
 }
 
 fn regular(path: &Path, executable: bool, left: u64) -> std::io::Result<File> {
-    let mut file = std::fs::File::open(path)?;
-    let size = file.metadata()?.len();
+    // A pipe is opened at once then, instead of waited for; its content is nobody's to know.
+    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
+    let mut file = std::fs::File::options().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is neither a file nor a folder"));
+    }
+    let size = metadata.len();
     let kind = if executable { EntryKind::Executable } else { EntryKind::File };
     if size <= MAX_CONTENT.min(left) {
         let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));

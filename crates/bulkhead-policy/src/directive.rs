@@ -110,6 +110,10 @@ fn link_search(value: &str, context: &DirectiveContext<'_>) -> Result<(), Refusa
     };
     let refuse =
         |reason| Err(Refusal { directive: format!("rustc-link-search={path}"), reason, grantable: !path.is_empty() });
+    if path.starts_with('@') {
+        let reason = "the linker would read its arguments from a file of that name";
+        return Err(Refusal { directive: format!("rustc-link-search={value}"), reason, grantable: false });
+    }
     let Some(folder) = absolute(Path::new(path), context.package_root) else {
         return refuse("the folder climbs over the root");
     };
@@ -285,8 +289,15 @@ mod tests {
     /// Attack 107.
     #[test]
     fn some_things_cannot_be_granted() {
-        for line in ["rustc-link-lib=-x", "rustc-link-lib=static:+verbatim=-x", "rustc-flags=-l -x", "rustc-flags=-l-x"]
-        {
+        for line in [
+            "rustc-link-lib=-x",
+            "rustc-link-lib=static:+verbatim=-x",
+            "rustc-flags=-l -x",
+            "rustc-flags=-l-x",
+            "rustc-link-search=@/t/out/arguments",
+            "rustc-link-search=native=@lib",
+            "rustc-flags=-L native=@lib",
+        ] {
             assert!(check(line, &GrantSet::default()).is_err(), "{line}");
         }
         for line in ["rustc-flags=-C linker=/x", "rustc-flags=-Clinker=/x", "rustc-cfg=a\0b", "rustc-link-arg=a\rb"] {

@@ -49,10 +49,14 @@ fn wrapped(context: &Context<'_>, unit: &Unit, mut command: Command) -> Command 
     command
 }
 
-/// The source file as rustc gets it and the folder it runs in: below the workspace's root, messages show short paths.
+/// The source file as rustc gets it and the folder it runs in: below the workspace's root, messages show short paths. None
+/// begins with `@`, which would make it a file of arguments.
 pub(crate) fn source(context: &Context<'_>, unit: &Unit) -> (String, PathBuf) {
     let root = &context.options.workspace_root;
     match unit.target.path.strip_prefix(root) {
+        Ok(relative) if relative.as_os_str().as_encoded_bytes().starts_with(b"@") => {
+            (format!("./{}", relative.display()), root.clone())
+        }
         Ok(relative) => (relative.display().to_string(), root.clone()),
         Err(_) => (unit.target.path.display().to_string(), unit.package.root.clone()),
     }
@@ -67,7 +71,14 @@ impl Arguments {
         self.0.push(argument.into());
     }
 
+    /// An option and its value. Wherever an argument begins with `@`, rustc reads more arguments from the file that it names;
+    /// so a value that somebody else has chosen is not an argument of its own then.
     pub(crate) fn pair(&mut self, option: &str, value: impl Into<String>) {
+        let value = value.into();
+        if value.starts_with('@') {
+            let between = if option.starts_with("--") { "=" } else { "" };
+            return self.push(format!("{option}{between}{value}"));
+        }
         self.push(option);
         self.push(value);
     }

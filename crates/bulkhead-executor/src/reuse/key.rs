@@ -120,7 +120,8 @@ pub(crate) fn unpinned<'a>(arguments: &'a [String], known: &[&Path]) -> Option<&
         let before = position.checked_sub(1).and_then(|position| arguments.get(position));
         before.is_some_and(|option| option == "--cfg" || option == "--check-cfg")
     };
-    let mut all = arguments.iter().enumerate().filter(|(position, _)| !is_condition(*position));
+    let is_text = |position: usize, argument: &str| is_condition(position) && !argument.starts_with('@');
+    let mut all = arguments.iter().enumerate().filter(|(position, argument)| !is_text(*position, argument));
     all.find(|(_, argument)| !is_pinned(argument, known)).map(|(_, argument)| argument.as_str())
 }
 
@@ -277,6 +278,7 @@ mod tests {
         ] {
             assert!(!check(bad), "{bad}");
         }
+        assert!(unpinned(&["--cfg".to_owned(), "@args".to_owned()], &known).is_some());
         assert!(unpinned(&["--check-cfg".to_owned(), "cfg(feature, values(\"a/b\"))".to_owned()], &known).is_none());
     }
 }

@@ -7,14 +7,12 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat, unlinkat};
+use bulkhead_executor::remove_at;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 
 use super::Removed;
 use crate::error::Result;
 use crate::{Error, Event};
-
-/// Deepest nesting that is followed; each level holds a descriptor.
-const MAX_DEPTH: usize = 512;
 
 /// How deep below a profile's folder the files of a package lie.
 const FILES_DEPTH: usize = 3;
@@ -93,7 +91,7 @@ impl TargetFolder {
         if dry_run {
             events(Event::Note(path.display().to_string()));
         }
-        remove(&parent, &name, dry_run, 0).map_err(|error| failed("remove", &path, error))
+        remove_at(&parent, &name, dry_run).map_err(|error| failed("remove", &path, error))
     }
 }
 
@@ -143,29 +141,6 @@ fn entries(folder: &OwnedFd) -> io::Result<Vec<(OsString, FileType)>> {
         }
     }
     Ok(entries)
-}
-
-/// Removes, or only counts, what is at `name`.
-fn remove(parent: &OwnedFd, name: &OsStr, dry_run: bool, depth: usize) -> io::Result<Removed> {
-    let status = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if !FileType::from_raw_mode(status.st_mode).is_dir() {
-        if !dry_run {
-            unlinkat(parent, name, AtFlags::empty())?;
-        }
-        return Ok(Removed { files: 1, bytes: u64::try_from(status.st_size).unwrap_or(0) });
-    }
-    if depth > MAX_DEPTH {
-        return Err(io::Error::other("folders are nested too deeply"));
-    }
-    let folder = open(parent, name)?;
-    let mut removed = Removed::default();
-    for (name, _) in entries(&folder)? {
-        removed.add(remove(&folder, &name, dry_run, depth + 1)?);
-    }
-    if !dry_run {
-        unlinkat(parent, name, AtFlags::REMOVEDIR)?;
-    }
-    Ok(removed)
 }
 
 #[cfg(test)]
