@@ -113,12 +113,15 @@ fn report_changed(place: &Place, ignored: &[IgnoredKey], events: &dyn Fn(Event))
     }
     let trusted = TrustedFiles::load(&place.disk, &place.bulkhead_home)?;
     for path in files.into_iter().filter(|path| trusted.digest_of(path).is_some()) {
-        let shown = path.display();
-        events(Event::Note(format!(
-            "`{shown}` has changed since it was trusted: `bulkhead trust --diff {shown}` shows how"
-        )));
+        events(changed(path));
     }
     Ok(())
+}
+
+/// That a file is not the one any more that was trusted.
+pub(crate) fn changed(path: &Path) -> Event {
+    let shown = path.display();
+    Event::Note(format!("`{shown}` has changed since it was trusted: `bulkhead trust --diff {shown}` shows how"))
 }
 
 /// The folder that bounds the upward search: the repository, else the outermost folder with a manifest, as long as

@@ -12,15 +12,16 @@ use bulkhead_workspace::{Package, Workspace};
 
 use crate::error::Result;
 use crate::options::GlobalOptions;
-use crate::{Error, lock, project, specs};
+use crate::project::{self, Project};
+use crate::{Error, Event, lock, specs};
 
 /// The manifest that commands are about, or that of its workspace's root.
 ///
 /// # Errors
 /// There is none, or (for the root) it is wrong.
-pub fn locate_project(global: &GlobalOptions, root: bool) -> Result<PathBuf> {
+pub fn locate_project(global: &GlobalOptions, root: bool, events: &dyn Fn(Event)) -> Result<PathBuf> {
     match root {
-        true => Ok(project::open(global, &|_| ())?.workspace.root_manifest),
+        true => Ok(open(global, events)?.workspace.root_manifest),
         false => project::manifest_path(global),
     }
 }
@@ -29,14 +30,24 @@ pub fn locate_project(global: &GlobalOptions, root: bool) -> Result<PathBuf> {
 ///
 /// # Errors
 /// There is no lockfile; `spec` means none or several of its packages.
-pub fn package_id(global: &GlobalOptions, spec: Option<&str>) -> Result<String> {
-    let workspace = project::open(global, &|_| ())?.workspace;
+pub fn package_id(global: &GlobalOptions, spec: Option<&str>, events: &dyn Fn(Event)) -> Result<String> {
+    let workspace = open(global, events)?.workspace;
     let packages = locked_packages(global, &workspace)?;
     let id = match spec {
         Some(spec) => specs::one(spec, &packages, &global.place)?,
         None => current(global, &workspace)?.id,
     };
     Ok(package_id_spec(id))
+}
+
+/// The project, with what is said of its configuration; of its manifests these commands say no more than Cargo.
+fn open(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<Project> {
+    project::open(global, &|event| {
+        let is_of_manifests = matches!(&event, Event::Diagnostic(finding) if !finding.code.starts_with("config-"));
+        if !is_of_manifests {
+            events(event);
+        }
+    })
 }
 
 fn locked_packages(global: &GlobalOptions, workspace: &Workspace) -> Result<BTreeSet<PackageId>> {
@@ -65,8 +76,8 @@ fn current(global: &GlobalOptions, workspace: &Workspace) -> Result<Arc<Package>
 ///
 /// # Errors
 /// There is none.
-pub fn read_manifest(global: &GlobalOptions) -> Result<String> {
-    let workspace = project::open(global, &|_| ())?.workspace;
+pub fn read_manifest(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<String> {
+    let workspace = open(global, events)?.workspace;
     let package = current(global, &workspace)?;
     serde_json::to_string(&metadata_json(&package))
         .map_err(|error| Error::failure("a path is not UTF-8").because(error))
@@ -76,6 +87,6 @@ pub fn read_manifest(global: &GlobalOptions) -> Result<String> {
 ///
 /// # Errors
 /// What is wrong with them.
-pub fn verify_project(global: &GlobalOptions) -> Result<()> {
-    project::open(global, &|_| ()).map(drop)
+pub fn verify_project(global: &GlobalOptions, events: &dyn Fn(Event)) -> Result<()> {
+    open(global, events).map(drop)
 }

@@ -20,7 +20,8 @@ use crate::error::Result;
 use crate::options::{GlobalOptions, Place};
 use crate::prefetch::{self, Files};
 use crate::project::Project;
-use crate::{Error, ErrorKind, Event, listing, programs};
+use crate::trusted_files::TrustedFiles;
+use crate::{Error, ErrorKind, Event, configuration, listing, policy, programs};
 
 /// The policy in force, and what it needs to know of packages.
 pub struct Permissions {
@@ -67,6 +68,9 @@ pub fn new(
     let effective = project.policy.clone();
     for note in &effective.notes {
         events(Event::Warning(note.clone()));
+    }
+    if !effective.notes.is_empty() {
+        note_changed_policy(place, &project.workspace.root, events);
     }
     let environment = place
         .environment
@@ -123,10 +127,9 @@ impl Permissions {
         }
         let digest = self.digest(unit);
         self.effective.grants_for(name.as_str(), version, digest.as_ref(), unit.is_local).map_err(|mismatch| {
-            Diagnostic::error("grant-digest", mismatch.to_string()).help(
-                "look at the new build code, then write its digest into the grant in the policy, or remove the grant \
-                 and let `bulkhead sandbox learn` propose a new one",
-            )
+            let of_catalogue =
+                mismatch.granted.as_ref().and_then(|granted| CatalogueEntry::for_code(name.as_str(), version, granted));
+            Diagnostic::error("grant-digest", mismatch.to_string()).help(renewal(of_catalogue))
         })
     }
 
@@ -291,6 +294,11 @@ impl Permissions {
         CatalogueEntry::for_code(id.name().as_str(), id.version(), &digest).filter(|_| !acts)
     }
 
+    /// Whether a file that nobody has trusted switches on this name of the catalogue.
+    pub fn is_switched_on_in_vain(&self, name: &str) -> bool {
+        self.effective.catalogue_in_vain.iter().any(|it| it == name)
+    }
+
     /// All that was asked for in vain so far, sorted.
     pub fn asked(&self) -> Vec<Denial> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -319,6 +327,32 @@ impl Permissions {
     /// The limits of processes of one kind.
     pub fn limits(&self, kind: ProcessKind) -> ProcessLimits {
         self.effective.process_limits(kind, confinement::usual_limits(kind))
+    }
+}
+
+/// The project's policy loosens something in vain: where that is because it was changed, how is what the user wants to see.
+fn note_changed_policy(place: &Place, workspace_root: &Path, events: &dyn Fn(Event)) {
+    let path = workspace_root.join("bulkhead.toml");
+    let Ok(trusted) = TrustedFiles::load(&place.disk, &place.bulkhead_home) else { return };
+    // What cannot be read has stopped the command before.
+    let Ok(text) = place.disk.read_text(&path, policy::MAX_SIZE) else { return };
+    if trusted.digest_of(&path).is_some() && !trusted.contains(&path, text.as_bytes()) {
+        events(configuration::changed(&path));
+    }
+}
+
+/// What to do about a grant for other code, which may be one of the catalogue's.
+fn renewal(of_catalogue: Option<&CatalogueEntry>) -> String {
+    match of_catalogue {
+        Some(entry) => format!(
+            "the catalogue's grants `{name}` are for other code: look at this one, and take `{name}` out of \
+             `build-code.catalogue`; `bulkhead sandbox learn` proposes grants of your own (`bulkhead grants show {name}` \
+             shows what the catalogue's are for)",
+            name = entry.name
+        ),
+        None => "look at the new build code, then write its digest into the grant in the policy, or remove the grant \
+                 and let `bulkhead sandbox learn` propose a new one"
+            .to_owned(),
     }
 }
 

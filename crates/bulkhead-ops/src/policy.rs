@@ -13,7 +13,7 @@ use crate::trusted_files::TrustedFiles;
 use crate::{Error, ErrorKind};
 
 /// Largest policy file that is read, in bytes.
-const MAX_POLICY_SIZE: u64 = 1024 * 1024;
+pub(crate) const MAX_SIZE: u64 = 1024 * 1024;
 
 /// What the files say together.
 pub fn together(files: &[PolicyFile]) -> Effective {
@@ -88,7 +88,7 @@ fn failed(path: &Path, reason: &str) -> Error {
 }
 
 fn layer(disk: &Disk, path: &Path, source: impl Fn(&str) -> Result<PolicySource>) -> Result<Option<PolicyFile>> {
-    let text: Arc<str> = match disk.read_text(path, MAX_POLICY_SIZE) {
+    let text: Arc<str> = match disk.read_text(path, MAX_SIZE) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(path, &error.to_string())),
         Ok(text) => text.into(),

@@ -339,14 +339,20 @@ pub fn denials(
     let secrets = what.iter().any(|what| permissions.is_secret(what));
     let proposal = permissions.propose(unit, what);
     let help = match permissions.catalogued(unit) {
-        Some(entry) => catalogue_advice(entry.name),
+        Some(entry) => catalogue_advice(entry.name, permissions.is_switched_on_in_vain(entry.name)),
         None => advice(&proposal, secrets),
     };
     Diagnostic::warning("sandbox-denied", message).help(help)
 }
 
-/// What to do where somebody has read this very code before.
-fn catalogue_advice(name: &str) -> String {
+/// What to do where somebody has read this very code before; `is_switched_on` in a file that waits for trust.
+fn catalogue_advice(name: &str, is_switched_on: bool) -> String {
+    if is_switched_on {
+        return format!(
+            "Bulkhead's catalogue has grants for exactly this code (`bulkhead grants show {name}`), and `bulkhead.toml` \
+             switches them on, but is not trusted: look at it, then run `bulkhead trust bulkhead.toml`"
+        );
+    }
     format!(
         "Bulkhead's catalogue has grants for exactly this code (`bulkhead grants show {name}`); to switch them on, add to \
          `bulkhead.toml` and run `bulkhead trust bulkhead.toml`:\nbuild-code.catalogue = [\"{name}\"]\n"
@@ -580,4 +586,18 @@ fn script_json(
         "out_dir": out_dir,
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::catalogue_advice;
+
+    #[test]
+    fn what_stands_in_a_file_that_waits_for_trust_is_not_to_be_added_again() {
+        let (absent, waiting) = (catalogue_advice("ort-sys", false), catalogue_advice("ort-sys", true));
+        assert!(absent.contains("add to `bulkhead.toml`") && absent.contains("build-code.catalogue = [\"ort-sys\"]"));
+        assert!(
+            !waiting.contains("add to") && waiting.contains("is not trusted: look at it, then run `bulkhead trust")
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! `build --verify-reproducible`: builds the same plan twice, in different folders and at different times, and names every
 //! unit whose bytes differ, with what may be to blame.
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +26,9 @@ const FOLDER: &str = "reproducible";
 /// The folders of the two builds. Their names differ in length, so that padding with it shows, too.
 const BUILDS: [&str; 2] = ["first", "second"];
 
+/// How often it is tried to get the lock.
+const TURN: Duration = Duration::from_millis(50);
+
 /// How much later the second build begins at least: what a unit takes from a clock that counts seconds differs then.
 const APART: Duration = Duration::from_secs(2);
 
@@ -45,7 +49,7 @@ pub fn verify(
     prepared.project.policy.unit_cache.enabled = Some(false);
     let permissions = permissions::of(global, &prepared, events)?;
     permissions.check_grants(&prepared.graph)?;
-    let folder = Folder::prepare(&prepared.build_options.target_dir.join(FOLDER), events)?;
+    let folder = Folder::prepare(&prepared.build_options.target_dir.join(FOLDER), stop, events)?;
     let jobs = prepared.build_options.jobs;
     let run = Run { global, options, permissions: &permissions, stop };
 
@@ -107,7 +111,7 @@ struct Folder {
 
 impl Folder {
     /// Waits for whoever else uses it, and removes what is left of an earlier comparison.
-    fn prepare(path: &Path, events: &dyn Fn(Event)) -> Result<Self> {
+    fn prepare(path: &Path, stop: &AtomicBool, events: &dyn Fn(Event)) -> Result<Self> {
         let failed = |error| Error::failure(format!("failed to prepare `{}`", path.display())).because(error);
         if disk::is_link(path) {
             return Err(Error::failure(format!("`{}` is a symbolic link", path.display())).help("remove it"));
@@ -117,10 +121,19 @@ impl Folder {
         let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
         let mut open = std::fs::File::options();
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut open, no_link);
-        let lock = open.write(true).create(true).truncate(false).open(&place).map_err(failed)?;
-        if lock.try_lock().is_err() {
-            events(Event::Blocking { what: "comparison".to_owned(), path: place });
-            lock.lock().map_err(failed)?;
+        // Read and write: a pipe in its place is opened at once, and holds nobody up.
+        let lock = open.read(true).write(true).create(true).truncate(false).open(&place).map_err(failed)?;
+        let mut waits = false;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) if !waits => {
+                    waits = true;
+                    events(Event::Blocking { what: "comparison".to_owned(), path: place.clone() });
+                }
+                Err(TryLockError::WouldBlock) => wait_until(Instant::now() + TURN, stop)?,
+            }
         }
         let folder = Self { path: path.to_owned(), lock };
         folder.clear().map_err(failed)?;
@@ -252,4 +265,48 @@ fn json_lines(graph: &UnitGraph, differences: &[Difference]) -> Vec<Value> {
 
 fn status(verb: &'static str, message: String) -> Event {
     Event::Status { verb, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::{Event, Folder};
+    use crate::ErrorKind;
+
+    #[test]
+    fn whoever_waits_for_another_comparison_can_be_interrupted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reproducible");
+        let first = Folder::prepare(&path, &AtomicBool::new(false), &|_| ()).unwrap();
+        let (said, heard) = channel();
+        let second = path.clone();
+        std::thread::spawn(move || {
+            let stop = AtomicBool::new(false);
+            // Ctrl-C comes once it is said that it waits.
+            let told = |event| {
+                assert!(matches!(event, Event::Blocking { .. }));
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            };
+            said.send(Folder::prepare(&second, &stop, &told).err().map(|error| error.kind))
+        });
+        assert_eq!(heard.recv_timeout(Duration::from_secs(60)).unwrap(), Some(ErrorKind::Interrupted));
+        // The twin: once the first has gone, nobody waits.
+        drop(first);
+        Folder::prepare(&path, &AtomicBool::new(true), &|_| panic!("nothing is waited for")).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_lock_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reproducible");
+        std::fs::create_dir(&path).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, path.join(".lock"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let (said, heard) = channel();
+        std::thread::spawn(move || said.send(Folder::prepare(&path, &AtomicBool::new(false), &|_| ()).is_ok()));
+        assert_eq!(heard.recv_timeout(Duration::from_secs(60)), Ok(true));
+    }
 }

@@ -88,6 +88,8 @@ pub struct Effective {
     pub forbidden_variables: Vec<(PolicySource, Switch)>,
     /// What a layer said in vain, one sentence each.
     pub notes: Vec<String>,
+    /// Names of the catalogue that a file switches on which nobody has trusted.
+    pub catalogue_in_vain: Vec<String>,
 }
 
 /// How long versions have to have been public, as the layers have it together.
@@ -370,6 +372,9 @@ impl Effective {
 
     fn take_grants(&mut self, layer: &PolicyLayer, trusted: bool, locks: &[Lock]) {
         let catalogued = self.catalogued(layer);
+        if !trusted {
+            self.catalogue_in_vain.extend(layer.policy.build_code.catalogue.iter().cloned());
+        }
         for grant in layer.policy.grants.iter().chain(&catalogued) {
             let package = &grant.package;
             if !trusted {
@@ -622,6 +627,8 @@ mod tests {
         assert!(!network(&[(ORGANISATION, "locked = ['grant.network']"), (TRUSTED, named)], digest).unwrap());
         let other = of(&[(TRUSTED, named)]).grants_for("ort-sys", &version("2.0.0"), digest, false).unwrap();
         assert!(other.network.is_none());
+        let waiting = |source| of(&[(source, "build-code.catalogue = ['ort-sys']")]).catalogue_in_vain;
+        assert_eq!((waiting(TRUSTED), waiting(UNTRUSTED)), (Vec::new(), vec!["ort-sys".to_owned()]));
         let notes = of(&[(TRUSTED, "build-code.catalogue = ['ort-sis']")]).notes;
         assert!(notes[0].contains("names `ort-sis`, which the catalogue has not: is `ort-sys` meant?"), "{notes:?}");
     }

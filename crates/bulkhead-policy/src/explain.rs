@@ -91,6 +91,7 @@ fn reason(acts: bool, key: &PolicyKey, index: usize, layers: &[PolicyLayer], sou
 fn held(layers: &[PolicyLayer]) -> Effective {
     let mut held = effective(layers);
     held.notes.clear();
+    held.catalogue_in_vain.clear();
     held.settle_limits();
     held
 }

@@ -128,11 +128,16 @@ impl Notebook {
     pub(crate) fn rewrite(&self, added: BTreeMap<Digest, (States, Notes)>) -> std::io::Result<()> {
         let most = MOST_OLD.max(2 * added.len());
         let mut all = added;
-        let old = self.archives().filter(|digest| !all.contains_key(digest)).filter_map(|digest| {
+        // Entries of a doctored table may all name the same bytes, and together be many times what the file is.
+        let mut left = self.briefs.len() + self.texts.length;
+        let old = self.archives().filter(|digest| !all.contains_key(digest)).map_while(|digest| {
             let entry = self.get(digest)?;
-            Some((digest, (entry.states, Notes { brief: entry.brief.to_vec(), text: entry.text()?.to_vec() })))
+            let text = entry.text()?;
+            left = left.checked_sub(entry.brief.len() + text.len())?;
+            let notes = Notes { brief: entry.brief.to_vec(), text: text.to_vec() };
+            Some((digest, (entry.states, notes)))
         });
-        let old: Vec<_> = old.collect();
+        let old: Vec<_> = old.take(most.saturating_add(1)).collect();
         if old.len() <= most {
             all.extend(old);
         }
@@ -215,4 +220,54 @@ fn prune(folder: &Path) -> std::io::Result<()> {
     // Another process may have been faster.
     files.into_iter().take(surplus).for_each(|path| drop(std::fs::remove_file(path)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::{ENTRY, HEAD, MAX_SIZE, Notebook, encode};
+    use crate::notes::Notes;
+    use crate::record::Reader;
+    use bulkhead_schema::index::index_checksum;
+    use bulkhead_trust::Digest;
+
+    /// A notebook of `count` entries; with `doctored`, each of them claims what all of them have.
+    fn notebook(home: &std::path::Path, count: u8, doctored: bool) -> Notebook {
+        let state = || Reader(&[0; 44]).state().unwrap();
+        let entry = |number: u8| {
+            let notes = Notes { brief: vec![number; 1000], text: vec![number; 3000] };
+            (Digest::of(&[number]), ([state(), state(), state()], notes))
+        };
+        let mut bytes = encode(7, &(0..count).map(entry).collect()).unwrap();
+        let (briefs, texts) = (u32::from(count) * 1000, u32::from(count) * 3000);
+        let briefs_begin = HEAD + 4 + usize::from(count) * ENTRY;
+        for entry in bytes[HEAD + 4..briefs_begin].chunks_mut(ENTRY).filter(|_| doctored) {
+            let ranges = [0, briefs, 0, texts].map(u32::to_le_bytes);
+            entry[ENTRY - 16..].copy_from_slice(ranges.as_flattened());
+        }
+        let checksum = index_checksum(&bytes[HEAD..briefs_begin + briefs as usize]);
+        bytes[32..40].copy_from_slice(&checksum.to_le_bytes());
+        let book = Notebook::open(home, home, 7);
+        std::fs::create_dir_all(book.path.parent().unwrap()).unwrap();
+        std::fs::write(&book.path, bytes).unwrap();
+        std::fs::set_permissions(&book.path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Notebook::open(home, home, 7)
+    }
+
+    #[test]
+    fn writing_it_anew_keeps_what_is_there_and_makes_no_more_of_it() {
+        for doctored in [false, true] {
+            let home = tempfile::tempdir().unwrap();
+            let book = notebook(home.path(), 50, doctored);
+            assert!(book.get(Digest::of(&[3])).is_some_and(|entry| entry.text().is_some()));
+            let before = book.path.metadata().unwrap().len();
+            book.rewrite(BTreeMap::new()).unwrap();
+            let after = book.path.metadata().unwrap().len();
+            assert!(after <= before && after < MAX_SIZE, "{doctored}: {before} {after}");
+            let kept = Notebook::open(home.path(), home.path(), 7).archives().count();
+            assert_eq!(kept, if doctored { 1 } else { 50 });
+        }
+    }
 }

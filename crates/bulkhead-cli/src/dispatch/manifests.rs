@@ -22,17 +22,22 @@ pub(super) fn command(
     Some(match name {
         "add" => options::add(arguments).and_then(|options| bulkhead_ops::add::add(global, &options, events)),
         "remove" => bulkhead_ops::remove::remove(global, &options::remove(arguments), events),
-        "locate-project" => locate_project(arguments, global, shell),
-        "pkgid" => pkgid(arguments, global, shell),
-        "read-manifest" => inspect::read_manifest(global).and_then(|manifest| print_json(shell, &manifest)),
-        "verify-project" => verify_project(global, shell),
+        "locate-project" => locate_project(arguments, global, shell, events),
+        "pkgid" => pkgid(arguments, global, shell, events),
+        "read-manifest" => inspect::read_manifest(global, events).and_then(|manifest| print_json(shell, &manifest)),
+        "verify-project" => verify_project(global, shell, events),
         "config" => config(arguments, global, shell, events),
         _ => return None,
     })
 }
 
-fn locate_project(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
-    let root = inspect::locate_project(global, arguments.get_flag("workspace"))?;
+fn locate_project(
+    arguments: &ArgMatches,
+    global: &GlobalOptions,
+    shell: &Shell,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    let root = inspect::locate_project(global, arguments.get_flag("workspace"), events)?;
     let root = root.to_str().ok_or_else(|| {
         let message = "your package path contains characters not representable in Unicode";
         Error::failure(message)
@@ -43,13 +48,13 @@ fn locate_project(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell)
     }
 }
 
-fn pkgid(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
+fn pkgid(arguments: &ArgMatches, global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
     let spec = options::specification(arguments);
-    print(shell, &escaped(&inspect::package_id(global, spec.as_deref())?))
+    print(shell, &escaped(&inspect::package_id(global, spec.as_deref(), events)?))
 }
 
-fn verify_project(global: &GlobalOptions, shell: &Shell) -> Result<(), Error> {
-    match inspect::verify_project(global) {
+fn verify_project(global: &GlobalOptions, shell: &Shell, events: &Events<'_>) -> Result<(), Error> {
+    match inspect::verify_project(global, events) {
         Ok(()) => print(shell, "{\"success\":\"true\"}"),
         Err(error) => {
             let answer = invalid(&error, shell);

@@ -282,6 +282,22 @@ fn allowed_code_reads_everything_loudly_and_writes_nothing() {
     assert!(!home.path().join("mark").exists());
 }
 
+/// The catalogue's grants for a version are for its code, and nobody is told to write another digest into them.
+#[test]
+fn grants_of_the_catalogue_for_other_code_are_said_to_be_the_catalogues() {
+    let stage = Stage::new(&APP.replace("plain = ", "ort-sys = \"=2.0.0-rc.15\"\nplain = "));
+    let other = CrateBuilder::new("ort-sys", "2.0.0-rc.15").build_script("fn main() {}");
+    stage.registry.publish(other.file("src/lib.rs", ""));
+    stage.project.write("bulkhead.toml", "build-code.catalogue = [\"ort-sys\"]\n");
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let build = stage.bulkhead(&["build"]);
+    assert_error(&build, 102, &["error[grant-digest]", "the catalogue's grants `ort-sys` are for other code"]);
+    assert!(!build.stderr.contains("write its digest"), "{build}");
+    // The twin: nobody has named them.
+    std::fs::remove_file(stage.project.path("bulkhead.toml")).unwrap();
+    stage.bulkhead(&["build"]).assert_success();
+}
+
 /// Grants of the catalogue act where somebody has named them, and are explained.
 #[test]
 fn the_catalogue_is_listed_explained_and_silent_until_named() {

@@ -461,6 +461,80 @@ fn attack_31_nobody_is_asked_and_no_answer_counts() {
     }
 }
 
+/// From a clone to trust and back, by what is built: the two files of a project that act only once they are trusted.
+#[test]
+fn attack_31_trust_begins_and_ends_with_the_file_as_it_is() {
+    let stage = Stage::new(APP);
+    let folder = crate::stage::folder_outside_tmp();
+    let notes = folder.path().join("notes");
+    std::fs::write(&notes, "all of it").unwrap();
+    let notes = format!("{:?}", notes.display().to_string());
+    let script = format!(
+        "fn main() {{ let text = std::fs::read_to_string({notes}); \
+         println!(\"cargo::warning=saw {{}}\", text.unwrap_or(String::from(\"nothing\"))) }}\n"
+    );
+    stage.project.write("build.rs", script);
+    let config = format!("[build]\nrustc-wrapper = \"{}\"\n", wrapper(&stage));
+    let policy = format!("[[grant]]\npackage = \"app\"\nread = [{notes}]\nreason = \"notes\"\n");
+    let files = [(".cargo/config.toml", config), ("bulkhead.toml", policy)];
+    let write = |more: &str| {
+        for (path, text) in &files {
+            stage.project.write(path, text.clone() + more);
+        }
+    };
+    let build = || {
+        stage.bulkhead(&["clean"]);
+        let outcome = stage.bulkhead(&["build"]);
+        outcome.assert_success();
+        outcome
+    };
+    let changed = |outcome: &Outcome| outcome.stderr.matches("` has changed since it was trusted").count();
+    let inert = |outcome: &Outcome| {
+        assert_not_marked(&stage, outcome);
+        for part in ["`build.rustc-wrapper` in ", "the grant for `app` does not act", "saw nothing"] {
+            assert!(outcome.stderr.contains(part), "{part}: {outcome}");
+        }
+    };
+    let acts = |outcome: &Outcome| {
+        let silent = !outcome.stderr.contains("rustc-wrapper` in ") && !outcome.stderr.contains("does not act");
+        assert!(outcome.output().contains(MARK) && outcome.stderr.contains("saw all of it"), "{outcome}");
+        assert!(silent && changed(outcome) == 0, "{outcome}");
+    };
+    write("");
+    let cloned = build();
+    inert(&cloned);
+    assert_eq!(changed(&cloned), 0, "{cloned}");
+    // Who only asks is told of the configuration as well.
+    for command in [&["pkgid"][..], &["read-manifest"], &["verify-project"], &["locate-project", "--workspace"]] {
+        let asked = stage.bulkhead(command);
+        assert!(asked.assert_success().stderr.contains("`build.rustc-wrapper` in "), "{asked}");
+        assert!(!asked.stdout.contains("rustc-wrapper"), "{asked}");
+    }
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
+    acts(&build());
+    write("# One line more.\n");
+    let touched = build();
+    inert(&touched);
+    assert_eq!(changed(&touched), 2, "{touched}");
+    for (path, _) in &files {
+        let note = format!(
+            "{}` has changed since it was trusted: `bulkhead trust --diff ",
+            stage.project.path(path).display()
+        );
+        assert!(touched.stderr.contains(&note), "{note}: {touched}");
+    }
+    // As it was, it is what was trusted.
+    write("");
+    acts(&build());
+    write("# One line more.\n");
+    stage.bulkhead(&["trust", "--yes"]).assert_success();
+    acts(&build());
+    stage.bulkhead(&["trust", "--revoke", ".cargo/config.toml", "bulkhead.toml"]).assert_success();
+    let revoked = build();
+    inert(&revoked);
+    assert_eq!(changed(&revoked), 0, "{revoked}");
+}
+
 /// Attack 9: a toolchain that lies in the repository. rustup's own shims would start its programs.
 #[test]
 fn attack_9_a_toolchain_of_the_repository_is_not_started() {
