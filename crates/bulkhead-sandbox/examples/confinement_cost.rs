@@ -57,16 +57,20 @@ fn compare(process: &Process, runs: usize) {
     let own_network = Process { network: Network::Loopback, ..shipped.clone() };
     let weaker = Process { level: Level::LandlockOnly, ..shipped.clone() };
     let unobserved = process.clone();
+    // What a control group keeps where there is one: without these limits none is taken.
+    let mut ungrouped = shipped.clone();
+    (ungrouped.limits.total_memory_bytes, ungrouped.limits.processes) = (None, None);
     // A process that does nothing, whose namespaces others join.
     let holder = Process { program: "/usr/bin/sleep".into(), arguments: vec!["3600".into()], ..process.clone() };
     let holder = spawn(&holder).expect("a prepared namespace");
     let prepared = pidfd(holder.id());
-    let mechanisms: [(&str, &dyn Fn()); 7] = [
+    let mechanisms: [(&str, &dyn Fn()); 8] = [
         ("plain", &|| plain(process, None)),
         ("forked", &|| plain(process, Some(None))),
         ("joined", &|| plain(process, Some(Some(prepared)))),
         ("shipped", &|| confined(&shipped)),
         ("unobserved", &|| confined(&unobserved)),
+        ("ungrouped", &|| confined(&ungrouped)),
         ("all-namespaces", &|| confined(&own_network)),
         ("landlock-and-seccomp", &|| confined(&weaker)),
     ];

@@ -2,18 +2,18 @@
 //! `docs/security/attacks.md`. `--check` only compares.
 //!
 //! A test carries the number of a case in its name (`case_058_…`, `attack_58_…`, `attacks_22_and_24_…`, `campaign_13_…`) or
-//! in a comment above it (`/// Attack 58: …`, `/// Attacks 98, 99 and 101.`).
+//! in a comment above it (`/// Attack 58: …`, `/// Attacks 98, 99 and 101.`, `/// Variants of attack 58: …`).
 
 mod markers;
 
 use crate::arguments::switch;
 use clap::{ArgMatches, Command};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::tidy::{SourceFile, repository_root, tracked_files};
-use markers::{Subject, tests_of};
+use markers::{Subject, Test, tests_of};
 
 const CATALOGUE: &str = "crates/bulkhead-cli/tests/it/attacks/catalogue.toml";
 const PAGE: &str = "docs/security/attacks.md";
@@ -76,9 +76,11 @@ fn page(files: &[SourceFile]) -> Result<(String, Vec<String>), String> {
     let file = files.iter().find(|file| file.path == CATALOGUE).ok_or_else(|| format!("{CATALOGUE} is missing"))?;
     let catalogue: Catalogue = toml::from_str(&file.text).map_err(|error| format!("{CATALOGUE}: {error}"))?;
     let mut tests: BTreeMap<Subject, Vec<String>> = BTreeMap::new();
+    let mut varied = BTreeSet::new();
     for file in files.iter().filter(|file| file.path.starts_with("crates/") && file.path.ends_with(".rs")) {
-        for (subject, name) in tests_of(&file.text) {
-            tests.entry(subject).or_default().push(link(&file.path, &name));
+        for test in tests_of(&file.text) {
+            varied.extend(test.has_variants.then_some(test.subject));
+            tests.entry(test.subject).or_default().push(link(&file.path, &test));
         }
     }
     let mut findings = Vec::new();
@@ -86,6 +88,7 @@ fn page(files: &[SourceFile]) -> Result<(String, Vec<String>), String> {
     for (result, count) in counts(&catalogue.case) {
         let _ = writeln!(text, "| {result} | {count} |");
     }
+    let _ = write!(text, "\n{} {VARIANTS}", varied.len());
     text.push_str("\n## Cases\n");
     text.push_str(&table(&catalogue.case, Subject::Case, &mut tests, &mut findings));
     text.push_str(CAMPAIGNS);
@@ -122,9 +125,15 @@ fn table(
 }
 
 /// A link from the page to the file of a test.
-fn link(path: &str, name: &str) -> String {
-    format!("[{name}](../../{path})")
+fn link(path: &str, test: &Test) -> String {
+    let variants = if test.has_variants { " +" } else { "" };
+    format!("[{}](../../{path}){variants}", test.name)
 }
+
+const VARIANTS: &str = "\
+cases have variants that the catalogue does not list: other spellings, other ways in, other ways to the same harm. The tests that
+play them are marked `+`.
+";
 
 const HEAD: &str = "\
 # The attack catalogue

@@ -159,6 +159,7 @@ fn print_costs(kind: &str, aim: f64, costs: &BTreeMap<String, Cost>) {
     row("all namespaces of its own, observed", of("all-namespaces"), plain);
     row("**shipped**: the same with one empty network for all", of("shipped"), plain);
     row("the same, unobserved", of("unobserved"), plain);
+    row("shipped, without the limits that a control group keeps where there is one", of("ungrouped"), plain);
     // Joining says nothing of the filter, which every mechanism needs.
     let (joined, forked, filtered) = (of("joined"), of("forked"), of("landlock-and-seccomp"));
     let prepared = [0, 1, 2].map(|index| filtered[index] + joined[index] - forked[index]);

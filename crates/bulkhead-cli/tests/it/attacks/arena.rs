@@ -118,6 +118,8 @@ impl Arena {
     #[track_caller]
     pub(crate) fn assert_reached(&self, outcome: &Outcome) {
         self.assert_listeners_reached(&["tcp", "udp", "unix"], outcome);
+        let touched = self.canaries.touched();
+        assert!(!touched.iter().any(|name| name == "abstract"), "abstract sockets stay out of reach: {outcome}");
         assert!(outcome.stderr.contains("because policy says `allow`"), "it is told of: {outcome}");
         self.clear();
         self.assert_unharmed(outcome);

@@ -16,7 +16,7 @@ fn quiet_script(arena: &Arena) -> String {
     format!("{}fn main() {{ payload(); }}\n", arena.payload())
 }
 
-/// Whatever is called, on whatever machine it claims to be, however often.
+/// Variants of attack 115: whatever is called, on whatever machine it claims to be, however often.
 #[test]
 fn case_115_confinement_has_no_exceptions() {
     let arena = Arena::new("evil = \"1\"", MAIN);
@@ -158,7 +158,7 @@ fn cases_107_and_110_a_script_says_nothing_that_chooses_programs() {
     }
 }
 
-/// A hundred thousand warnings of a script, a megabyte of words of a failing one, and a compiler that is made to complain.
+/// Variants of attack 165: a hundred thousand warnings of a script, a megabyte of words of a failing one, and a compiler that is made to complain.
 #[test]
 fn case_165_floods_are_cut_and_counted() {
     let warnings = "fn main() { for index in 0..90_000 { println!(\"cargo::warning={index} nobody reads this\"); } }";

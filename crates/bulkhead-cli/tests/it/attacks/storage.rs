@@ -34,7 +34,20 @@ pub(super) fn files(folder: &Path, start: &str, end: &str) -> Vec<PathBuf> {
     found
 }
 
-/// A build script makes itself a subcommand; so does the repository.
+/// Folders below `folder` with this name, as far as paths lead.
+pub(super) fn folders(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let (mut found, mut pending) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(path) = pending.pop() {
+        let entries = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path());
+        pending.extend(entries.filter(|path| path.is_dir()));
+        if path.ends_with(name) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Variants of attack 5: a build script makes itself a subcommand; so does the repository.
 #[test]
 fn case_005_nobody_becomes_a_subcommand() {
     let arena = Arena::new("evil = \"1\"", "fn main() { evil::new() }");
@@ -173,7 +186,7 @@ fn case_128_a_target_folder_that_came_along_is_not_believed() {
     assert_eq!(outcome.assert_success().stdout, "the right program\n", "{outcome}");
 }
 
-/// The object code that compilers keep from one build to the next was made elsewhere, from other sources than those beside it.
+/// Variants of attack 128: the object code that compilers keep from one build to the next was made elsewhere, from other sources than those beside it.
 #[test]
 fn case_128_what_compilers_remember_that_came_along_is_not_taken_over() {
     const MAIN: &str = "fn main() { println!(\"good\") }\n";
@@ -208,7 +221,7 @@ fn case_128_what_compilers_remember_that_came_along_is_not_taken_over() {
     assert_eq!(outcome.assert_success().stdout, "good\n", "{outcome}");
 }
 
-/// A compiled library is exchanged for another of the same name, times kept: it does not become part of the program.
+/// Variants of attack 122: a compiled library is exchanged for another of the same name, times kept: it does not become part of the program.
 #[test]
 fn case_122_a_library_that_was_exchanged_is_not_linked() {
     let build = |word: &str| {

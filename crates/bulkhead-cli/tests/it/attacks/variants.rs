@@ -9,7 +9,7 @@ use crate::stage::{BULKHEAD, Stage, assert_error, each};
 
 const PLAIN: &str = "//- /Cargo.toml\n[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n//- /src/main.rs\nfn main() {}\n";
 
-/// Attack 108: the linker's driver is told in variables where its programs are, which a script may not say to it, either.
+/// Variants of attack 108: the linker's driver is told in variables where its programs are, which a script may not say to it, either.
 #[test]
 fn case_108_the_drivers_programs_are_not_those_of_a_script() {
     let arena = Arena::new("evil = \"1\"", "fn main() { evil::new() }");
@@ -32,7 +32,7 @@ fn case_108_the_drivers_programs_are_not_those_of_a_script() {
     arena.assert_stopped(&outcome, 102, &["error[build-script-directive]", "evil v1.0.0", "COMPILER_PATH"]);
 }
 
-/// Attack 2: links within a target folder, and other keys and spellings of a place that holds something else.
+/// Variants of attack 2: links within a target folder, and other keys and spellings of a place that holds something else.
 #[test]
 fn case_002_clean_stays_in_the_folder_whatever_lies_in_it() {
     let stage = Stage::new(PLAIN);
@@ -80,6 +80,71 @@ fn case_002_clean_stays_in_the_folder_whatever_lies_in_it() {
     assert!(!stage.project.path("made/debug").exists());
 }
 
+/// Variants of attack 2: the marks of Cargo and of Bulkhead came along with the repository, in folders with the user's work in them.
+#[test]
+fn case_002_marks_that_came_along_make_no_folder_one_to_delete() {
+    let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag created by cargo.\n\
+               # For information about cache directory tags see https://bford.info/cachedir/\n";
+    for place in ["src", "docs"] {
+        for marker in ["CACHEDIR.TAG", ".bulkhead-target", "both"] {
+            let stage = Stage::new(PLAIN);
+            let root = format!("{}\n", stage.project.root().display());
+            for (name, text) in [("CACHEDIR.TAG", tag), (".bulkhead-target", &root)] {
+                if marker == name || marker == "both" {
+                    stage.project.write(&format!("{place}/{name}"), text);
+                }
+            }
+            stage.project.write("docs/chapter", "precious");
+            stage.project.write(".cargo/config.toml", format!("[build]\ntarget-dir = \"{place}\"\n"));
+            let lost = || ["src/main.rs", "docs/chapter"].iter().any(|path| !stage.project.path(path).exists());
+            stage.bulkhead(&["build"]).assert_success();
+            for clean in [&["clean"][..], &["clean", "--release"], &["clean", "-p", "app"]] {
+                let refused = stage.bulkhead(clean);
+                assert_error(&refused, 101, &["is not removed", "by hand"]);
+                assert!(!lost(), "{place} {marker} {clean:?}: {refused}");
+            }
+            stage.cargo(&["clean"]);
+            assert!(lost(), "{place} {marker} does not bite under cargo");
+        }
+    }
+    // The twin: what was made by a build is deleted, also where the user moves the workspace and names the folder.
+    let stage = Stage::new(PLAIN);
+    stage.bulkhead(&["build", "--target-dir", "made"]).assert_success();
+    let moved = stage.project.outside().join("moved");
+    std::fs::rename(stage.project.root(), &moved).unwrap();
+    std::fs::rename(&moved, stage.project.root()).unwrap();
+    stage.bulkhead(&["clean", "--target-dir", "made"]).assert_success();
+    assert!(!stage.project.path("made").exists());
+    stage.cargo(&["build", "--target-dir", "theirs"]).assert_success();
+    stage.bulkhead(&["build", "--target-dir", "theirs"]).assert_success();
+    stage.bulkhead(&["clean", "--target-dir", "theirs"]).assert_success();
+    assert!(!stage.project.path("theirs").exists());
+}
+
+/// Attack 63: a pipe in a folder of the project holds up nobody who looks at its files before anything is built.
+#[test]
+fn case_063_a_pipe_in_a_folder_holds_no_reader_up() {
+    use std::os::unix::net::UnixListener;
+    let stage = Stage::new(&format!("{PLAIN}//- /build.rs\nfn main() {{}}\n"));
+    let digest = "0".repeat(64);
+    let grant =
+        format!("[[grant]]\npackage = \"app\"\ndigest = \"sha256:{digest}\"\nread = [\"/opt\"]\nreason = \"x\"\n");
+    stage.project.write("bulkhead.toml", grant);
+    stage.bulkhead(&["trust", "--yes", "bulkhead.toml"]).assert_success();
+    let _socket = UnixListener::bind(stage.project.path("socket")).unwrap();
+    // The twin: nobody minds a socket.
+    stage.bulkhead(&["review", "app"]).assert_success();
+    let build = stage.bulkhead(&["build"]);
+    assert_error(&build, 102, &["error[grant-digest]", "this is sha256:"]);
+    let pipe = stage.project.path("notes");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let limit = std::time::Duration::from_secs(60);
+    let review = stage.command(&["review", "app"]).timeout(limit).run();
+    assert_error(&review, 101, &["notes", "neither a file nor a folder"]);
+    // What cannot be read is no code that somebody has granted anything.
+    assert_error(&stage.command(&["build"]).timeout(limit).run(), 102, &["error[grant-digest]"]);
+}
+
 /// Attack 1: names that are options, by flag and by manifest.
 #[test]
 fn case_001_no_name_is_an_option() {
@@ -110,7 +175,7 @@ fn case_001_no_name_is_an_option() {
     });
 }
 
-/// Attack 1: a reference is an option to git where it stands among its arguments, and names a program.
+/// Variants of attack 1: a reference is an option to git where it stands among its arguments, and names a program.
 #[test]
 fn case_001_a_reference_does_not_start_a_program() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -141,7 +206,7 @@ fn case_001_a_reference_does_not_start_a_program() {
     with(", branch = \"x--upload-pack\"").bulkhead(&["fetch"]).assert_success();
 }
 
-/// Attacks 10 and 25: a repository's file that is a link to what only the user can read is not shown to whoever reads the log.
+/// Variants of attacks 10 and 25: a repository's file that is a link to what only the user can read is not shown to whoever reads the log.
 #[test]
 fn case_025_no_message_quotes_what_a_link_leads_to() {
     let arena = Arena::new("", "fn main() {}");
@@ -181,7 +246,7 @@ fn case_025_no_message_quotes_what_a_link_leads_to() {
     }
 }
 
-/// Attack 113: what a script may not leave is refused, and it is not in the way of the next one.
+/// Variants of attack 113: what a script may not leave is refused, and it is not in the way of the next one.
 #[test]
 fn case_113_what_a_script_may_not_leave_does_not_stay() {
     let arena = Arena::new("", "fn main() {}");
@@ -214,7 +279,7 @@ fn case_113_what_a_script_may_not_leave_does_not_stay() {
     }
 }
 
-/// Attack 10: every file that commands write, as a link out, as a link that leads nowhere yet, and as a second name.
+/// Variants of attack 10: every file that commands write, as a link out, as a link that leads nowhere yet, and as a second name.
 #[test]
 fn case_010_no_file_is_written_through_a_link() {
     for name in ["Cargo.lock", "Cargo.toml"] {

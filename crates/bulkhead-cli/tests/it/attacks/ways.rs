@@ -158,6 +158,20 @@ fn main() {
     });
     way("a descriptor of a process by its file", || loot(read("/proc/{PID}/fd/{DESCRIPTOR}")));
     way("root of a process", || loot(read(&format!("/proc/{PID}/root{secret}"))));
+    // Keys that the kernel keeps for the user.
+    way("a key of the user", || {
+        let mut bytes = [0u8; 64];
+        let key = unsafe { syscall({KEYCTL}, 10i64, -4i64, c("user").as_ptr(), c("{KEY}").as_ptr(), 0i64) };
+        key > 0 && unsafe { syscall({KEYCTL}, 11i64, key, bytes.as_mut_ptr(), 64i64) } > 0 && bytes.starts_with(b"s3cr3t")
+    });
+    way("events of a process", || {
+        // A software event (task clock), as `perf stat -p` counts it.
+        let mut attributes = [0u32; 32];
+        (attributes[0], attributes[1], attributes[2]) = (1, 128, 1);
+        unsafe { syscall({PERF}, attributes.as_ptr(), {PID}i64, -1i64, -1i64, 0i64) >= 0 }
+    });
+    way("a comparison with a process", || unsafe { syscall({KCMP}, std::process::id() as i64, {PID}i64, 1i64, 0i64, 0i64) >= 0 });
+    way("a ring of requests", || unsafe { syscall(425, 8i64, [0u64; 15].as_mut_ptr()) >= 0 });
     way("a debugger", || unsafe { ptrace(0x4206, {PID}, 0, 0) } == 0);
     way("namespaces of a process", || opens("/proc/{PID}/ns/mnt", false) && std::fs::read_link("/proc/{PID}/ns/mnt").ok() != std::fs::read_link("/proc/self/ns/mnt").ok());
     way("its size", || std::fs::metadata(secret).is_ok());
@@ -205,6 +219,8 @@ fn main() {
     way("exchanged", || { std::fs::write(out("z"), "x").unwrap(); unsafe { renameat2(-100, c(&out("z")).as_ptr(), -100, c(&victim).as_ptr(), 2) == 0 } });
     way("through a second name", || { std::fs::hard_link(&victim, out("v")).unwrap(); std::fs::write(out("v"), "x").is_ok() });
     way("memory of System V", || { let place = unsafe { shmat({SEGMENT}, std::ptr::null(), 0) }; place as isize != -1 && { unsafe { *place = 1 }; true } });
+    way("messages of System V", || unsafe { syscall({MSGSND}, {QUEUE}i64, [1i64, 1i64].as_ptr(), 8i64, 0o4000i64) == 0 });
+    way("a lock of System V", || unsafe { syscall({SEMCTL}, {SEMAPHORE}i64, 0i64, 16i64, 1i64) == 0 });
     way("memory of a process", || opens("/proc/{PID}/mem", true));
     way("memory of the first process", || std::process::id() != 1 && opens("/proc/1/mem", true));
     way("memory of the parent", || unsafe { getppid() } > 1 && opens(&format!("/proc/{}/mem", unsafe { getppid() }), true));
@@ -238,6 +254,11 @@ fn main() {
     way("control groups", || std::fs::create_dir("/sys/fs/cgroup/bulkhead-attack-evil").is_ok());
     way("the system", || std::fs::write("/etc/bulkhead-attack-evil", "x").is_ok());
     way("signals", || unsafe { kill({PID}, 0) } == 0);
+    way("signals to a group of processes", || unsafe { kill(-{GROUP}, 0) } == 0);
+    way("how the machine remembers crashes", || opens("/proc/sys/kernel/core_pattern", true));
+    way("the keys of the administrator", || opens("/proc/sysrq-trigger", true));
+    way("programs by their first bytes", || opens("/proc/sys/fs/binfmt_misc/register", true));
+    way("programs of the kernel", || opens("/proc/sys/kernel/modprobe", true) || opens("/sys/kernel/uevent_helper", true));
 }
 "##;
 
@@ -264,8 +285,12 @@ fn main() {
     way("unix datagram", || UnixDatagram::unbound().unwrap().connect("{SOCKET}").is_ok());
     way("abstract", || UnixStream::connect_addr(&std::os::unix::net::SocketAddr::from_abstract_name("{ABSTRACT}").unwrap()).is_ok());
     // Families that lead past the addresses of IP: packets, the hypervisor, radios, ciphers of the kernel.
-    for family in [17, 40, 31, 29, 38, 41, 44] {
+    for family in [17, 40, 31, 29, 38, 41, 44, 15] {
         way(&format!("family {family}"), || [1, 2, 3, 5].iter().any(|kind| unsafe { socket(family, *kind, 0) } >= 0));
+    }
+    // Addresses and interfaces may be asked for; all else that the kernel says and takes this way may not.
+    for protocol in [9, 12, 15, 16, 21] {
+        way(&format!("messages of the kernel {protocol}"), || unsafe { socket(16, 3, protocol) } >= 0);
     }
     way("raw", || unsafe { socket(2, 3, 1) } >= 0);
     way("interfaces", || std::fs::read_dir("/sys/class/net").unwrap().flatten().any(|it| it.file_name() != "lo"));
@@ -288,26 +313,61 @@ fn filled(arena: &Arena, ways: &str) -> String {
         .replace("{TCP}", &arena.canaries.tcp_port().to_string())
         .replace("{UDP}", &arena.canaries.udp_port().to_string())
         .replace("{PID}", &std::process::id().to_string())
+        .replace("{GROUP}", &rustix::process::getpgrp().as_raw_nonzero().to_string())
         .replace("{PRLIMIT}", if cfg!(target_arch = "x86_64") { "302i64" } else { "261i64" })
+        .replace("{KEYCTL}", if cfg!(target_arch = "x86_64") { "250i64" } else { "219i64" })
+        .replace("{PERF}", if cfg!(target_arch = "x86_64") { "298i64" } else { "241i64" })
+        .replace("{KCMP}", if cfg!(target_arch = "x86_64") { "312i64" } else { "272i64" })
+        .replace("{MSGSND}", if cfg!(target_arch = "x86_64") { "69i64" } else { "189i64" })
+        .replace("{SEMCTL}", if cfg!(target_arch = "x86_64") { "66i64" } else { "191i64" })
 }
 
 /// What another process of the user has in memory.
 static REMEMBERED: &[u8] = b"s3cr3t";
 
-/// A segment of shared memory that everybody may write, for the time of a test.
-struct Segment(String);
+/// Something that processes share by a number (memory, messages, a semaphore), which everybody may write, for the time of a test.
+struct Shared {
+    kind: &'static str,
+    number: String,
+}
 
-impl Segment {
-    fn new() -> Segment {
-        let made = std::process::Command::new("ipcmk").args(["-M", "64", "-p", "0666"]).output().unwrap();
+impl Shared {
+    fn new(kind: &'static str, size: &[&str]) -> Shared {
+        let made = std::process::Command::new("ipcmk").arg(kind).args(size).args(["-p", "0666"]).output().unwrap();
         let made = String::from_utf8(made.stdout).unwrap();
-        Segment(made.split_whitespace().last().expect("an identifier").to_owned())
+        Shared { kind, number: made.split_whitespace().last().expect("an identifier").to_owned() }
     }
 }
 
-impl Drop for Segment {
+impl Drop for Shared {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("ipcrm").args(["-m", &self.0]).status();
+        let _ = std::process::Command::new("ipcrm").args([&self.kind.to_lowercase(), &self.number]).status();
+    }
+}
+
+/// A key that the kernel keeps for the user, who may read it; none where there is no Python to ask for one. Its name.
+struct Key(String);
+
+impl Key {
+    fn new(arena: &Arena) -> Key {
+        let key = Key(format!("bulkhead-attack-{}", arena.canaries.tcp_port()));
+        key.ask("key = call(add, b'user', name, b's3cr3t', 6, -4); call(keyctl, 5, key, 0x3f3f0000)");
+        key
+    }
+
+    fn ask(&self, what: &str) {
+        let numbers = if cfg!(target_arch = "x86_64") { "248, 250" } else { "217, 219" };
+        let script = format!(
+            "import ctypes\ncall = ctypes.CDLL(None).syscall\nname = b'{}'\nadd, keyctl = {numbers}\n{what}",
+            self.0
+        );
+        let _ = std::process::Command::new("python3").args(["-c", &script]).status();
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.ask("call(keyctl, 21, call(keyctl, 10, -4, b'user', name, 0))");
     }
 }
 
@@ -331,12 +391,17 @@ fn open_ways(arena: &Arena) -> BTreeSet<String> {
 #[track_caller]
 fn check(ways: &str, bites: &[&str], harmless: &[&str]) {
     let arena = Arena::new("evil = \"1\"", "fn main() { evil::new() }");
-    let (open, segment) = (std::fs::File::open(arena.home().join(".ssh/id_ed25519")).unwrap(), Segment::new());
+    let (open, segment) =
+        (std::fs::File::open(arena.home().join(".ssh/id_ed25519")).unwrap(), Shared::new("-M", &["64"]));
+    let (queue, semaphore, key) = (Shared::new("-Q", &[]), Shared::new("-S", &["1"]), Key::new(&arena));
     let script = filled(&arena, ways)
         .replace("{DESCRIPTOR}", &open.as_raw_fd().to_string())
         .replace("{INODE}", &open.metadata().unwrap().ino().to_string())
         .replace("{ADDRESS}", &REMEMBERED.as_ptr().addr().to_string())
-        .replace("{SEGMENT}", &segment.0);
+        .replace("{QUEUE}", &queue.number)
+        .replace("{SEMAPHORE}", &semaphore.number)
+        .replace("{KEY}", &key.0)
+        .replace("{SEGMENT}", &segment.number);
     let package = CrateBuilder::new("evil", "1.0.0").file("src/lib.rs", "pub fn new() {}\n");
     arena.stage.registry.publish(package.build_script(&script));
     let outcome = arena.bulkhead(&["build"]);
@@ -361,7 +426,7 @@ fn check(ways: &str, bites: &[&str], harmless: &[&str]) {
     }
 }
 
-/// Attacks 98 and 101.
+/// Variants of attacks 98 and 101.
 #[test]
 fn case_098_no_way_leads_to_a_secret() {
     check(
@@ -396,7 +461,7 @@ fn case_098_no_way_leads_to_a_secret() {
     );
 }
 
-/// Attacks 103 and 104.
+/// Variants of attacks 103 and 104.
 #[test]
 fn case_103_no_way_leaves_anything_outside() {
     check(
@@ -426,6 +491,9 @@ fn case_103_no_way_leaves_anything_outside() {
             "exchanged",
             "through a second name",
             "memory of System V",
+            "messages of System V",
+            "a lock of System V",
+            "signals to a group of processes",
             "memory of a process",
             "how a process is chosen",
             "priority",
@@ -452,7 +520,7 @@ fn case_103_no_way_leaves_anything_outside() {
     let _ = std::fs::remove_dir("/sys/fs/cgroup/bulkhead-attack-evil");
 }
 
-/// Attack 99.
+/// Variants of attack 99.
 #[test]
 fn case_099_no_way_is_heard_outside() {
     check(CALLING, &["tcp 127.0.0.1", "localhost", "udp", "unix", "unix by a link", "abstract", "a shell"], &[]);
@@ -533,7 +601,7 @@ const COMPILED: [(&str, &str, &str); 13] = [
 /// was refused is found out for the user all the same.
 const NAMED_TO_RUSTC: [&str; 5] = ["include_str", "include_bytes", "a relative path", "a comment", "a module"];
 
-/// Attack 113.
+/// Variants of attack 113.
 #[test]
 fn case_098_the_compiler_reads_no_secrets_for_anybody() {
     for (what, source, script) in COMPILED {
@@ -563,7 +631,7 @@ fn case_098_the_compiler_reads_no_secrets_for_anybody() {
     }
 }
 
-/// Rustdoc and clippy run as much of the package as the compiler does.
+/// Variants of attack 116: rustdoc and clippy run as much of the package as the compiler does.
 #[test]
 fn case_116_documenting_and_linting_are_as_confined() {
     let arena = Arena::new("evil = \"1\"", "evil::new!(); fn main() {}");
