@@ -76,7 +76,7 @@ pub(crate) fn prepare_project(
     };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);
-    status::warn_of_yanked(&project, &locked, events);
+    status::warn_of_yanked(&project, &locked, options.foreign.is_some(), events);
     status::warn_of_unmatched_profiles(&project, &locked, events);
     let platforms = platforms_of(&toolchain);
     let wanted = Wanted {

@@ -22,7 +22,7 @@ pub fn fetch(global: &GlobalOptions, platforms: &[String], events: &(dyn Fn(Even
     let request = LockRequest { rustc: Some(toolchain.release.clone()), ..LockRequest::keep() };
     let mut locked = lock::resolve(global, &project, &client, &request, events)?;
     status::report_changes(&locked, events);
-    status::warn_of_yanked(&project, &locked, events);
+    status::warn_of_yanked(&project, &locked, false, events);
     let members: Vec<_> = project.workspace.members.iter().map(|package| package.id).collect();
     // As Cargo does with `--target`: what build code needs on this machine alone is left out.
     let counts = |kind: &CompileKind| platforms.is_empty() || *kind != CompileKind::Host;

@@ -715,7 +715,7 @@ impl Downloaded {
 }
 
 /// A source as messages name it.
-fn name_of(source: SourceId) -> String {
+pub fn name_of(source: SourceId) -> String {
     if source.is_crates_io() { "registry `crates-io`".to_owned() } else { source.to_string() }
 }
 

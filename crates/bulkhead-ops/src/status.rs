@@ -7,7 +7,7 @@ use bulkhead_schema::{Diagnostic, PackageId, PackageName, PackageSpec};
 
 use crate::lock::Locked;
 use crate::project::Project;
-use crate::{Event, specs, withdrawn};
+use crate::{Event, sources, specs, withdrawn};
 
 /// Tells what a resolution changed in the lockfile, as `cargo` does, if it changed at all.
 pub fn report_changes(locked: &Locked<'_>, events: &dyn Fn(Event)) {
@@ -16,16 +16,22 @@ pub fn report_changes(locked: &Locked<'_>, events: &dyn Fn(Event)) {
     }
 }
 
-/// Names packages that only the lockfile keeps: their authors have withdrawn them since (attack 48).
-pub fn warn_of_yanked(project: &Project, locked: &Locked<'_>, events: &dyn Fn(Event)) {
+/// Names packages that only the lockfile keeps: their authors have withdrawn them since (attack 48). The lockfile of what is
+/// `fetched` to be installed is not the user's to change.
+pub fn warn_of_yanked(project: &Project, locked: &Locked<'_>, fetched: bool, events: &dyn Fn(Event)) {
     let Some(previous) = &locked.previous else { return };
     if project.policy.withdrawn.yanked == Some(Reaction::Allow) {
         return;
     }
     let kept = locked.resolve.nodes.keys().filter(|id| previous.packages.contains_key(id));
     for &id in kept.filter(|id| withdrawn::is_yanked(&locked.sources, **id)) {
-        let warning = Diagnostic::warning("yanked-locked", withdrawn::yanked_message(id));
-        events(Event::Diagnostic(warning.help(withdrawn::yanked_advice(id))));
+        let told = |message| Diagnostic::warning("yanked-locked", message);
+        let place = sources::name_of(id.source());
+        let advice = "consider running without --locked";
+        events(Event::Diagnostic(match fetched {
+            true => told(format!("package `{id}` in Cargo.lock is yanked in {place}, {advice}")),
+            false => told(withdrawn::yanked_message(id)).help(withdrawn::yanked_advice(id)),
+        }));
     }
 }
 
