@@ -87,6 +87,8 @@ pub fn process(profile: &Profile, level: Level) -> Process {
     (process.network, process.hosts) = network(profile);
     // Agents and keyrings, which these ask, are behind Unix sockets.
     process.local_sockets = matches!(profile.kind, ProcessKind::Git | ProcessKind::CredentialHelper);
+    // A compiler needs none, and starts sooner without.
+    process.ipc = profile.kind != ProcessKind::Rustc;
     process.limits = limits(profile);
     process.level = level;
     process

@@ -13,6 +13,8 @@ use crate::run::Build;
 use crate::staging::name;
 use crate::{Options, folders, removal};
 
+/// In a unit's folder: the outputs of the compiler that runs. rustc's own folders have a hyphen in their names.
+const OUTPUTS: &str = "outputs";
 /// Hexadecimal digits at the end of a folder's name.
 const SECRET: usize = 32;
 
@@ -44,6 +46,24 @@ impl Own {
     /// What the process may write: this folder instead of the one that all share.
     pub(crate) fn writable(&self, planned: Vec<PathBuf>) -> Vec<PathBuf> {
         planned.into_iter().map(|path| if path == self.shared { self.folder.clone() } else { path }).collect()
+    }
+
+    /// Where in it the compiler can write what belongs into `destination`. rustc links object code from the one to the other,
+    /// and has to copy all of it where they are two mounts. `None` if nothing could be renamed from here to there.
+    pub(crate) fn outputs(&self, destination: &Path) -> Option<PathBuf> {
+        use std::os::unix::fs::MetadataExt as _;
+        let device = |folder: &Path| folder.metadata().map(|metadata| metadata.dev()).ok();
+        let here = device(&self.folder)?;
+        (device(destination)? == here).then(|| self.folder.join(OUTPUTS))
+    }
+}
+
+/// Removes what builds have left in these folders that were ended in the midst of it. Nobody else may use the folder.
+pub(crate) fn sweep(profile_dir: &Path) {
+    let folders = profile_dir.join("incremental").read_dir().into_iter().flatten().flatten();
+    for folder in folders.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        // What cannot be removed now is removed before the unit is built again.
+        let _ = removal::remove_folder(&folder.path().join(OUTPUTS));
     }
 }
 

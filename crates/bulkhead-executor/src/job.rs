@@ -52,10 +52,10 @@ pub(crate) fn compile(
     }
     let mut staged_command = Command::clone(&command);
     staged_command.arguments.extend(reuse::remap(build, index, &command));
-    let staging = Staging::begin(build, index, &mut staged_command);
     let unmade = |error: &std::io::Error| other(failed("make a folder beside", &build.files(index).folder, error));
-    let staging = staging.map_err(|error| unmade(&error))?;
     let incremental = Incremental::begin(build, index, &mut staged_command).map_err(|error| unmade(&error))?;
+    let staging = Staging::begin(build, index, &mut staged_command, incremental.as_ref());
+    let staging = staging.map_err(|error| unmade(&error))?;
     let reach = reach(build, index, staging.as_ref(), incremental.as_ref());
     let gate = hold.map(|hold| &hold.gate);
     let running = process::start(build, index, &staged_command, reach.clone(), gate, Observe::ForeignCode);

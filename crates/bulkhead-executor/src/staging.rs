@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use bulkhead_unit_graph::{Command, CompileMode, Output, UnitIndex};
 
+use crate::incremental::Own as Incremental;
 use crate::run::Build;
 use crate::uplift::uplift;
-use crate::{Options, files, folders, removal};
+use crate::{Options, files, folders, incremental, removal};
 
 /// Below the build folder: where the staging folders are.
 const FOLDER: &str = ".bulkhead";
@@ -42,6 +43,7 @@ pub(crate) fn sweep(profile_dir: &Path) {
     if !left.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return;
     }
+    incremental::sweep(profile_dir);
     for folder in ["deps", "examples", ".fingerprint", "build"].map(|folder| profile_dir.join(folder)) {
         files::remove_temporaries(&folder);
         let below = folder.read_dir().into_iter().flatten().flatten();
@@ -77,9 +79,15 @@ pub(crate) enum Left {
 const NAMED: &str = "named";
 
 impl Staging {
-    /// Makes a staging folder and turns `command` to it. `None` where rustc has to write in place: rustdoc, whose output is
-    /// shared by all crates, and debug information that is found by its path.
-    pub(crate) fn begin(build: &Build<'_>, index: UnitIndex, command: &mut Command) -> io::Result<Option<Self>> {
+    /// Makes a staging folder, where the compiler remembers things from build to build beside these, and turns `command` to it.
+    /// `None` where rustc has to write in place: rustdoc, whose output is shared by all crates, and debug information that is
+    /// found by its path.
+    pub(crate) fn begin(
+        build: &Build<'_>,
+        index: UnitIndex,
+        command: &mut Command,
+        incremental: Option<&Incremental>,
+    ) -> io::Result<Option<Self>> {
         let unit = build.unit(index);
         let position = command.arguments.iter().position(|argument| argument == "--out-dir");
         let Some(out_dir) = position.and_then(|position| command.arguments.get_mut(position + 1)) else {
@@ -88,7 +96,8 @@ impl Staging {
         if !Self::is_used(build, index) {
             return Ok(None);
         }
-        let folder = build.planner.layout(unit.platform).intermediate.join(FOLDER).join(name(build, index));
+        let apart = || build.planner.layout(unit.platform).intermediate.join(FOLDER).join(name(build, index));
+        let folder = incremental.and_then(|own| own.outputs(Path::new(out_dir))).unwrap_or_else(apart);
         match removal::remove_folder(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => folders::make(build.options, &folder)?,
@@ -108,8 +117,12 @@ impl Staging {
 
     /// What the process may write: the staging folder instead of the one that other units share.
     pub(crate) fn writable(&self, planned: Vec<PathBuf>) -> Vec<PathBuf> {
-        let others = planned.into_iter().filter(|path| *path != self.destination);
-        others.chain([self.folder.clone()]).collect()
+        let mut folders: Vec<_> = planned.into_iter().filter(|path| *path != self.destination).collect();
+        // A folder of its own in the view would be another mount.
+        if !folders.iter().any(|folder| self.folder.starts_with(folder)) {
+            folders.push(self.folder.clone());
+        }
+        folders
     }
 
     /// The place at which a staged file will be found.

@@ -289,6 +289,28 @@ fn case_122_a_macro_cannot_reach_what_compilers_remember_of_other_units() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "one folder for each unit, again");
 }
 
+/// A compiler's outputs and what it remembers are its own, and lie where it can link object code from the one to the other:
+/// a macro, which does what rustc does there, finds no border between them, and nothing is left of it afterwards.
+#[test]
+fn compilers_link_what_they_remember() {
+    let arena = Arena::new("links = \"1\"", "links::new!(); fn main() {}");
+    let source = "#[proc_macro]\npub fn new(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n\
+                  let words: Vec<String> = std::env::args().collect();\n\
+                  let remembered = words.iter().find_map(|word| word.strip_prefix(\"incremental=\")).unwrap();\n\
+                  let outputs = &words[words.iter().position(|word| word == \"--out-dir\").unwrap() + 1];\n\
+                  let [from, to] = [remembered, outputs].map(|folder| std::path::Path::new(folder).join(\"mine.o\"));\n\
+                  std::fs::write(&from, \"\").unwrap();\n\
+                  let linked = std::fs::hard_link(&from, &to);\n\
+                  [from, to].map(|path| std::fs::remove_file(path).ok());\n\
+                  linked.unwrap();\nproc_macro::TokenStream::new() }\n";
+    arena.stage.registry.publish(CrateBuilder::new("links", "1.0.0").proc_macro().file("src/lib.rs", source));
+    arena.bulkhead(&["build"]).assert_success();
+    let left = files(&arena.stage.project.path("target/debug"), "", "").into_iter();
+    let outputs: Vec<_> = left.filter(|path| path.components().any(|part| part.as_os_str() == "outputs")).collect();
+    assert!(outputs.is_empty(), "{outputs:?}");
+    assert!(arena.stage.project.path("target/debug/app").exists());
+}
+
 /// Every file of a target folder that came along is a pipe, on which whoever opens it waits for ever, or leads to a device
 /// without an end.
 #[test]
