@@ -37,6 +37,9 @@ pub struct Process {
     /// Whether it can make Unix sockets with [`Network::Host`] where Landlock cannot keep the host's abstract ones out of reach
     /// (before Linux 6.12): for programs that the user has chosen, and that need them.
     pub local_sockets: bool,
+    /// Whether it has shared memory, semaphores and message queues of System V, and message queues of POSIX: its own, which no
+    /// other process reaches. To those without, the kernel seems not to have them.
+    pub ipc: bool,
     /// What the process reaches with [`Network::Hosts`].
     pub hosts: Vec<Endpoint>,
     /// Limits on time, memory, processes and output.
@@ -102,6 +105,7 @@ impl Process {
             base: BaseView::System,
             network: Network::None,
             local_sockets: false,
+            ipc: false,
             hosts: Vec::new(),
             limits: Limits::default(),
             observe: false,

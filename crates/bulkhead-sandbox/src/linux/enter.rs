@@ -4,7 +4,7 @@
 //! code allocates nothing, takes no lock and cannot panic; all it needs was prepared in an [`Entry`], into which it also
 //! writes what went wrong. Three processes take part:
 //!
-//! - the *usher* joins the shared network namespace, starts process 1 as a sibling of itself, and ends;
+//! - the *usher* joins the namespaces that were made before, starts process 1 as a sibling of itself, and ends;
 //! - *process 1* makes the other namespaces, builds the view, gives up everything, starts the program, and becomes
 //!   [`init`](super::init);
 //! - the *program* arranges its descriptors and executes.
@@ -18,13 +18,13 @@ use super::namespaces::Maps;
 use super::seccomp::Filter;
 use super::syscall::{Errno, check, close, mount, mount_setattr, prctl, write_file};
 use super::view::{ROOT, Step};
-use super::{init, spawn};
+use super::{init, namespaces, spawn};
 
 /// Everything the child needs, and the room for its answers.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// The shared namespaces to join first: user and network.
-    pub(super) join: Option<(i32, i32)>,
+    /// The namespaces to join first, that of users before those that it owns.
+    pub(super) join: Vec<i32>,
     /// The namespaces to make; 0 at the weaker level.
     pub(super) namespaces: c_int,
     pub(super) maps: Maps,
@@ -123,11 +123,9 @@ pub(super) extern "C" fn usher(entry: *mut c_void) -> c_int {
 fn start_first(entry: &mut Entry) -> Result<(), Failure> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Stage::Join)?;
     close_others(&entry.keep).at(Stage::Descriptors)?;
-    if let Some((user, network)) = entry.join {
+    for namespace in &entry.join {
         // SAFETY: numbers only.
-        check(unsafe { libc::setns(user, libc::CLONE_NEWUSER) }.into()).at(Stage::Join)?;
-        // SAFETY: numbers only.
-        check(unsafe { libc::setns(network, libc::CLONE_NEWNET) }.into()).at(Stage::Join)?;
+        check(unsafe { libc::setns(*namespace, 0) }.into()).at(Stage::Join)?;
     }
     let flags = entry.namespaces | libc::CLONE_PARENT | libc::CLONE_VM | libc::CLONE_VFORK;
     let stack = entry.stacks[0].top();
@@ -157,10 +155,11 @@ fn confine(entry: &mut Entry) -> Result<(), Failure> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Stage::Session)?;
     close_others(&entry.keep).at(Stage::Descriptors)?;
     if entry.namespaces != 0 {
-        entry.maps.write(entry.join.is_none()).at(Stage::Maps)?;
+        entry.maps.write(entry.join.is_empty()).at(Stage::Maps)?;
         build_view(entry)?;
-        // SAFETY: the name is valid for its length.
-        check(unsafe { libc::sethostname(c"localhost".as_ptr(), 9) }.into()).at(Stage::Namespaces)?;
+        if entry.namespaces & libc::CLONE_NEWUTS != 0 {
+            namespaces::name_host().at(Stage::Namespaces)?;
+        }
     }
     // Before the filter: an observed call would wait for the parent, which waits for this process.
     // SAFETY: NUL-terminated path.

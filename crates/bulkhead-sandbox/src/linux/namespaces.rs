@@ -1,22 +1,35 @@
-//! The empty network namespace that all children of this process share.
+//! The namespaces in which no child can leave anything, and which therefore all children of this process share.
 //!
 //! Making a network namespace costs more than everything else together, and an empty one holds no state: no interface is
-//! up, no child has capabilities over it, and Landlock keeps every child's abstract sockets to itself. So it is made once,
-//! in a user namespace of its own, which each child enters before it makes its other, private namespaces inside.
+//! up, no child has capabilities over it, and Landlock keeps every child's abstract sockets to itself. A host's name cannot be
+//! changed without capabilities, and there are no message queues for children that cannot make any. So these are made once,
+//! in a user namespace of their own, which each child enters before it makes its other, private namespaces inside.
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use super::spawn::on_a_new_stack;
 use super::syscall::{Errno, check, close, open, owned, prctl, write_file};
 
-/// A user namespace and a network namespace that it owns.
+/// A user namespace and others that it owns.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) user: OwnedFd,
     pub(super) network: OwnedFd,
+    /// The host's name.
+    uts: OwnedFd,
+    /// System V's shared memory, semaphores and message queues, and POSIX message queues.
+    ipc: OwnedFd,
+}
+
+impl Shared {
+    /// What a child enters, in this order: all, or all but the one for message queues.
+    pub(super) fn to_join(&self, ipc: bool) -> Vec<RawFd> {
+        let all = [&self.user, &self.network, &self.uts, &self.ipc].map(AsRawFd::as_raw_fd);
+        all[..if ipc { 4 } else { 3 }].to_vec()
+    }
 }
 
 /// The shared namespaces, made at the first call.
@@ -62,7 +75,8 @@ struct Creation {
     loopback: bool,
     /// Where to listen on it.
     port: Option<u16>,
-    result: Result<(i32, i32, Option<i32>), Errno>,
+    /// User, network, host's name, message queues; and the socket.
+    result: Result<([i32; 4], Option<i32>), Errno>,
 }
 
 /// A pair of namespaces with nothing but loopback in them, and a socket that listens there on `port`, if one is given.
@@ -80,12 +94,14 @@ fn create() -> Result<Shared, Errno> {
 fn make(loopback: bool, port: Option<u16>) -> Result<(Shared, Option<OwnedFd>), Errno> {
     let mut creation = Creation { maps: Maps::of_this_process(), loopback, port, result: Err(Errno(libc::EIO)) };
     // The descriptor table is shared, so that what the child opens stays open here.
-    let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_FILES;
+    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
+    let flags = namespaces | libc::CLONE_FILES;
     let child = on_a_new_stack(flags, None, open_namespaces, (&raw mut creation).cast())?;
     // SAFETY: the child is ours and not waited for elsewhere; no status is asked for.
     check(unsafe { libc::waitpid(child, std::ptr::null_mut(), libc::__WALL) }.into())?;
-    let (user, network, socket) = creation.result?;
-    let shared = Shared { user: owned(user.into()), network: owned(network.into()) };
+    let (namespaces, socket) = creation.result?;
+    let [user, network, uts, ipc] = namespaces.map(|fd| owned(fd.into()));
+    let shared = Shared { user, network, uts, ipc };
     Ok((shared, socket.map(|socket| owned(socket.into()))))
 }
 
@@ -96,13 +112,22 @@ extern "C" fn open_namespaces(creation: *mut libc::c_void) -> libc::c_int {
     creation.result = prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
         .and_then(|()| creation.maps.write(true))
         .and_then(|()| if creation.loopback { put_up_loopback() } else { Ok(()) })
+        .and_then(|()| name_host())
         .and_then(|()| {
             let user = open(c"/proc/self/ns/user", libc::O_RDONLY)?;
             let network = open(c"/proc/self/ns/net", libc::O_RDONLY)?;
-            Ok((user, network, creation.port.map(listen).transpose()?))
+            let uts = open(c"/proc/self/ns/uts", libc::O_RDONLY)?;
+            let ipc = open(c"/proc/self/ns/ipc", libc::O_RDONLY)?;
+            Ok(([user, network, uts, ipc], creation.port.map(listen).transpose()?))
         });
     // SAFETY: ends this process only, without running the parent's exit handlers.
     unsafe { libc::_exit(0) }
+}
+
+/// Gives the host the same name everywhere. Runs in the child.
+pub(super) fn name_host() -> Result<(), Errno> {
+    // SAFETY: the name is valid for its length.
+    check(unsafe { libc::sethostname(c"localhost".as_ptr(), 9) }.into()).map(|_| ())
 }
 
 /// Runs in the child.

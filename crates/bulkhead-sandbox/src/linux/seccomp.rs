@@ -26,6 +26,8 @@ pub(super) struct Options {
     pub(super) network: Network,
     /// Whether Unix sockets can be made; pairs of them always can.
     pub(super) local_sockets: bool,
+    /// Whether System V's shared memory, semaphores and message queues, and POSIX message queues can be made.
+    pub(super) ipc: bool,
     /// Notify the parent of calls that name a path or an address.
     pub(super) observe: bool,
     /// The address of the program's path in the parent's memory, whose `execve` by the child is not notified: the parent
@@ -132,6 +134,9 @@ const ABSENT: &[c_long] = &[
     libc::SYS_openat2, // the mode of a new file lies in memory, too
 ];
 
+/// Calls by which shared memory, semaphores and message queues are made or found; the others need what these answer.
+const IPC: &[c_long] = &[libc::SYS_shmget, libc::SYS_semget, libc::SYS_msgget, libc::SYS_mq_open, libc::SYS_mq_unlink];
+
 /// Calls that give a file a mode, with the number of the argument.
 const MODES: &[(c_long, u32)] = &[
     (libc::SYS_fchmod, 1),
@@ -210,6 +215,9 @@ pub(super) fn compile(options: Options) -> Filter {
     if options.level == Level::LandlockOnly {
         // Without a pid namespace the process group is what everything is killed by, so nobody may leave it.
         rules.answer(&[libc::SYS_setsid, libc::SYS_setpgid], EPERM);
+    }
+    if !options.ipc {
+        rules.answer(IPC, ENOSYS);
     }
     rules.terminal();
     rules.modes();

@@ -226,6 +226,8 @@ fn entry(
         level: process.level,
         network: process.network,
         local_sockets: local_sockets(process, abi),
+        // At the weaker level they would be the host's.
+        ipc: process.ipc && full,
         observe: process.observe,
         first_path: program.as_ptr() as u64,
         first_message: handover.as_ref().map_or(0, Handover::message_address),
@@ -242,8 +244,10 @@ fn entry(
     let status = (pipes.status.0.as_raw_fd(), pipes.status.1.as_raw_fd());
     let gate = process.gate.as_ref().map_or(-1, |gate| gate.0.descriptor());
     let own = [stdin, stdout, stderr, status.0, status.1, init.as_raw_fd(), gate].into_iter();
-    let joined = join.into_iter().flat_map(|(user, network)| [user, network]);
-    let keep = above_the_first(own.chain(joined).chain(handover.as_ref().map(Handover::descriptor)), &process.inherit);
+    let keep = above_the_first(
+        own.chain(join.iter().copied()).chain(handover.as_ref().map(Handover::descriptor)),
+        &process.inherit,
+    );
     let entry = Entry {
         join,
         namespaces,
@@ -284,26 +288,27 @@ fn local_sockets(process: &Process, abi: u32) -> bool {
     }
 }
 
-/// The namespaces to make, and the shared ones to join first.
+/// The namespaces to make, and those to join first.
 fn namespaces_of(
     process: &Process,
     abi: u32,
     own_network: Option<&Shared>,
-) -> Result<(c_int, Option<(i32, i32)>), SandboxError> {
+) -> Result<(c_int, Vec<RawFd>), SandboxError> {
     if process.level != Level::Full {
-        return Ok((0, None));
+        return Ok((0, Vec::new()));
     }
-    let own = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    if let Some(network) = own_network {
-        return Ok((own, Some((network.user.as_raw_fd(), network.network.as_raw_fd()))));
+    let own = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+    if let Some(namespaces) = own_network {
+        return Ok((own, namespaces.to_join(true)));
     }
     if process.network == Network::None && abi >= support::ABI_WITH_SCOPES {
         let shared = namespaces::shared().map_err(support::namespaces_refused)?;
-        return Ok((own, Some((shared.user.as_raw_fd(), shared.network.as_raw_fd()))));
+        let ipc = if process.ipc { libc::CLONE_NEWIPC } else { 0 };
+        return Ok((own | ipc, shared.to_join(!process.ipc)));
     }
     // Without Landlock's scopes an abstract socket would reach other children: each has its own namespace then.
     let network = if process.network == Network::None { libc::CLONE_NEWNET } else { 0 };
-    Ok((own | network, None))
+    Ok((own | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network, Vec::new()))
 }
 
 /// The descriptors above those of standard input and output, ascending.
@@ -374,7 +379,7 @@ fn start(entry: &mut Entry, group: Option<&Group>) -> Result<(), Failure> {
     let at_start = |Errno(errno)| Failure { stage: Stage::Namespaces, errno };
     let pointer: *mut Entry = entry;
     let group = group.map(Group::descriptor);
-    if entry.join.is_some() {
+    if !entry.join.is_empty() {
         let usher = on_a_new_stack(0, group, enter::usher, pointer.cast()).map_err(at_start)?;
         reap(usher);
     } else {

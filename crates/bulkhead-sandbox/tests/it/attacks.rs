@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bulkhead_sandbox::{DenialKind, Level, Network, Output, Process, Target, spawn};
 
-use crate::{Place, at_both_levels, confined, has, plain, text};
+use crate::{Place, at_both_levels, confined, has, levels, plain, text};
 
 fn denied(output: &Output, kind: DenialKind, target: &Target) -> bool {
     output.exit.denials.iter().any(|denial| denial.kind == kind && denial.target == *target)
@@ -264,6 +264,38 @@ fn sharing_state_between_runs() {
     let visible = place.shell("cat \"$OUT/state\" 2>/dev/null; echo seen > \"$OUT/state\"");
     confined(&visible);
     assert_eq!(text(&confined(&visible).stdout), "seen\n");
+}
+
+/// Attack 120: what one run puts into shared memory, another or the host would find there.
+#[test]
+fn shared_memory_is_nobody_elses() {
+    if !has("/usr/bin/perl") {
+        return;
+    }
+    let place = Place::new();
+    let perl = |script: &str| {
+        let key = 0x4200_0000 | std::process::id();
+        place.run(
+            "/usr/bin/perl",
+            &["-e", &format!("sub said {{ print defined $_[0] ? 'had' : $! }} my $key = {key}; {script}")],
+        )
+    };
+    let (made, found) = (perl("said(shmget($key, 64, 01600))"), perl("said(shmget($key, 64, 0600))"));
+    let with = |process: &Process, level| Process { ipc: true, level, ..process.clone() };
+    let (absent, unknown) = ("No such file or directory", "Function not implemented");
+    for level in levels() {
+        assert_eq!(text(&confined(&Process { level, ..made.clone() }).stdout), unknown, "they are not needed");
+    }
+    assert_eq!(text(&confined(&with(&made, Level::Full)).stdout), "had");
+    assert_eq!(text(&confined(&with(&found, Level::Full)).stdout), absent, "it went with the one that made it");
+    assert_eq!(text(&plain(&made).stdout), "had");
+    assert_eq!(text(&plain(&found).stdout), "had", "it bites");
+    for level in levels() {
+        let seen = text(&confined(&with(&found, level)).stdout);
+        assert_eq!(seen, if level == Level::Full { absent } else { unknown });
+    }
+    plain(&perl("shmctl(shmget($key, 64, 0600), 0, 0)"));
+    assert_eq!(text(&plain(&found).stdout), absent, "nothing is left of this test");
 }
 
 /// Attack 114.
