@@ -1,12 +1,13 @@
 //! What the caller decides about a build.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use bulkhead_policy::{Granted, ProcessKind};
-use bulkhead_schema::Diagnostic;
 use bulkhead_schema::build_script::Directive;
 use bulkhead_schema::policy::{NetworkRule, ProcessLimits};
+use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::Unit;
 use bulkhead_workspace::Package;
 
@@ -49,6 +50,9 @@ pub struct Options<'a> {
     /// The files of a package, as `package --list` knows them: a build script that names no `rerun-if` depends on them all.
     /// `None`: all files below the package's folder but hidden ones, other packages and the target folder.
     pub package_files: &'a (dyn Fn(&Package) -> Option<Vec<PathBuf>> + Sync),
+    /// Called once it is known which packages have units that are built, and not taken out of the cache, and before anything of
+    /// them runs or is read: whether their sources are what they are said to be.
+    pub verify: &'a (dyn Fn(&BTreeSet<PackageId>) -> Result<(), Diagnostic> + Sync),
     /// Whether a directive of a build script is allowed; the error says which rule forbids it and what would grant it.
     pub check_directive: &'a (dyn Fn(&Unit, &Directive<'_>) -> Result<(), Diagnostic> + Sync),
 }

@@ -75,6 +75,9 @@ fn attempt(
         make_folders(planner, options).map_err(BuildError::Fatal)?;
     }
     let foreseen = if foresees { reuse::foresee(&build, &dirty) } else { reuse::Foreseen::new() };
+    let built = dirty.iter().filter(|index| !foreseen.contains_key(index));
+    let packages = built.map(|index| build.unit(*index).package.id).collect();
+    (options.verify)(&packages).map_err(BuildError::Fatal)?;
     let end = reuse::beside(&build, || schedule::run(&build, &dirty, &foreseen, &share))?;
     Ok((end == schedule::End::Built).then(|| {
         let inputs = dirty.is_empty().then(|| inputs::gather(&build, entered.folders.clone())).flatten();

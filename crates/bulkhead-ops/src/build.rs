@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use bulkhead_executor::{BuildError, FailureKind, Outcome};
 use bulkhead_policy::is_about_terminal;
+use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{CompileMode, Context, Unit, UnitGraph, collisions, script_folder, unit_graph_json};
 use bulkhead_workspace::Package;
 
-use crate::compile::{self, Prepared};
+use crate::compile::{self, Prepared, Verify};
 use crate::error::Result;
 use crate::future_incompat::FutureIncompatibilities;
 use crate::observed::Disk;
@@ -20,7 +21,7 @@ use crate::permissions::{self, Permissions};
 use crate::project::{self, Project};
 use crate::reporter::Reporter;
 use crate::timings::Timings;
-use crate::{Error, ErrorKind, Event, approvals, audit, prefetch, unit_cache};
+use crate::{Error, ErrorKind, Event, approvals, audit, packages, prefetch, unit_cache};
 
 /// What a compilation left.
 pub struct Built {
@@ -56,7 +57,7 @@ pub(crate) fn build_project(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Built> {
     let start = Instant::now();
-    let mut prepared = compile::prepare_project(global, project, options, events)?;
+    let mut prepared = compile::prepare_project(global, project, options, Verify::WhenBuilt, events)?;
     prepared.graph.set_doctests_aside();
     if options.compile_time_deps {
         prepared.graph.keep_what_compilation_runs();
@@ -112,7 +113,7 @@ pub(crate) fn execute(
         })
     };
     let opened = unit_cache::open(global, prepared.project.policy.unit_cache, &prepared.toolchain, events)?;
-    let result = with_executor(global, options, prepared, permissions, Some(&opened), stop, carry_out)?;
+    let result = with_executor(global, options, prepared, permissions, Some(&opened), stop, events, carry_out)?;
     reporter.sum_up();
     unit_cache::collect_now_and_then(global, &opened);
     if let Some(timings) = timings {
@@ -130,6 +131,7 @@ pub(crate) fn execute(
 ///
 /// # Errors
 /// Bulkhead's own home cannot be used.
+#[expect(clippy::too_many_arguments, reason = "all of it is what the executor is told")]
 pub fn with_executor<T>(
     global: &GlobalOptions,
     options: &CompileOptions,
@@ -137,6 +139,7 @@ pub fn with_executor<T>(
     permissions: &Permissions,
     opened: Option<&unit_cache::Opened>,
     stop: &AtomicBool,
+    events: &(dyn Fn(Event) + Sync),
     use_it: impl FnOnce(&Context<'_>, &bulkhead_executor::Options<'_>) -> T,
 ) -> Result<T> {
     let Prepared { project, toolchain, graph, build_options, .. } = prepared;
@@ -181,9 +184,37 @@ pub fn with_executor<T>(
         jobserver: None,
         grants: &|unit| permissions.grants(unit),
         package_files: &|_| None,
+        verify: &|packages| verify(global, options, prepared, packages, events),
         check_directive: &|unit, directive| permissions.check_directive(unit, directive, &out_dir(&context, unit)),
     };
     Ok(use_it(&context, &executor_options))
+}
+
+/// Compares the files of those of `packages` that a registry has with what they were when they were unpacked, unless that was
+/// done. What was changed is unpacked once more, and downloaded if it has to be.
+fn verify(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    prepared: &Prepared,
+    packages: &BTreeSet<PackageId>,
+    events: &(dyn Fn(Event) + Sync),
+) -> std::result::Result<(), Diagnostic> {
+    if prepared.verified {
+        return Ok(());
+    }
+    let archive = |id: &PackageId| Digest::parse(prepared.checksums.get(id)?).ok();
+    let registry = packages.iter().filter(|id| id.source().is_registry());
+    let wanted: Vec<_> = registry.filter_map(|id| Some((*id, archive(id)?))).collect();
+    match packages::verify(global, &wanted, events) {
+        Err(damage) if damage.code == packages::DAMAGED && !global.lock.offline => {
+            let again = compile::prepare(global, options, events);
+            again.map(drop).map_err(|error| Diagnostic {
+                message: format!("{}; it could not be downloaded again: {error}", damage.message),
+                ..damage
+            })
+        }
+        verified => verified,
+    }
 }
 
 /// What runs with nearly all of the user's rights is named at each build.
@@ -229,6 +260,7 @@ fn build_error(error: BuildError) -> Error {
             Error::new(kind, "")
         }
         BuildError::Interrupted => Error::new(ErrorKind::Interrupted, ""),
+        BuildError::Fatal(diagnostic) if diagnostic.code == packages::DAMAGED => packages::verification(diagnostic),
         BuildError::Fatal(diagnostic) => diagnostic.into(),
     }
 }

@@ -24,8 +24,20 @@ use crate::{
     Error, Event, clippy, disk, packages, probe, profiles, select, single, source_files, specs, status, toolchain,
 };
 
+/// When files of registry packages are compared with what they were when they were unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// While the plan is made: what is in them will be looked at.
+    Now,
+    /// When it is known which of them are compiled, for a build of the user's own packages alone, if nothing else asks before
+    /// what is in them.
+    WhenBuilt,
+}
+
 /// A plan, and all that is needed to carry it out.
 pub struct Prepared {
+    /// Whether the files of the registry packages were compared with what they were when they were unpacked.
+    pub verified: bool,
     /// Configuration and workspace.
     pub project: Project,
     /// The members that were selected.
@@ -51,7 +63,7 @@ pub struct Prepared {
 /// # Errors
 /// Whatever keeps a project from being resolved, fetched, verified or planned.
 pub fn prepare(global: &GlobalOptions, options: &CompileOptions, events: &(dyn Fn(Event) + Sync)) -> Result<Prepared> {
-    prepare_project(global, project::open(global, events)?, options, events)
+    prepare_project(global, project::open(global, events)?, options, Verify::Now, events)
 }
 
 /// The same for a project that is open.
@@ -59,6 +71,7 @@ pub(crate) fn prepare_project(
     global: &GlobalOptions,
     mut project: Project,
     options: &CompileOptions,
+    verify: Verify,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Prepared> {
     let profile = Symbol::new(options.profile.as_deref().unwrap_or(default_profile(options.intent)));
@@ -79,13 +92,14 @@ pub(crate) fn prepare_project(
     status::warn_of_yanked(&project, &locked, options.foreign.is_some(), events);
     status::warn_of_unmatched_profiles(&project, &locked, events);
     let platforms = platforms_of(&toolchain);
+    let verified = verify == Verify::Now || !choice.is_about_members || reads_packages(&project, options);
     let wanted = Wanted {
         features: &options.features,
         development: needs_development(options),
         selected: &choice.members,
         toolchain: &toolchain,
         targets: requested_platforms(&platforms),
-        purpose: Purpose::Build,
+        purpose: if verified { Purpose::Build } else { Purpose::Look },
     };
     let (features, mut packages) = activate::<Arc<Package>>(global, &project, &mut locked, &client, &wanted, events)?;
     let selected = selected(global, options, choice, &locked, &features, &packages)?;
@@ -122,7 +136,13 @@ pub(crate) fn prepare_project(
     }
     let locked = locked.resolve.nodes.keys().copied().collect();
     let copy = options.foreign.as_ref().map(|foreign| foreign.copy.clone());
-    Ok(Prepared { locked, project, selected, toolchain, packages, checksums, copy, graph, build_options })
+    Ok(Prepared { verified, locked, project, selected, toolchain, packages, checksums, copy, graph, build_options })
+}
+
+/// Whether files of other packages are looked at before they are compiled: to compare their build code with what was approved,
+/// or since a copy of one is what is built.
+fn reads_packages(project: &Project, options: &CompileOptions) -> bool {
+    !project.policy.build_code.is_default() || options.foreign.is_some()
 }
 
 /// Targets whose files are not there keep a project from being compiled, and from nothing else.

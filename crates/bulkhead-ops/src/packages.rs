@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bulkhead_schema::{PackageId, Summary};
+use bulkhead_schema::{Diagnostic, PackageId, Summary};
 use bulkhead_source::{Client, DownloadRequest, Progress, SourceError};
-use bulkhead_store::{Notebook, PackageTree, Store};
+use bulkhead_store::{Finding, Notebook, PackageTree, Store};
 use bulkhead_trust::{CrateArchive, Digest, Expected, Verified, verify_archive, verify_manifest};
 use bulkhead_workspace::{Package, load_package};
 
@@ -29,7 +29,8 @@ pub use self::told::{Described, Facts, Sketch, Told};
 /// What packages are wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose<'a> {
-    /// To be compiled: every file of a tree is compared with its record.
+    /// To be compiled at once: every file of a tree is compared with its record. (A build that does not know yet what it
+    /// compiles only looks, and verifies what it does later.)
     Build,
     /// To be told about: it is enough that the tree is the one that was verified before, since nothing of it is read.
     Look,
@@ -254,6 +255,38 @@ pub fn one(
     Ok(package)
 }
 
+/// What is said of a tree that was changed, and whose archive is no help.
+pub(crate) const DAMAGED: &str = "store-damaged";
+
+/// Compares the trees of packages with their records. One that was changed is unpacked once more, and the user hears of it.
+///
+/// # Errors
+/// [`DAMAGED`]: it has to be downloaded again. Others of the store.
+pub(crate) fn verify(
+    global: &GlobalOptions,
+    wanted: &[(PackageId, Digest)],
+    events: &(dyn Fn(Event) + Sync),
+) -> std::result::Result<(), Diagnostic> {
+    let store = Store::open(&global.place.bulkhead_home)?;
+    let one = |&(id, archive): &(PackageId, Digest)| match store.get(id, archive)? {
+        None => Err(Diagnostic::error(DAMAGED, format!("`{id}` is not in the store any more"))
+            .help("run `bulkhead fetch` to download it again")),
+        Some(tree) => {
+            if let Some(finding) = &tree.healed {
+                global.place.disk.never_repeat();
+                events(healed(id, finding));
+            }
+            Ok(())
+        }
+    };
+    in_shares(wanted, processors(), &one).into_iter().collect()
+}
+
+/// Tells of a tree that was changed.
+fn healed(id: PackageId, Finding { path, problem }: &Finding) -> Event {
+    Event::Warning(format!("{}: {problem}; `{id}` was unpacked again from its archive", path.display()))
+}
+
 /// Fewest packages that are worth a thread of their own, if their files have to be looked at.
 const SHARE: usize = 24;
 
@@ -272,8 +305,16 @@ fn look_up<T: Told>(shelf: &Shelf<'_>, wanted: &[(Digest, Arc<Summary>)]) -> Vec
     let one = |(digest, summary): &(Digest, Arc<Summary>)| find(shelf, summary, *digest);
     // If all that is to be known stands in the project's notebook, threads would cost more than they share.
     let is_noted = shelf.purpose == Purpose::Look && !shelf.notebook.is_empty();
-    let most = if is_noted { 1 } else { std::thread::available_parallelism().map_or(1, usize::from).min(8) };
-    let workers = most.min(wanted.len() / SHARE).max(1);
+    in_shares(wanted, if is_noted { 1 } else { processors() }, &one)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(8)
+}
+
+/// What `one` makes of each, in order, on as many threads as are worth it.
+fn in_shares<W: Sync, R: Send>(wanted: &[W], threads: usize, one: &(dyn Fn(&W) -> R + Sync)) -> Vec<R> {
+    let workers = threads.min(wanted.len() / SHARE).max(1);
     let mut shares = wanted.chunks(wanted.len().div_ceil(workers).max(1));
     let own = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {
@@ -313,7 +354,7 @@ fn find<T: Told>(shelf: &Shelf<'_>, summary: &Summary, digest: Digest) -> Result
         Ok(Some(tree)) => tree,
         Ok(None) => return Ok(Found::Nothing),
         // A tree that was changed is replaced by a fresh one, and the user hears of it.
-        Err(damage) if damage.code == "store-damaged" && !shelf.offline => {
+        Err(damage) if damage.code == DAMAGED && !shelf.offline => {
             (shelf.events)(Event::Warning(format!("{damage}; it is downloaded and unpacked again")));
             return Ok(Found::Nothing);
         }
@@ -321,8 +362,7 @@ fn find<T: Told>(shelf: &Shelf<'_>, summary: &Summary, digest: Digest) -> Result
     };
     if let Some(finding) = &tree.healed {
         shelf.disk.never_repeat();
-        let (path, problem) = (finding.path.display(), &finding.problem);
-        (shelf.events)(Event::Warning(format!("{path}: {problem}; `{id}` was unpacked again from its archive")));
+        (shelf.events)(healed(id, finding));
     } else if shelf.purpose != Purpose::Look
         && let Some(answer) = recalled()
     {
@@ -358,7 +398,7 @@ fn read_as(tree: &PackageTree, summary: &Summary) -> Result<Arc<Package>> {
     Ok(package)
 }
 
-fn verification(diagnostic: bulkhead_schema::Diagnostic) -> Error {
+pub(crate) fn verification(diagnostic: Diagnostic) -> Error {
     // A disk that is full or not writable has falsified nothing.
     let kind = if diagnostic.code == "store-file" { ErrorKind::Failure } else { ErrorKind::Verification };
     Error { kind, ..Error::from(diagnostic) }
@@ -497,7 +537,7 @@ fn accept_as(
     let bytes = answer.map_err(|error| source_error(error).while_doing(format!("failed to download `{id}`")))?;
     let length = bytes.len() as u64;
     let archive = verify_archive(id, bytes, &Expected { index: summary.checksum.as_deref(), lock })
-        .map_err(|mismatch| verification(bulkhead_schema::Diagnostic::from(mismatch)))?;
+        .map_err(|mismatch| verification(Diagnostic::from(mismatch)))?;
     Ok((archive, length))
 }
 
@@ -507,7 +547,7 @@ fn unpack(store: &Store, summary: &Summary, archive: &Verified<CrateArchive>) ->
     read_as(&tree, summary)
 }
 
-fn unpacking(id: PackageId, diagnostic: bulkhead_schema::Diagnostic) -> Error {
+fn unpacking(id: PackageId, diagnostic: Diagnostic) -> Error {
     let error = verification(diagnostic);
     if error.kind == ErrorKind::Failure { error.while_doing(format!("failed to unpack `{id}`")) } else { error }
 }

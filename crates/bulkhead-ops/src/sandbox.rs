@@ -122,7 +122,7 @@ fn profiles(
         });
         shown.collect::<Result<Vec<Vec<_>>>>().map(|all| all.concat())
     };
-    let mut shown = build::with_executor(global, options, prepared, permissions, None, &stop, of_units)??;
+    let mut shown = build::with_executor(global, options, prepared, permissions, None, &stop, &|_| (), of_units)??;
     let is_member = prepared.project.workspace.members.iter().any(|member| member.id == wanted);
     for kind in [ProcessKind::Run, ProcessKind::Test] {
         if is_member && selection.kind.is_none_or(|meant| meant == kind) {

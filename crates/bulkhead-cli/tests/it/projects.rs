@@ -151,6 +151,39 @@ fn verify_finds_a_changed_byte() {
     stage.bulkhead(&["verify"]).assert_success();
 }
 
+/// Attack 123: an unpacked source that was changed when everything had been built, and is compiled for another profile. Without
+/// its archive it is downloaded again, and without a network it stays unused.
+#[test]
+fn what_was_changed_after_a_build_is_not_compiled() {
+    let stage = Stage::new(WORKSPACE);
+    // The second one notes what it has read of the packages, and the others need not read it again.
+    for command in ["build", "run"] {
+        stage.bulkhead(&[command]).assert_success();
+    }
+    let store = stage.home.bulkhead_home().join("store");
+    let file = find(&store, "plain-1.1.0/src/lib.rs").expect("the unpacked source");
+    let spoil = || {
+        make_writable(&file);
+        std::fs::write(&file, std::fs::read_to_string(&file).unwrap().replace("plain", "pwned")).unwrap();
+    };
+    spoil();
+    let nothing_to_do = stage.bulkhead(&["build"]);
+    assert_eq!(nothing_to_do.assert_success().stderr.matches("Compiling").count(), 0, "{nothing_to_do}");
+    assert!(!nothing_to_do.stderr.contains("unpacked"), "{nothing_to_do}");
+    let healed = stage.bulkhead(&["run", "--release"]);
+    assert!(healed.assert_success().stdout.contains("plain 1.1.0"), "{healed}");
+    assert!(healed.stderr.contains("was unpacked again"), "{healed}");
+    spoil();
+    std::fs::remove_file(file.ancestors().nth(3).unwrap().join("archive.crate")).unwrap();
+    let optimised = &["run", "--profile", "bench", "--config", "profile.bench.opt-level=1"];
+    let offline = stage.bulkhead(&[optimised, &["--offline"][..]].concat());
+    offline.assert_code(104);
+    assert!(offline.stderr.contains("plain-1.1.0") && offline.stderr.contains("bulkhead fetch"), "{offline}");
+    let online = stage.bulkhead(optimised);
+    assert!(online.assert_success().stdout.contains("plain 1.1.0"), "{online}");
+    assert!(online.stderr.contains("it is downloaded and unpacked again"), "{online}");
+}
+
 fn find(folder: &Path, ending: &str) -> Option<std::path::PathBuf> {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join(ending)).find(|path| path.is_file())
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use bulkhead_executor::{BuildError, Cache, Event, Grants, Options, Outcome, Planner};
-use bulkhead_schema::{PackageId, PackageName, SourceId, Summary, Symbol};
+use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, Summary, Symbol};
 use bulkhead_store::UnitCache;
 use bulkhead_unit_graph::{
     Command, CompileKind, CompileMode, Fingerprint, Layout, Output, OutputKind, ScriptOutputs, Unit, UnitDependency,
@@ -34,6 +34,8 @@ pub(crate) struct Project {
     pub(crate) units: Option<UnitCache>,
     /// What somebody does when the build tells of something.
     pub(crate) meddle: fn(&Project, &Event),
+    /// The package whose sources are not what they should be.
+    pub(crate) unsound: Option<&'static str>,
     sysroot: PathBuf,
 }
 
@@ -110,6 +112,7 @@ impl Project {
             jobs: 2,
             units: None,
             meddle: |_, _| {},
+            unsound: None,
             sysroot,
         };
         project.write("base/Cargo.toml", "");
@@ -203,12 +206,18 @@ impl Project {
             has_variable: &|name| name == "HIDDEN",
             stop: &self.stop,
             jobserver: None,
+            verify: &|packages| match self.unsound {
+                Some(name) if packages.iter().any(|id| id.name().as_str() == name) => {
+                    Err(Diagnostic::error("unsound", name))
+                }
+                _ => Ok(()),
+            },
             grants: &|_| self.grants.clone(),
             cache,
             package_files: &|_| None,
             check_directive: &|_, directive| match directive {
                 bulkhead_schema::build_script::Directive::LinkArg(..) => {
-                    Err(bulkhead_schema::Diagnostic::error("directive", "link-arg is not granted"))
+                    Err(Diagnostic::error("directive", "link-arg is not granted"))
                 }
                 _ => Ok(()),
             },

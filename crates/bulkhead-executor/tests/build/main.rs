@@ -60,6 +60,25 @@ fn edits_rebuild_what_cargo_would_rebuild() {
     assert_eq!(project.build_ok().started(), [SCRIPT, RUN, LIBRARY, PROGRAM]);
 }
 
+/// Whether sources are what they should be matters for what is built from them, and is asked before anything runs.
+#[test]
+fn sources_are_verified_before_they_are_used() {
+    let mut project = Project::new();
+    project.unsound = Some("base");
+    let built = project.build();
+    assert!(matches!(&built.result, Err(BuildError::Fatal(found)) if found.code == "unsound"), "{:?}", built.result);
+    assert_eq!(built.started(), []);
+    project.unsound = Some("app");
+    assert!(project.build().result.is_err());
+    project.unsound = None;
+    assert_eq!(project.build_ok().started(), [SCRIPT, RUN, LIBRARY, PROGRAM]);
+    project.unsound = Some("base");
+    project.edit("app/src/main.rs");
+    assert_eq!(project.build_ok().started(), [PROGRAM], "nothing of the other one is compiled");
+    project.edit("base/src/lib.rs");
+    assert!(project.build().result.is_err());
+}
+
 #[test]
 fn what_was_only_touched_rebuilds_nothing() {
     let project = Project::new();
