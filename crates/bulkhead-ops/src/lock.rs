@@ -51,6 +51,8 @@ pub struct LockRequest {
     pub ignore_rust_version: bool,
     /// rustc's version, for workspaces whose members name none.
     pub rustc: Option<semver::Version>,
+    /// What counts as locked where there is no lockfile.
+    pub before: Option<Previous>,
     /// Whether only the packages themselves are looked up that the workspace names, and nothing that they depend on.
     pub alone: bool,
 }
@@ -66,6 +68,7 @@ impl LockRequest {
             git_precise: None,
             ignore_rust_version: false,
             rustc: None,
+            before: None,
             alone: false,
         }
     }
@@ -113,6 +116,7 @@ pub fn resolve<'a>(
     let on_disk = read_lockfile(&global.place.disk, &path)?;
     let locals = local_summaries(workspace);
     let mut previous = on_disk.as_ref().map(|(_, lockfile)| lock::decode(lockfile, &locals));
+    previous = previous.or_else(|| request.before.clone());
     if let Some(previous) = &mut previous {
         limits::check_lockfile(previous, &project.policy)?;
         tampering::check(previous, project, &request.unlock)?;
@@ -242,6 +246,11 @@ fn sources_of<'a>(
 pub fn previous(global: &GlobalOptions, project: &Project) -> Result<Option<Previous>> {
     let lockfile = read(&global.place.disk, &global.lockfile(&project.workspace.root))?;
     Ok(lockfile.map(|lockfile| lock::decode(&lockfile, &local_summaries(&project.workspace))))
+}
+
+/// What a lockfile would say of the graph.
+pub fn as_locked(project: &Project, resolve: &Resolve) -> Previous {
+    lock::decode(&lock::encode(resolve, lockfile::NEWEST_VERSION), &local_summaries(&project.workspace))
 }
 
 /// The lockfile at `path`, if there is one.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_resolver::Unlock;
+use bulkhead_resolver::lock::Previous;
 use bulkhead_schema::{PackageId, PackageName, SourceId};
 
 use crate::client::project_client;
@@ -39,9 +40,9 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
         return Err(Error::new(crate::ErrorKind::Usage, "--precise needs exactly one package specification"));
     }
     let project = project::open(global, events)?;
-    let (unlock, git_precise) = match (options.workspace, options.packages.is_empty()) {
-        (true, _) => (Unlock::None, None),
-        (false, true) => (Unlock::All, None),
+    let Named { unlock, git_precise, before } = match (options.workspace, options.packages.is_empty()) {
+        (true, _) => Named { unlock: Unlock::None, git_precise: None, before: None },
+        (false, true) => Named { unlock: Unlock::All, git_precise: None, before: None },
         (false, false) => named(global, &project, options, events)?,
     };
     // What only follows the members' own manifests needs no news.
@@ -58,6 +59,7 @@ pub fn update(global: &GlobalOptions, options: &UpdateOptions, events: &(dyn Fn(
         current,
         write: !options.dry_run,
         git_precise,
+        before,
         ignore_rust_version: options.ignore_rust_version,
         ..LockRequest::keep()
     };
@@ -110,21 +112,35 @@ fn relock(
     Ok(())
 }
 
-/// The locked packages that `-p` names, each of which must be unambiguous; and what `--precise` says of a git source.
+/// What is to be moved.
+struct Named {
+    unlock: Unlock,
+    /// What `--precise` says of a git source.
+    git_precise: Option<(SourceId, String)>,
+    /// What is moved away from, where no lockfile says it.
+    before: Option<Previous>,
+}
+
+/// The locked packages that `-p` names, each of which must be unambiguous. Without a lockfile, those that would be locked.
 fn named(
     global: &GlobalOptions,
     project: &Project,
     options: &UpdateOptions,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<(Unlock, Option<(SourceId, String)>)> {
-    let known: BTreeSet<PackageId> = match lock::previous(global, project)? {
-        Some(previous) => previous.packages.into_keys().collect(),
+) -> Result<Named> {
+    let (locked, before) = match lock::previous(global, project)? {
+        Some(previous) => (previous, None),
+        // Where nothing is locked there is nothing to be named either.
+        None if options.precise.is_none() => return Ok(Named { unlock: Unlock::All, git_precise: None, before: None }),
         None => {
             let client = project_client(global, project)?;
             let request = LockRequest { write: false, ..LockRequest::keep() };
-            lock::resolve(global, project, &client, &request, events)?.resolve.nodes.into_keys().collect()
+            let resolve = lock::resolve(global, project, &client, &request, events)?.resolve;
+            let locked = lock::as_locked(project, &resolve);
+            (locked.clone(), Some(locked))
         }
     };
+    let known: BTreeSet<PackageId> = locked.packages.into_keys().collect();
     let mut packages = BTreeSet::new();
     for spec in &options.packages {
         packages.insert(specs::one(spec, &known, &global.place)?);
@@ -132,12 +148,13 @@ fn named(
     let git = packages.first().map(|id| id.source()).filter(|source| source.is_git());
     if let (Some(source), Some(revision)) = (git, &options.precise) {
         let unlock = Unlock::Packages { packages, recursive: options.recursive, precise: None };
-        return Ok((unlock, Some((source.without_commit(), revision.clone()))));
+        return Ok(Named { unlock, git_precise: Some((source.without_commit(), revision.clone())), before });
     }
     let precise = options.precise.as_ref().map(|text| {
         semver::Version::parse(text).map_err(|error| {
             Error::failure(format!("invalid version format for precise version `{text}`")).because(error)
         })
     });
-    Ok((Unlock::Packages { packages, recursive: options.recursive, precise: precise.transpose()? }, None))
+    let unlock = Unlock::Packages { packages, recursive: options.recursive, precise: precise.transpose()? };
+    Ok(Named { unlock, git_precise: None, before })
 }

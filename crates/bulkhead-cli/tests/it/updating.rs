@@ -253,3 +253,25 @@ fn what_holds_a_dependency_back_is_told_when_asked() {
     }
     assert!(!stage.bulkhead(&["update", "-n"]).stderr.contains("is not taken"));
 }
+
+/// Without a lockfile, what would be locked is moved.
+#[test]
+fn an_update_begins_with_a_lockfile_or_without() {
+    let twins = Twins::new(crate::stage::APP);
+    for arguments in [
+        &["update", "-p", "plain", "--precise", "1.0.0"][..],
+        &["update", "-p", "plain"],
+        &["update", "-p", "plain", "--precise", "9.0.0"],
+        &["update", "-p", "absent"],
+        &["update", "-p", "plain", "--precise", "1.0.0", "--dry-run"],
+    ] {
+        twins.both(|stage| drop(std::fs::remove_file(stage.project.path("Cargo.lock"))));
+        let (theirs, ours) = twins.run(arguments);
+        let changes = |text: &str| {
+            let verbs = ["Adding", "Downgrading", "Locking", "warning"];
+            let lines = text.lines().filter(|line| verbs.iter().any(|verb| line.trim_start().starts_with(verb)));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(changes(&ours.stderr), changes(&theirs.stderr), "{arguments:?}\n{theirs}\n{ours}");
+    }
+}
