@@ -155,6 +155,30 @@ fn what_is_installed_is_told_as_by_cargo() {
     );
 }
 
+/// The user's own lockfile says what is installed from the user's own folder; Cargo does not read it.
+#[test]
+fn a_folder_is_installed_as_it_is_locked() {
+    let roots = Roots::new();
+    let manifest =
+        "[package]\nname = \"here\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\nplain = \"1\"\n";
+    roots.stage.project.write("Cargo.toml", manifest);
+    roots.stage.project.write("src/main.rs", "fn main() { println!(\"{}\", plain::say()) }");
+    roots.stage.bulkhead(&["update", "-p", "plain", "--precise", "1.0.0"]).assert_success();
+    let lockfile = || std::fs::read_to_string(roots.stage.project.path("Cargo.lock")).unwrap();
+    assert!(lockfile().contains("1.0.0"), "{}", lockfile());
+    let said = |who: &str| {
+        let program = roots.root(who).join("bin/here");
+        String::from_utf8(std::process::Command::new(program).output().unwrap().stdout).unwrap()
+    };
+    for (arguments, ours, theirs) in [
+        (&["install", "--path", "."][..], "plain 1.0.0\n", "plain 1.1.0\n"),
+        (&["install", "--path", ".", "--locked"], "plain 1.0.0\n", "plain 1.0.0\n"),
+    ] {
+        roots.same(arguments);
+        assert_eq!((said("bulkhead").as_str(), said("cargo").as_str()), (ours, theirs), "{arguments:?} {}", lockfile());
+    }
+}
+
 /// What a program depends on may be gone from the registry for all but its own lockfile.
 #[test]
 fn what_the_author_has_locked_is_installed() {
@@ -181,11 +205,14 @@ fn what_the_author_has_locked_is_installed() {
 fn what_cannot_be_installed_is_told_as_by_cargo() {
     let roots = Roots::new();
     let registry = &roots.stage.registry;
+    registry.publish(program("withdrawn", "1.0.0", "withdrawn")).set_yanked("withdrawn", "1.0.0", true);
     registry.publish(CrateBuilder::new("broken", "1.0.0").file("src/main.rs", "fn main() { nothing }"));
     for arguments in [
         &["install", "absent"][..],
         &["install", "absent@1.0.0"],
         &["install", "absent", "tool@7.0.0"],
+        &["install", "withdrawn"],
+        &["install", "withdrawn@1.0.0"],
         &["install", "tool", "--version", ">=7, <8"],
         &["install", "tool", "--version", "9.*"],
         &["install", "tool@newest"],
@@ -206,7 +233,16 @@ fn what_cannot_be_installed_is_told_as_by_cargo() {
         roots.same_words(arguments);
     }
     // Why the manifest that was made to ask does not fit is nobody's business.
-    assert!(!roots.run("bulkhead", &["install", "tool@7.0.0"]).stderr.contains("bulkhead-install"));
+    let absent = roots.run("bulkhead", &["install", "tool@7.0.0"]).stderr;
+    assert!(
+        absent.contains("versions found which didn't match: 1.2.0") && !absent.contains("bulkhead-install"),
+        "{absent}"
+    );
+    // That it is held back as too new is.
+    roots.stage.registry.publish(program("fresh", "1.0.0", "fresh").published_at("2999-01-01T00:00:00Z"));
+    let age = ("CARGO_REGISTRY_GLOBAL_MIN_PUBLISH_AGE", "3 days");
+    let fresh = roots.stage.command(&["install", "fresh"]).env(age.0, age.1).run();
+    assert_error(&fresh, 101, &["error: could not find `fresh`", "version 1.0.0 is too new", "[[publish-age.exempt]]"]);
     roots.stage.project.write("src/main.rs", "fn main() { nothing }");
     let failed = roots.same_words(&["install", "--path", "."]);
     assert!(failed.stderr.contains("intermediate artifacts can be found at"), "{failed}");

@@ -150,10 +150,18 @@ fn not_found(error: Error, name: &str, requirement: Option<&str>, fields: &[(&'s
         Some(url) => url.to_owned(),
         None => format!("registry `{}`", field(&["registry", "registry-index"]).unwrap_or("crates-io")),
     };
-    let message = format!("could not find `{name}` in {place} with version `{}`", requirement.unwrap_or("*"));
-    let candidates = error.diagnostics.iter().flat_map(|diagnostic| diagnostic.message.lines());
-    let candidates = candidates.filter(|line| line.starts_with("candidate versions found")).map(str::to_owned);
-    Error { message, causes: candidates.chain(error.causes).collect(), diagnostics: Vec::new(), ..error }
+    // Below its headline, an explanation says why; where it was looked, and for whom, comes last.
+    let is_why = |line: &&str| !line.starts_with("location searched");
+    let whys = error.diagnostics.iter().flat_map(|diagnostic| diagnostic.message.lines().skip(1).take_while(is_why));
+    let causes: Vec<String> = whys.map(str::to_owned).chain(error.causes).collect();
+    let is_one = requirement.is_some_and(|requirement| requirement.starts_with('='));
+    let message = match is_one && causes.iter().any(|cause| cause.starts_with("versions that match were yanked")) {
+        true => format!("cannot install package `{name}`, it has been yanked from {place}"),
+        false => format!("could not find `{name}` in {place} with version `{}`", requirement.unwrap_or("*")),
+    };
+    let advice = error.diagnostics.iter().flat_map(|diagnostic| diagnostic.help.clone());
+    let help = advice.chain(error.help).collect();
+    Error { message, causes, help, diagnostics: Vec::new(), ..error }
 }
 
 /// The one package with programs of the repository that `fields` name.
