@@ -20,7 +20,7 @@ use crate::reuse::Found;
 use crate::run::{Build, seen_variable};
 use crate::schedule::End;
 use crate::staging::{Left, Staging};
-use crate::{Event, Failure, FailureKind, Stream, dep_info, folders, reuse, uplift};
+use crate::{Event, Failure, FailureKind, Stream, dep_info, folders, removal, reuse, uplift};
 
 /// Largest file of stored messages that is replayed, and largest dep-info file.
 const MAX_TEXT: u64 = 256 << 20;
@@ -287,7 +287,7 @@ fn forget(build: &Build<'_>, index: UnitIndex, outputs: &[Output]) -> Result<(),
     }
     match build.unit(index).mode {
         CompileMode::Doc => outputs.iter().filter_map(|output| output.path.parent()).try_for_each(|pages| {
-            let cleared = std::fs::remove_dir_all(pages).and_then(|()| folders::make(build.options, pages));
+            let cleared = removal::remove_folder(pages).and_then(|()| folders::make(build.options, pages));
             cleared.map_err(|error| failed("remove", pages, &error))
         }),
         _ => Ok(()),

@@ -11,6 +11,7 @@ pub mod compare;
 pub mod confinement;
 mod content;
 pub mod dep_info;
+mod documentation;
 pub mod event;
 mod files;
 mod folders;

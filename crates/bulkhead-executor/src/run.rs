@@ -20,7 +20,8 @@ use crate::process::Jobserver;
 use crate::record::{Record, RecordFiles, Remembered};
 use crate::told::Told;
 use crate::{
-    BuildError, Event, Options, Outcome, Planner, folders, inputs, job, lock, outcome, reuse, schedule, script, staging,
+    BuildError, Event, Options, Outcome, Planner, documentation, folders, inputs, job, lock, outcome, reuse, schedule,
+    script, staging,
 };
 
 /// Builds every unit of the plan that is not fresh.
@@ -78,7 +79,10 @@ fn attempt(
     let built = dirty.iter().filter(|index| !foreseen.contains_key(index));
     let packages = built.map(|index| build.unit(*index).package.id).collect();
     (options.verify)(&packages).map_err(BuildError::Fatal)?;
-    let end = reuse::beside(&build, || schedule::run(&build, &dirty, &foreseen, &share))?;
+    let end = reuse::beside(&build, || schedule::run(&build, &dirty, &foreseen, &share));
+    let scanned = documentation::scan(&build, &dirty);
+    let end = end?;
+    scanned.map_err(BuildError::Fatal)?;
     Ok((end == schedule::End::Built).then(|| {
         let inputs = dirty.is_empty().then(|| inputs::gather(&build, entered.folders.clone())).flatten();
         outcome::gather(&build, dirty.len(), inputs)

@@ -1,5 +1,6 @@
 //! One run of a build script: the process, what it printed, what it left in OUT_DIR.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -333,14 +334,7 @@ fn scan(build: &Build<'_>, index: UnitIndex, out_dir: &Path) -> Result<(), Diagn
     let walked = files::walk(out_dir, &|_| true, &mut |path, metadata| {
         files += 1;
         bytes = bytes.saturating_add(metadata.len());
-        let reason = if metadata.is_symlink() {
-            let target = std::fs::read_link(path)?;
-            let leads_outside = !is_inside(path, &target, out_dir, &package.root)?;
-            leads_outside.then(|| format!("a link to `{}`", target.display()))
-        } else {
-            (!metadata.is_file() && !metadata.is_dir()).then(|| "neither a file nor a folder".to_owned())
-        };
-        if let Some(reason) = reason {
+        if let Some(reason) = stray(path, metadata, out_dir, &package.root)? {
             std::fs::remove_file(path)?;
             refused.get_or_insert_with(|| (path.to_owned(), reason));
         }
@@ -372,6 +366,17 @@ fn check_size(files: u64, bytes: u64, limits: &ProcessLimits, package: &Package)
     let message = format!("the build script of `{}` left {excess} in OUT_DIR", package.id);
     let help = "`[limits.build-script]` in a policy sets how much it may be (`files`, `disk-mib`)";
     Err(Diagnostic::error("out-dir-size", message).help(help))
+}
+
+/// What makes an entry of `out_dir` one that does not stay there; nothing does for files and folders, and for links that lead to a
+/// place in it, in `package` or of the system.
+pub(crate) fn stray(path: &Path, metadata: &Metadata, out_dir: &Path, package: &Path) -> io::Result<Option<String>> {
+    if metadata.is_symlink() {
+        let target = std::fs::read_link(path)?;
+        let leads_outside = !is_inside(path, &target, out_dir, package)?;
+        return Ok(leads_outside.then(|| format!("a link to `{}`", target.display())));
+    }
+    Ok((!metadata.is_file() && !metadata.is_dir()).then(|| "neither a file nor a folder".to_owned()))
 }
 
 fn is_inside(link: &Path, target: &Path, out_dir: &Path, package: &Path) -> io::Result<bool> {

@@ -11,6 +11,7 @@ use bulkhead_policy::{
 use bulkhead_sandbox::{DenialKind, Level, Target};
 use bulkhead_schema::build_script::Directive;
 use bulkhead_schema::policy::{BuildCodeLevel, Digest, NetworkRule, ProcessLimits, SandboxLevel};
+use bulkhead_schema::secrets::is_secret_value;
 use bulkhead_schema::{Diagnostic, PackageId};
 use bulkhead_unit_graph::{CompileMode, Unit, UnitGraph};
 use bulkhead_workspace::Package;
@@ -304,9 +305,12 @@ impl Permissions {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// The part of the user's environment that every process may see; `PATH` without folders that a project could fill.
+    /// The part of the user's environment that every process may see, but for values that are secrets whatever they are called;
+    /// `PATH` without folders that a project could fill.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let allowed = self.environment.iter().filter(|(name, _)| bulkhead_policy::environment_allowed(name));
+        let may_be_seen =
+            |name: &str, value: &str| bulkhead_policy::environment_allowed(name) && !is_secret_value(value);
+        let allowed = self.environment.iter().filter(|(name, value)| may_be_seen(name, value));
         let mut visible: Vec<_> = allowed.map(|(name, value)| (name.clone(), value.clone())).collect();
         visible.retain(|(name, _)| name != "PATH");
         visible.push(("PATH".to_owned(), self.search_path.clone()));

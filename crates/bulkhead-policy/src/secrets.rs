@@ -203,7 +203,11 @@ pub(crate) fn is_secret_variable(name: &str) -> bool {
         "AUTH",
         "COOKIE",
         "SESSION",
+        // Where vcpkg keeps and finds binaries: addresses with keys to a store.
+        "BINARY_SOURCES",
+        "ASSET_SOURCES",
     ];
+    const ENDS: &[&str] = &["_KEY", "_PASS", "_PROXY", "_PWD"];
     const PREFIXES: &[&str] = &[
         "ACTIONS_",
         "AWS_",
@@ -225,7 +229,7 @@ pub(crate) fn is_secret_variable(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     // The C library of aws-lc is configured by variables with this prefix; they are not the cloud's.
     let cloud = PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !name.starts_with("AWS_LC_");
-    cloud || PARTS.iter().any(|part| name.contains(part)) || name.ends_with("_PROXY")
+    cloud || PARTS.iter().any(|part| name.contains(part)) || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

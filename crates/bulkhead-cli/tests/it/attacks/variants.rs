@@ -121,6 +121,48 @@ fn case_002_marks_that_came_along_make_no_folder_one_to_delete() {
     assert!(!stage.project.path("theirs").exists());
 }
 
+/// Variants of attack 101: secrets under names that native builds need, and what is kept of a variable that a script only asks for.
+#[test]
+fn case_101_no_name_and_no_question_lets_a_secret_through() {
+    let hidden = [
+        ("OPENSSL_KEY", "s3cr3t-word"),
+        ("SQLITE_KEY", "s3cr3t-word"),
+        ("CMAKE_PASS", "s3cr3t-word"),
+        ("VCPKG_BINARY_SOURCES", "x-azblob,https://store.example/c,sig=s3cr3t-word"),
+        ("PKG_CONFIG_PATH", "https://me:s3cr3t-word@host.example/lib"),
+        ("BINDGEN_EXTRA_CLANG_ARGS", "-DKEY=ghp_s3cr3tword0123456789abcdef"),
+        ("AWS_SECRET_ACCESS_KEY", "s3cr3t-word"),
+        ("DATABASE_URL", "postgres://me:s3cr3t-word@host.example"),
+    ];
+    let asks = hidden.map(|(name, _)| format!("println!(\"cargo::rerun-if-env-changed={name}\");")).concat();
+    let script = format!(
+        "fn main() {{ {asks} for (name, value) in std::env::vars().filter(|(_, value)| value.contains(\"s3cr3t\")) {{ \
+         println!(\"cargo::warning=saw {{name}} {{value}}\"); }} println!(\"cargo::warning=dir {{:?}}\", std::env::var_os(\"OPENSSL_DIR\")); }}"
+    );
+    let stage = Stage::new(&format!("{PLAIN}//- /build.rs\n{script}\n"));
+    let build = |program: &str| {
+        let command = stage.home.command(program).args(["build", "-vv"]).current_dir(stage.project.root());
+        let command = hidden.iter().fold(command, |command, (name, value)| command.env(name, value));
+        command.env("OPENSSL_DIR", "/opt/openssl").run()
+    };
+    let kept = || {
+        let files = super::storage::files(&stage.project.path("target"), "", "");
+        files.iter().any(|path| std::fs::read(path).unwrap().windows(11).any(|bytes| bytes == b"s3cr3t-word"))
+    };
+    let ours = build(BULKHEAD);
+    ours.assert_success();
+    assert!(!ours.output().contains("s3cr3t-word") && !ours.stderr.contains("saw ") && !kept(), "{ours}");
+    // The twin: what is none is seen.
+    assert!(ours.stderr.contains("dir Some(\"/opt/openssl\")"), "{ours}");
+    for (name, _) in hidden {
+        assert!(ours.stderr.contains(name), "{name} is not told of: {ours}");
+    }
+    stage.bulkhead(&["clean"]).assert_success();
+    let theirs = build("cargo");
+    let seen = hidden.iter().filter(|(name, _)| theirs.stderr.contains(&format!("saw {name} "))).count();
+    assert!(seen == hidden.len() && kept(), "it bites under cargo: {theirs}");
+}
+
 /// Attack 63: a pipe in a folder of the project holds up nobody who looks at its files before anything is built.
 #[test]
 fn case_063_a_pipe_in_a_folder_holds_no_reader_up() {
@@ -277,6 +319,47 @@ fn case_113_what_a_script_may_not_leave_does_not_stay() {
         assert_eq!(outcome.assert_success().stdout, "true", "{outcome}");
         arena.clear();
     }
+}
+
+/// Variants of attack 113: links among the pages of documentation, which whoever publishes them would follow.
+#[test]
+fn case_113_no_link_stays_among_the_pages() {
+    let arena = Arena::new("evil = \"1\"", "evil::new!(); fn main() {}");
+    let secret = arena.home().join(".ssh/id_ed25519").display().to_string();
+    let publish = |leaves: &str| {
+        let source = format!(
+            "#[proc_macro]\npub fn new(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{\n    \
+             let words: Vec<String> = std::env::args().collect();\n    \
+             if let Some(at) = words.iter().position(|word| word == \"-o\") {{ let page = words[at + 1].clone() + \"/page.html\"; {leaves} }}\n    \
+             proc_macro::TokenStream::new() }}"
+        );
+        arena.stage.registry.remove("evil", "1.0.0");
+        let package = bulkhead_test_support::CrateBuilder::new("evil", "1.0.0").proc_macro();
+        arena.stage.registry.publish(package.file("src/lib.rs", source));
+        let _ = std::fs::remove_dir_all(arena.stage.home.cargo_home().join("registry"));
+        arena.clear();
+    };
+    let page = arena.stage.project.path("target/doc/page.html");
+    for (leaves, says) in [
+        (format!("std::os::unix::fs::symlink({secret:?}, page).unwrap();"), "a link to"),
+        (format!("std::os::unix::fs::symlink(\"../../../../../../../../..{secret}\", page).unwrap();"), "a link to"),
+        ("std::process::Command::new(\"mkfifo\").arg(page).status().unwrap();".to_owned(), "neither a file"),
+    ] {
+        publish(&leaves);
+        arena.cargo(&["doc", "--no-deps"]).assert_success();
+        assert!(!page.symlink_metadata().unwrap().is_file(), "it bites under cargo");
+        publish(&leaves);
+        let refused = arena.bulkhead(&["doc", "--no-deps"]);
+        arena.assert_stopped(&refused, 101, &["page.html", says]);
+        assert!(page.symlink_metadata().is_err(), "{refused}");
+    }
+    // The twin: a page, and a link to it.
+    publish(
+        "std::fs::write(&page, \"x\").unwrap(); std::os::unix::fs::symlink(\"page.html\", page + \".link\").unwrap();",
+    );
+    let outcome = arena.bulkhead(&["doc", "--no-deps"]);
+    arena.assert_unharmed(outcome.assert_success());
+    assert!(page.is_file());
 }
 
 /// Variants of attack 10: every file that commands write, as a link out, as a link that leads nowhere yet, and as a second name.
