@@ -10,8 +10,11 @@ use crate::stage::{BULKHEAD, folder_outside_tmp, skipped};
 /// Nobody's number on most systems.
 const USER: u32 = 65534;
 
-/// Build code, macros, programs, tests and credential helpers, and what is learnt of them.
-const TESTS: [&str; 9] = [
+/// Build code, macros, programs, tests and credential helpers, what is learnt of them, and what they leave or use up.
+const TESTS: [&str; 12] = [
+    "attacks::exhaustion::case_105_nothing_stays_however_it_detaches_itself",
+    "attacks::exhaustion::case_112_a_crowd_ends_at_the_limit_and_with_the_script",
+    "attacks::exhaustion::case_112_memory_of_many_ends_at_the_limit",
     "authentication::a_credential_helper_sees_nothing_of_the_project_and_of_other_tokens",
     "confinement::hostile_build_code_bites_under_cargo",
     "confinement::hostile_build_code_gets_nothing_and_everything_is_reported",
