@@ -190,7 +190,7 @@ pub fn with_executor<T>(
     Ok(use_it(&context, &executor_options))
 }
 
-/// Compares the files of those of `packages` that a registry has with what they were when they were unpacked, unless that was
+/// Compares the files of those of `packages` that come from a registry with what they were when they were unpacked, unless that was
 /// done. What was changed is unpacked once more, and downloaded if it has to be.
 fn verify(
     global: &GlobalOptions,
@@ -203,7 +203,7 @@ fn verify(
         return Ok(());
     }
     let archive = |id: &PackageId| Digest::parse(prepared.checksums.get(id)?).ok();
-    let registry = packages.iter().filter(|id| id.source().is_registry());
+    let registry = packages.iter().filter(|id| id.source().is_registry() && !prepared.vendored.contains(id));
     let wanted: Vec<_> = registry.filter_map(|id| Some((*id, archive(id)?))).collect();
     match packages::verify(global, &wanted, events) {
         Err(damage) if damage.code == packages::DAMAGED && !global.lock.offline => {

@@ -48,6 +48,8 @@ pub struct Prepared {
     pub packages: BTreeMap<PackageId, Arc<Package>>,
     /// Every package of the lockfile.
     pub locked: Vec<PackageId>,
+    /// Packages that are read from a folder in the place of their registry, where they are compared at each use.
+    pub vendored: BTreeSet<PackageId>,
     /// SHA-256 of each registry package's archive.
     pub checksums: BTreeMap<PackageId, Arc<str>>,
     /// The folder with the project's sources, where that is a copy for this build alone.
@@ -134,9 +136,22 @@ pub(crate) fn prepare_project(
     if let Some(arguments) = &options.clippy {
         clippy::wrap(&global.place, &toolchain, arguments, &mut build_options)?;
     }
+    let vendored = packages.keys().copied().filter(|id| locked.sources.vendored(*id).is_some()).collect();
     let locked = locked.resolve.nodes.keys().copied().collect();
     let copy = options.foreign.as_ref().map(|foreign| foreign.copy.clone());
-    Ok(Prepared { verified, locked, project, selected, toolchain, packages, checksums, copy, graph, build_options })
+    Ok(Prepared {
+        verified,
+        locked,
+        project,
+        selected,
+        toolchain,
+        packages,
+        vendored,
+        checksums,
+        copy,
+        graph,
+        build_options,
+    })
 }
 
 /// Whether files of other packages are looked at before they are compiled: to compare their build code with what was approved,
