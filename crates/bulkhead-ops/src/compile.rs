@@ -84,15 +84,7 @@ pub(crate) fn prepare_project(
     refuse_features_of_others(&choice, &options.features)?;
     let (toolchain, flags) = compiler(global, &project, &options.platforms)?;
     let client = project_client(global, &project)?;
-    let request = LockRequest {
-        ignore_rust_version: options.ignore_rust_version,
-        rustc: Some(toolchain.release.clone()),
-        ..LockRequest::keep()
-    };
-    let mut locked = lock::resolve(global, &project, &client, &request, events)?;
-    status::report_changes(&locked, events);
-    status::warn_of_yanked(&project, &locked, options.foreign.is_some(), events);
-    status::warn_of_unmatched_profiles(&project, &locked, events);
+    let mut locked = resolve(global, options, &project, &toolchain, &client, events)?;
     let platforms = platforms_of(&toolchain);
     let verified = verify == Verify::Now || !choice.is_about_members || reads_packages(&project, options);
     let wanted = Wanted {
@@ -158,6 +150,30 @@ pub(crate) fn prepare_project(
 /// or since a copy of one is what is built.
 fn reads_packages(project: &Project, options: &CompileOptions) -> bool {
     !project.policy.build_code.is_default() || options.foreign.is_some()
+}
+
+/// The exact packages, of which all that is noteworthy is told.
+fn resolve<'a>(
+    global: &GlobalOptions,
+    options: &CompileOptions,
+    project: &Project,
+    toolchain: &Toolchain,
+    client: &'a Client,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Locked<'a>> {
+    let is_fetched = options.foreign.is_some();
+    let request = LockRequest {
+        ignore_rust_version: options.ignore_rust_version,
+        rustc: Some(toolchain.release.clone()),
+        // Where the author's lockfile does not count, neither does what the author's tests need.
+        without_development: is_fetched && !global.lock.locked,
+        ..LockRequest::keep()
+    };
+    let locked = lock::resolve(global, project, client, &request, events)?;
+    status::report_changes(&locked, events);
+    status::warn_of_yanked(project, &locked, is_fetched, events);
+    status::warn_of_unmatched_profiles(project, &locked, events);
+    Ok(locked)
 }
 
 /// Targets whose files are not there keep a project from being compiled, and from nothing else.

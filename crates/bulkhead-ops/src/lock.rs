@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bulkhead_resolver::lock::{self, Changes, Previous, RustSupport};
 use bulkhead_resolver::{Deadline, Outcome, PublishAge, Request, Resolve, ResolveError, ResolveErrorKind, Unlock};
 use bulkhead_schema::lockfile::{self, Lockfile};
-use bulkhead_schema::{Diagnostic, PackageId, PackageName, SourceId, Summary};
+use bulkhead_schema::{DependencyKind, Diagnostic, PackageId, PackageName, SourceId, Summary};
 use bulkhead_source::Client;
 use bulkhead_store::Store;
 use bulkhead_workspace::Workspace;
@@ -51,6 +51,8 @@ pub struct LockRequest {
     pub ignore_rust_version: bool,
     /// rustc's version, for workspaces whose members name none.
     pub rustc: Option<semver::Version>,
+    /// Whether what members need for tests and examples alone is left out.
+    pub without_development: bool,
     /// What counts as locked where there is no lockfile.
     pub before: Option<Previous>,
     /// Whether only the packages themselves are looked up that the workspace names, and nothing that they depend on.
@@ -68,6 +70,7 @@ impl LockRequest {
             git_precise: None,
             ignore_rust_version: false,
             rustc: None,
+            without_development: false,
             before: None,
             alone: false,
         }
@@ -124,15 +127,13 @@ pub fn resolve<'a>(
     pins::check(global, &workspace.root, &pins::used(project, None), false, events)?;
     let mut sources = sources_of(global, project, client, previous.as_ref())?;
     let path_packages: Vec<_> = workspace.path_packages.values().map(|package| Arc::clone(&package.summary)).collect();
-    let members: Vec<_> = workspace.members.iter().map(|package| Arc::clone(&package.summary)).collect();
+    let members = members(workspace, request.without_development);
     let mut question = Request::for_lockfile(&members, &path_packages, previous.as_ref());
     question.unlock = request.unlock.clone();
     let locked = previous.iter().flat_map(|previous| previous.packages.keys().copied());
     let commits = bulkhead_resolver::locked_commits(&question);
     sources.read_git(GitSources::new(global, project, locked, commits, request.git_precise.clone())?);
-    if request.alone {
-        sources.leave_alone();
-    }
+    sources.leave_alone(request.alone);
     let patches = patches::load(project, &mut sources, previous.as_ref(), events)?;
     overrides::replacements(workspace, &mut sources, events)?;
     question.patches = &patches;
@@ -171,6 +172,18 @@ pub fn resolve<'a>(
     observe_sources(global, workspace, &resolve, &patches, events);
     let (resolve, original) = overrides::built(workspace, (resolve, original), &mut sources, events)?;
     Ok(Locked { resolve, original, sources, patches, changes, previous, changed, rust_version, age })
+}
+
+fn members(workspace: &Workspace, without_development: bool) -> Vec<Arc<Summary>> {
+    let summary = |summary: &Arc<Summary>| match without_development {
+        false => Arc::clone(summary),
+        true => {
+            let mut summary = Summary::clone(summary);
+            summary.dependencies.retain(|dependency| dependency.kind != DependencyKind::Development);
+            Arc::new(summary)
+        }
+    };
+    workspace.members.iter().map(|package| summary(&package.summary)).collect()
 }
 
 /// Writes into the audit log from where packages come besides the public registry, and what takes the place of what, if

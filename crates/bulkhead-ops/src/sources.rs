@@ -231,9 +231,9 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// From now on, packages count without what they depend on, until [`Sources::complete`].
-    pub fn leave_alone(&mut self) {
-        self.alone = true;
+    /// With `alone`, packages count from now on without what they depend on, until [`Sources::complete`].
+    pub fn leave_alone(&mut self, alone: bool) {
+        self.alone = alone;
     }
 
     /// Puts into `resolve` what the sources say of its packages, all of it.

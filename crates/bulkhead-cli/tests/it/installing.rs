@@ -155,6 +155,21 @@ fn what_is_installed_is_told_as_by_cargo() {
     );
 }
 
+/// What only its tests need does not keep a program from being installed.
+#[test]
+fn what_tests_need_is_not_looked_for() {
+    let roots = Roots::new();
+    let registry = &roots.stage.registry;
+    let absent = bulkhead_test_support::DependencyBuilder::new("absent", "7").dev();
+    let tool = bulkhead_test_support::DependencyBuilder::new("test-tool", "0.5").dev();
+    registry.publish(program("tested", "1.0.0", "tested").dependency("plain", "2").dependency_with(tool));
+    registry.publish(program("tested", "1.1.0", "tested").dependency("plain", "2").dependency_with(absent));
+    let outcome = roots.same_words(&["install", "tested@1.0.0"]);
+    assert!(outcome.stderr.contains("Locking 1 package to"), "{outcome}");
+    let outcome = roots.same(&["install", "tested"]);
+    assert!(outcome.assert_success().stderr.contains("Locking 1 package to"), "{outcome}");
+}
+
 /// The user's own lockfile says what is installed from the user's own folder; Cargo does not read it.
 #[test]
 fn a_folder_is_installed_as_it_is_locked() {
