@@ -71,6 +71,20 @@ pub(crate) fn digest_of_file(path: &Path) -> io::Result<String> {
     }
 }
 
+/// The digest of the names of files below `root`.
+pub(crate) fn digest_of_names(root: &Path, files: &mut [PathBuf]) -> String {
+    files.sort();
+    let mut hasher = Hasher::new();
+    files.iter().for_each(|path| add_name(&mut hasher, path.strip_prefix(root).unwrap_or(path)));
+    hasher.finish().to_string()
+}
+
+fn add_name(hasher: &mut Hasher, name: &Path) {
+    let name = name.as_os_str().as_bytes();
+    hasher.update(&(name.len() as u64).to_le_bytes());
+    hasher.update(name);
+}
+
 /// The digest of files with their names below `root`.
 pub(crate) fn digest_of_files(root: &Path, files: &mut Vec<PathBuf>) -> Option<String> {
     files.sort();
@@ -82,9 +96,7 @@ pub(crate) fn digest_of_files(root: &Path, files: &mut Vec<PathBuf>) -> Option<S
 }
 
 fn add(hasher: &mut Hasher, name: &Path, path: &Path, link_metadata: &Metadata, left: &mut u64) -> Option<()> {
-    let name = name.as_os_str().as_bytes();
-    hasher.update(&(name.len() as u64).to_le_bytes());
-    hasher.update(name);
+    add_name(hasher, name);
     // A link counts as what it leads to; one that leads nowhere, or to a folder, as itself.
     if link_metadata.is_dir() || !path.is_file() {
         hasher.update(&link_metadata.mode().to_le_bytes());

@@ -209,16 +209,31 @@ fn changed_package(record: &Record, mut files: Vec<PathBuf>, now: &Now<'_>) -> O
     let mut newest: Option<Newest> = None;
     for path in &files {
         match files::newest(path) {
-            Ok(Some(found)) if newest.as_ref().is_none_or(|newest| found.modified > newest.modified) => {
+            Ok(Some(found)) if newest.as_ref().is_none_or(|newest| latest(&found) > latest(newest)) => {
                 newest = Some(found);
             }
             Ok(_) => {}
             Err(error) => return Some(format!("the file `{}` cannot be read: {error}", short(path, now))),
         }
     }
-    let newest = newest.filter(|newest| newest.modified > started || is_moved(record, now))?;
+    // A file that is gone has no time, and one that was moved here an old one.
+    let names = content::digest_of_names(now.package_root, &mut files);
+    if record.names.as_ref().is_some_and(|before| *before != names)
+        && newest.as_ref().is_none_or(|it| it.modified <= started)
+    {
+        return Some("the package has other files than before".to_owned());
+    }
+    let was_changed = |newest: &Newest| match record.package {
+        Some(_) => newest.modified > started || may_have_changed(newest, started),
+        None => newest.modified > started,
+    };
+    let newest = newest.filter(|newest| was_changed(newest) || is_moved(record, now))?;
     let holds = record.package.is_some() && content::digest_of_files(now.package_root, &mut files) == record.package;
     (!holds).then(|| has_changed(&newest, started, now))
+}
+
+fn latest(found: &Newest) -> Stamp {
+    found.modified.max(found.changed)
 }
 
 fn has_changed(newest: &Newest, started: Stamp, now: &Now<'_>) -> String {

@@ -50,6 +50,9 @@ pub(crate) struct Record {
     pub(crate) whole_package: bool,
     /// Then: the digest of them all, if it is known.
     pub(crate) package: Option<String>,
+    /// And the digest of their names.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) names: Option<String>,
     /// Variables that were asked for, with the value the process saw.
     pub(crate) variables: Vec<(String, Option<String>)>,
     /// Whether messages were stored beside this record.
@@ -151,6 +154,7 @@ impl Record {
             sources: Vec::new(),
             whole_package: false,
             package: None,
+            names: None,
             variables: Vec::new(),
             has_messages: false,
             left: None,

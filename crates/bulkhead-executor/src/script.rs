@@ -15,7 +15,7 @@ use bulkhead_trust::Digest;
 use bulkhead_unit_graph::{Command, UnitIndex};
 use bulkhead_workspace::{CrateType, Package, TargetKind};
 
-use crate::content::{Source, digest_of_files};
+use crate::content::{Source, digest_of_files, digest_of_names};
 use crate::files::{self, Stamp, failed};
 use crate::freshness::{Freshness, Reason};
 use crate::process::{self, Ended, Observe, Reach};
@@ -64,11 +64,12 @@ pub(crate) fn run(build: &Build<'_>, index: UnitIndex, found: Option<&Found>) ->
     record.whole_package = output.rerun_if_changed.is_empty() && output.rerun_if_env_changed.is_empty();
     let sources = output.rerun_if_changed.iter().map(|path| unit.package.root.join(path));
     record.sources = sources.map(|path| Source::take(path, record.started)).collect();
-    if record.whole_package && unit.is_local {
-        record.package = build
-            .package_files(&unit.package)
-            .ok()
-            .and_then(|files| take_package(&unit.package.root, files, record.started));
+    if record.whole_package
+        && unit.is_local
+        && let Ok(mut files) = build.package_files(&unit.package)
+    {
+        record.names = Some(digest_of_names(&unit.package.root, &mut files));
+        record.package = take_package(&unit.package.root, files, record.started);
     }
     record.left = contents::digest(build, index, Part::Everything).ok().map(|digest| digest.to_string());
     let variables = output.rerun_if_env_changed.iter();

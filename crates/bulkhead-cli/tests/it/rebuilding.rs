@@ -303,3 +303,54 @@ fn a_variable_that_the_configuration_sets_is_noticed() {
         assert!(!again.stderr.contains("Running"), "{again}");
     }
 }
+
+/// A build script that names nothing may have seen every file of its package: also the one that is gone now, and the one that
+/// came with an old time.
+#[test]
+fn what_is_gone_from_a_package_or_came_to_it_is_noticed() {
+    let twins = Twins::new(
+        r#"
+//- /Cargo.toml
+[package]
+name = "lists"
+version = "0.1.0"
+edition = "2021"
+//- /build.rs
+fn main() {
+    let data = std::fs::read_dir("data").unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = data.collect();
+    names.sort();
+    println!("cargo:rustc-env=NAMES={}", names.join(" "));
+}
+//- /src/main.rs
+fn main() { println!("{}", env!("NAMES")) }
+//- /data/a
+//- /data/b
+"#,
+    );
+    let steps: [(&dyn Fn(&Stage), &str, bool); 4] = [
+        (&|stage| stage.project.write("data/newest", "x"), "a b newest\n", true),
+        (&|stage| std::fs::remove_file(stage.project.path("data/newest")).unwrap(), "a b\n", true),
+        (&|stage| std::fs::remove_file(stage.project.path("data/a")).unwrap(), "b\n", false),
+        (&|stage| rename(stage, "src/../old", "data/old"), "b old\n", false),
+    ];
+    twins.both(|stage| {
+        stage.project.write("old", "x");
+        let old = std::fs::File::options().append(true).open(stage.project.path("old")).unwrap();
+        old.set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
+    });
+    assert_eq!(twins.same_output(&["run", "-q"]).stdout, "a b\n");
+    for (edit, expected, cargo_notices) in steps {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        twins.both(edit);
+        let (theirs, ours) = twins.run(&["run", "-q"]);
+        assert_eq!(ours.stdout, expected, "{ours}");
+        assert_eq!(theirs.stdout == expected, cargo_notices, "{theirs}");
+        let again = twins.bulkhead.bulkhead(&["build", "-v"]);
+        assert!(!again.assert_success().stderr.contains("Running `"), "{again}");
+    }
+}
+
+fn rename(stage: &Stage, from: &str, to: &str) {
+    std::fs::rename(stage.project.path(from), stage.project.path(to)).unwrap();
+}
