@@ -17,7 +17,7 @@ use bulkhead_workspace::{Package, ResolverBehavior, Workspace};
 use crate::client::project_client;
 use crate::error::Result;
 use crate::lock::{self, LockRequest, Locked};
-use crate::options::{CompileOptions, GlobalOptions, Intent};
+use crate::options::{CompileOptions, Foreign, GlobalOptions, Intent};
 use crate::packages::{Facts, Purpose};
 use crate::project::{self, Project};
 use crate::{
@@ -114,16 +114,10 @@ pub(crate) fn prepare_project(
         graph = plan(&project.workspace, &packages, &members, &locked, &features, &toolchain, &plan_request)?;
     }
     source_files::check(&graph)?;
-    let checksums =
-        locked.resolve.nodes.values().filter_map(|node| Some((node.summary.id, node.summary.checksum.clone()?)));
-    let checkouts =
-        packages.keys().filter_map(|id| Some((*id, locked.sources.repository(*id)?.tree.to_string().into())));
-    let mut checksums: BTreeMap<PackageId, Arc<str>> = checksums.chain(checkouts).collect();
-    if let Some(foreign) = &options.foreign {
+    if options.foreign.is_some() {
         graph.disown();
-        let own = packages.keys().filter(|id| id.source().is_path());
-        checksums.extend(own.filter_map(|id| Some((*id, foreign.checksum.clone()?))));
     }
+    let checksums = checksums(&locked, &packages, options.foreign.as_ref());
     let mut build_options = build_options(global, options, &project, &selected, profile, flags, members)?;
     if let Some(arguments) = &options.clippy {
         clippy::wrap(&global.place, &toolchain, arguments, &mut build_options)?;
@@ -150,6 +144,22 @@ pub(crate) fn prepare_project(
 /// or since a copy of one is what is built.
 fn reads_packages(project: &Project, options: &CompileOptions) -> bool {
     !project.policy.build_code.is_default() || options.foreign.is_some()
+}
+
+/// What identifies each package that does not lie in a folder of the user's: the archive, the commit's tree, or the whole that
+/// was fetched.
+fn checksums(
+    locked: &Locked<'_>,
+    packages: &BTreeMap<PackageId, Arc<Package>>,
+    foreign: Option<&Foreign>,
+) -> BTreeMap<PackageId, Arc<str>> {
+    let archives = locked.resolve.nodes.values().map(|node| &node.summary);
+    let archives = archives.filter_map(|summary| Some((summary.id, summary.checksum.clone()?)));
+    let checkouts =
+        packages.keys().filter_map(|id| Some((*id, locked.sources.repository(*id)?.tree.to_string().into())));
+    let whole = foreign.and_then(|foreign| foreign.checksum.clone());
+    let own = packages.keys().filter(|id| id.source().is_path()).filter_map(|id| Some((*id, whole.clone()?)));
+    archives.chain(checkouts).chain(own).collect()
 }
 
 /// The exact packages, of which all that is noteworthy is told.

@@ -304,6 +304,9 @@ fn a_variable_that_the_configuration_sets_is_noticed() {
     }
 }
 
+/// What is done, what the program prints then, and whether Cargo notices it.
+type Step<'a> = (&'a dyn Fn(&Stage), &'a str, bool);
+
 /// A build script that names nothing may have seen every file of its package: also the one that is gone now, and the one that
 /// came with an old time.
 #[test]
@@ -328,7 +331,7 @@ fn main() { println!("{}", env!("NAMES")) }
 //- /data/b
 "#,
     );
-    let steps: [(&dyn Fn(&Stage), &str, bool); 4] = [
+    let steps: [Step<'_>; 4] = [
         (&|stage| stage.project.write("data/newest", "x"), "a b newest\n", true),
         (&|stage| std::fs::remove_file(stage.project.path("data/newest")).unwrap(), "a b\n", true),
         (&|stage| std::fs::remove_file(stage.project.path("data/a")).unwrap(), "b\n", false),
