@@ -26,6 +26,8 @@ const JOINED: &[&str] = &[
     "--deny=",
     "--forbid=",
 ];
+/// What is looked for in a folder of `-L` where that is no crate of somebody else's choice.
+const FOLDERS: &[&str] = &["dependency=", "native="];
 /// `-C` with a value that changes what is made, not how.
 const CODEGEN: &[&str] = &[
     "opt-level",
@@ -62,22 +64,28 @@ fn are_plain(arguments: &[String]) -> bool {
         let is_plain = match argument {
             "--test" => true,
             "-C" => arguments.next().is_some_and(is_plain_codegen),
-            // Where crates are looked for, a file of anybody's might pass for one that holds a macro.
+            // Where crates are looked for, a file of anybody's might pass for one that holds a macro. The linker's driver is told of
+            // the folder alone, and reads `@FILE` as rustc does.
             "-L" => arguments
                 .next()
-                .is_some_and(|path| ["dependency=", "native="].iter().any(|kind| path.starts_with(kind))),
+                .is_some_and(|path| FOLDERS.iter().filter_map(|kind| path.strip_prefix(kind)).any(is_value)),
             // Another file describes a platform, with its linker.
-            "--target" => arguments.next().is_some_and(|target| !target.ends_with(".json") && !target.starts_with('@')),
-            option if WITH_VALUE.contains(&option) => arguments.next().is_some_and(|value| !value.starts_with('@')),
+            "--target" => arguments.next().is_some_and(|target| !target.ends_with(".json") && is_value(target)),
+            option if WITH_VALUE.contains(&option) => arguments.next().is_some_and(is_value),
             option if option.starts_with('-') => JOINED.iter().any(|known| option.starts_with(known)),
             // The source; `@FILE` holds further arguments.
-            source => !source.starts_with('@'),
+            source => is_value(source),
         };
         if !is_plain {
             return false;
         }
     }
     true
+}
+
+/// `@FILE` holds further arguments wherever it stands.
+fn is_value(argument: &str) -> bool {
+    !argument.starts_with('@')
 }
 
 fn is_plain_codegen(option: &str) -> bool {
@@ -131,6 +139,7 @@ mod tests {
             "-C",
             "@arguments",
             "--cfg @arguments",
+            "-L native=@arguments",
             "-l @arguments",
             "--target @arguments",
         ] {
