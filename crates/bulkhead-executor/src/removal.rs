@@ -24,16 +24,22 @@ impl std::ops::AddAssign for Removed {
     }
 }
 
+/// So many folders on the way stay open. From there on the way up is looked for, which file systems without lasting numbers of
+/// their folders may get wrong.
+const KEPT_OPEN: usize = 128;
+
 /// A folder on the way to what is removed next.
 struct Level {
     name: OsString,
     status: Stat,
+    /// Itself, if it is one of those that stay open.
+    folder: Option<OwnedFd>,
     /// What it holds that was not looked at yet.
     left: Vec<OsString>,
 }
 
 /// Removes, or only counts, what is at `name` in `parent`, a folder with all in it. No link is followed. Whoever nests folders
-/// more deeply than paths can be long, or than there are descriptors, is not spared: one is open at a time, and the way up is
+/// more deeply than paths can be long, or than there are descriptors, is not spared: few are open at a time, and the way up is
 /// compared with the way down.
 ///
 /// # Errors
@@ -47,11 +53,15 @@ pub fn remove_at(parent: &impl AsFd, name: &OsStr, dry_run: bool) -> io::Result<
     }
     let mut current = open(parent, name)?;
     let mut levels = vec![level(&current, name)?];
-    while let Some(top) = levels.last_mut() {
+    loop {
+        let depth = levels.len();
+        let Some(top) = levels.last_mut() else { break };
         if let Some(name) = top.left.pop() {
             let status = statat(&current, &name, AtFlags::SYMLINK_NOFOLLOW)?;
             if is_folder(&status) {
-                current = open(&current, &name)?;
+                let inner = open(&current, &name)?;
+                let outer = std::mem::replace(&mut current, inner);
+                top.folder = (depth < KEPT_OPEN).then_some(outer);
                 levels.push(level(&current, &name)?);
             } else {
                 remove_file(&current, &name, &status, dry_run, &mut removed)?;
@@ -61,15 +71,13 @@ pub fn remove_at(parent: &impl AsFd, name: &OsStr, dry_run: bool) -> io::Result<
         let Some(done) = levels.pop() else { break };
         let remove =
             |from: &dyn AsFd| if dry_run { Ok(()) } else { unlinkat(from.as_fd(), &done.name, AtFlags::REMOVEDIR) };
-        match levels.last() {
+        match levels.last_mut() {
             Some(above) => {
-                let up = open(&current, OsStr::new(".."))?;
-                let status = fstat(&up)?;
-                if (status.st_dev, status.st_ino) != (above.status.st_dev, above.status.st_ino) {
-                    return Err(io::Error::other("a folder was moved while it was removed"));
-                }
-                remove(&up)?;
-                current = up;
+                current = match above.folder.take() {
+                    Some(folder) => folder,
+                    None => way_up(&current, &above.status)?,
+                };
+                remove(&current)?;
             }
             None => remove(&parent.as_fd())?,
         }
@@ -85,6 +93,16 @@ pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
     let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let parent = openat(CWD, above, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     remove_at(&parent, path.file_name().unwrap_or_default(), false).map(drop)
+}
+
+/// The folder above, if it is the one that this was found in.
+fn way_up(folder: &OwnedFd, expected: &Stat) -> io::Result<OwnedFd> {
+    let above = open(folder, OsStr::new(".."))?;
+    let found = fstat(&above)?;
+    if (found.st_dev, found.st_ino) != (expected.st_dev, expected.st_ino) {
+        return Err(io::Error::other("a folder was moved while it was removed"));
+    }
+    Ok(above)
 }
 
 fn is_folder(status: &Stat) -> bool {
@@ -120,7 +138,7 @@ fn level(folder: &OwnedFd, name: &OsStr) -> io::Result<Level> {
             left.push(OsStr::from_bytes(name).to_owned());
         }
     }
-    Ok(Level { name: name.to_owned(), status: fstat(folder)?, left })
+    Ok(Level { name: name.to_owned(), status: fstat(folder)?, folder: None, left })
 }
 
 #[cfg(test)]
