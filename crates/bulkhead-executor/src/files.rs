@@ -160,8 +160,10 @@ pub(crate) fn open(path: &Path) -> io::Result<std::fs::File> {
 
 /// Reads at most `limit` bytes; a longer file is an error.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     let file = open(path)?;
+    // With room for one byte more, the first reading is the whole, and the second finds the end.
+    let length = file.metadata()?.len().min(limit);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
     io::Read::read_to_end(&mut io::Read::take(file, limit + 1), &mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::other(format!("{} is longer than {limit} bytes", path.display())));

@@ -1,6 +1,7 @@
 //! Whether a unit is as a build would leave it, by Cargo's rules (Cargo Book, "Build Cache" and "Change Detection"):
 //! times of files, variables, missing outputs, dependencies that were rebuilt.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use bulkhead_unit_graph::Fingerprint;
 use crate::content::{self, Source};
 use crate::files::{self, Newest, Stamp};
 use crate::place::Place;
-use crate::record::{Record, Remembered};
+use crate::record::{Held, Record, Remembered};
 
 /// What the check finds.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub(crate) struct Now<'a> {
     pub(crate) is_script: bool,
     /// The files that must be there.
     pub(crate) outputs: &'a [PathBuf],
+    /// Set when one of them had to be read to be known again.
+    pub(crate) was_read: &'a Cell<bool>,
     /// Where files of a package that cannot change lie; their times are not looked at.
     pub(crate) immutable: Option<&'a Path>,
     /// The value that a process of this unit would see.
@@ -156,8 +159,12 @@ fn changed_output(record: &Record, now: &Now<'_>) -> Option<String> {
         return Some(format!("the output `{}` was not built", short(path, now)));
     }
     record.outputs.iter().find_map(|output| match output.holds(is_moved(record, now)) {
-        Ok(true) => None,
-        Ok(false) => Some(format!("the output `{}` was changed", short(&output.path, now))),
+        Ok(Held::State) => None,
+        Ok(Held::Content) => {
+            now.was_read.set(true);
+            None
+        }
+        Ok(Held::Nothing) => Some(format!("the output `{}` was changed", short(&output.path, now))),
         Err(_) => Some(format!("couldn't read metadata for file `{}`", short(&output.path, now))),
     })
 }

@@ -89,6 +89,17 @@ pub(crate) struct OutputStamp {
     digest: Option<String>,
 }
 
+/// What an output file is to the one that was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// The same, by its state.
+    State,
+    /// The same, by its content: something was done to it that shows.
+    Content,
+    /// Another.
+    Nothing,
+}
+
 impl OutputStamp {
     /// A file of which only counts that it is there.
     pub(crate) fn any(path: &Path) -> Self {
@@ -117,24 +128,25 @@ impl OutputStamp {
         self.digest.as_deref()
     }
 
-    /// Whether the file is what it was. One of a folder that `was_moved` must be the very same, if its content is not known:
+    /// Whether the file is what it was, and by what. One of a folder that `was_moved` must be the very same, if its content is not known:
     /// times of a copy can be whatever somebody wants.
     ///
     /// # Errors
     /// It cannot be looked at.
-    pub(crate) fn holds(&self, was_moved: bool) -> io::Result<bool> {
+    pub(crate) fn holds(&self, was_moved: bool) -> io::Result<Held> {
         let now = Self::take(&self.path)?;
         if *self == Self::any(&self.path) {
-            return Ok(true);
+            return Ok(Held::State);
         }
         if (now.length, now.modified) != (self.length, self.modified) {
-            return Ok(false);
+            return Ok(Held::Nothing);
         }
         // A link or a copy of the whole folder changes the file's state as well: then its content decides.
         match &self.digest {
-            _ if now.changed == self.changed => Ok(true),
-            Some(digest) => Ok(*digest == content::digest_of_file(&self.path)?),
-            None => Ok(!was_moved),
+            _ if now.changed == self.changed => Ok(Held::State),
+            Some(digest) if *digest == content::digest_of_file(&self.path)? => Ok(Held::Content),
+            None if !was_moved => Ok(Held::State),
+            _ => Ok(Held::Nothing),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One build from beginning to end: claim, survey what is fresh, schedule the rest, say what came out.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -132,7 +132,7 @@ impl Entered {
             let wanted = written(&build, &dirty);
             if self.claims.as_ref().map_or(Ok(true), |claims| claims.try_write(&wanted))? {
                 self.prepare(options, &wanted).map_err(BuildError::Fatal)?;
-                settle_moved(&build, &dirty).map_err(BuildError::Fatal)?;
+                settle(&build, &dirty).map_err(BuildError::Fatal)?;
                 return Ok((build, tell(events, dirty)));
             }
             // Somebody reads what is to be written: what is so when all of it can be had has to be found out again.
@@ -176,14 +176,14 @@ fn once<'a>(events: &'a (dyn Fn(Event) + Sync)) -> impl FnMut(&Path) + 'a {
 fn written(build: &Build<'_>, dirty: &BTreeMap<UnitIndex, Verdict>) -> BTreeSet<UnitIndex> {
     let indices = build.graph.iter().map(|(index, _)| index);
     indices
-        .filter(|index| dirty.contains_key(index) || build.is_moved(*index) || !job::is_uplifted(build, *index))
+        .filter(|index| dirty.contains_key(index) || build.is_unsettled(*index) || !job::is_uplifted(build, *index))
         .collect()
 }
 
-/// Remembers the units that were moved, and are fresh, as units of this place.
-fn settle_moved(build: &Build<'_>, dirty: &BTreeMap<UnitIndex, Verdict>) -> Result<(), Diagnostic> {
-    let moved = build.graph.iter().map(|(index, _)| index).filter(|index| build.is_moved(*index));
-    for index in moved.filter(|index| !dirty.contains_key(index)) {
+/// Remembers the units that are fresh, and were moved or had to be read to be known again, as they are here and now.
+fn settle(build: &Build<'_>, dirty: &BTreeMap<UnitIndex, Verdict>) -> Result<(), Diagnostic> {
+    let unsettled = build.graph.iter().map(|(index, _)| index).filter(|index| build.is_unsettled(*index));
+    for index in unsettled.filter(|index| !dirty.contains_key(index)) {
         let Some(mut record) = build.record(index).map(Arc::unwrap_or_clone) else { continue };
         let path = &build.files(index).record;
         let settled = job::uplift_outputs(build, index).map(|()| record.settle_at(&build.place));
@@ -225,6 +225,8 @@ pub(crate) struct Build<'a> {
     pub(crate) keeper: reuse::Keeper,
     /// What units left.
     pub(crate) contents: reuse::Known,
+    /// Fresh units of which files had to be read to be known again.
+    read: BTreeSet<UnitIndex>,
     /// Units whose compilers were started, because nothing was known of them.
     compiling: Mutex<BTreeSet<UnitIndex>>,
     records: Mutex<BTreeMap<UnitIndex, Arc<Record>>>,
@@ -277,6 +279,7 @@ impl<'a> Build<'a> {
             runs_package_code: runs_package_code(graph),
             keeper: reuse::Keeper::default(),
             contents: reuse::Known::default(),
+            read: BTreeSet::new(),
             compiling: Mutex::default(),
             records: Mutex::default(),
             scripts: Mutex::default(),
@@ -305,9 +308,10 @@ impl<'a> Build<'a> {
         locked(&self.records).insert(index, Arc::new(record));
     }
 
-    /// Whether what is known of the unit was written where its folders were then.
-    fn is_moved(&self, index: UnitIndex) -> bool {
-        self.record(index).is_some_and(|record| record.place != self.place)
+    /// Whether what is known of the unit was written where its folders were then, or before something was done to its files
+    /// that shows.
+    fn is_unsettled(&self, index: UnitIndex) -> bool {
+        self.read.contains(&index) || self.record(index).is_some_and(|record| record.place != self.place)
     }
 
     /// What build scripts have said so far.
@@ -440,7 +444,11 @@ fn survey(build: &mut Build<'_>) -> BTreeMap<UnitIndex, Verdict> {
             }
             other => other,
         };
-        let mut freshness = check(build, index, unit, &remembered, &dirty);
+        let was_read = Cell::new(false);
+        let mut freshness = check(build, index, unit, &remembered, &dirty, &was_read);
+        if was_read.get() {
+            build.read.insert(index);
+        }
         if freshness == Freshness::Fresh && unit.mode == CompileMode::RunBuildScript {
             freshness = script::recall(build, index);
         }
@@ -465,6 +473,7 @@ fn check(
     unit: &Unit,
     remembered: &Remembered,
     dirty: &BTreeMap<UnitIndex, Verdict>,
+    was_read: &Cell<bool>,
 ) -> Freshness {
     let dependencies = unit.dependencies.iter().map(|dependency| {
         let found = DependencyState::Built(build.builds[dependency.unit.0 as usize]);
@@ -487,6 +496,7 @@ fn check(
         dependencies: &dependencies.collect::<Vec<_>>(),
         is_script,
         outputs: &job::required_outputs(build, index),
+        was_read,
         immutable: (!unit.is_local).then_some(unit.package.root.as_path()),
         variable: &|name| match is_script {
             true => build.variable(unit, name),

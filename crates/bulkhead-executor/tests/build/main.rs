@@ -92,6 +92,34 @@ fn what_was_only_touched_rebuilds_nothing() {
     assert_eq!(project.build_ok().started(), [], "changed and changed back");
 }
 
+/// Backups and profilers link files, which shows in their state. What such a file holds is looked at once, and not in each
+/// build from then on.
+#[test]
+fn a_library_that_was_linked_is_read_once() {
+    let project = Project::new();
+    project.build_ok();
+    let remembered = || {
+        let folder = project.path("target/debug/.fingerprint");
+        let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+        files.map(|file| (std::fs::read(&file).unwrap(), file)).collect::<BTreeSet<_>>()
+    };
+    let before = remembered();
+    let library = project.path("target/debug/deps/libbase-0.rlib");
+    std::fs::hard_link(&library, project.path("backup")).unwrap();
+    assert_eq!(project.build_ok().started(), []);
+    let after = remembered();
+    assert_eq!(after.difference(&before).count(), 1, "it is remembered as it is now");
+    assert_eq!(project.build_ok().started(), []);
+    assert_eq!(remembered(), after);
+    // As long, and as old.
+    let (mut bytes, metadata) = (std::fs::read(&library).unwrap(), library.metadata().unwrap());
+    bytes.iter_mut().for_each(|byte| *byte = 0);
+    std::fs::write(&library, bytes).unwrap();
+    std::fs::File::options().append(true).open(&library).unwrap().set_modified(metadata.modified().unwrap()).unwrap();
+    assert_eq!(project.build_ok().started(), [LIBRARY, PROGRAM]);
+}
+
 #[test]
 fn an_edit_that_keeps_the_time_is_noticed() {
     let project = Project::new();
