@@ -205,12 +205,10 @@ fn main() {
 }
 "#;
 
-/// Whether there is a file of this name in `place`, or in a folder in one of its folders.
+/// Whether there is a file of this name below `place`.
 fn is_in(place: &std::path::Path, name: &str) -> bool {
-    let folders = std::fs::read_dir(place).into_iter().flatten().flatten();
-    folders
-        .map(|folder| folder.path())
-        .any(|folder| folder.join(name).exists() || folder.join("out").join(name).exists())
+    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| path.ends_with(name) || path.is_dir() && is_in(&path, name))
 }
 
 /// One build stands still, and others of the same target folder come to their end; then it goes on.
@@ -252,7 +250,7 @@ fn builds_of_other_profiles_do_not_wait() {
 #[test]
 fn builds_of_other_units_of_a_profile_do_not_wait() {
     let others: [&[&str]; 3] = [&["check", "-p", "app"], &["check", "-p", "leaf", "--tests"], &["build", "-p", "gate"]];
-    others_finish(&["build", "-p", "app"], "target/debug/.bulkhead", "leaf", &others);
+    others_finish(&["build", "-p", "app"], "target/debug", "leaf", &others);
     others_finish(&["build", "-p", "scripted"], "target/debug/build", "scripted", &[&["check", "-p", "app"]]);
 }
 
@@ -260,7 +258,7 @@ fn builds_of_other_units_of_a_profile_do_not_wait() {
 fn builds_that_share_a_unit_wait_for_it_alone() {
     let stage = Stage::new(GATED);
     let mut first = stage.command(&["build", "-p", "app"]).start();
-    first.wait_until("the first", || is_in(&stage.project.path("target/debug/.bulkhead"), "started"));
+    first.wait_until("the first", || is_in(&stage.project.path("target/debug"), "started"));
     // Cargo stays out altogether.
     for program in [crate::stage::BULKHEAD, "cargo"] {
         let mut second =
