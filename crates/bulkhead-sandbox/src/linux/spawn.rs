@@ -235,11 +235,7 @@ fn entry(
     let writer = |ends: &Option<(OwnedFd, OwnedFd)>, inherited: i32| {
         ends.as_ref().map_or(inherited, |(_, write)| write.as_raw_fd())
     };
-    let stdin = match process.stdin {
-        Stdin::Null => pipes.null.as_raw_fd(),
-        Stdin::Inherit => 0,
-        Stdin::From(descriptor) => descriptor,
-    };
+    let stdin = input_of(process, pipes);
     let (stdout, stderr) = (writer(&pipes.stdout, 1), writer(&pipes.stderr, 2));
     let status = (pipes.status.0.as_raw_fd(), pipes.status.1.as_raw_fd());
     let gate = process.gate.as_ref().map_or(-1, |gate| gate.0.descriptor());
@@ -276,6 +272,14 @@ fn entry(
         answer: Answer::default(),
     };
     Ok((entry, view.shown))
+}
+
+fn input_of(process: &Process, pipes: &Pipes) -> i32 {
+    match process.stdin {
+        Stdin::Null => pipes.null.as_raw_fd(),
+        Stdin::Inherit => 0,
+        Stdin::From(descriptor) => descriptor,
+    }
 }
 
 /// Whether a process can make Unix sockets: where it reaches none but its own, or may reach those of the host.
