@@ -81,7 +81,10 @@ pub(crate) fn compile(
             Ok(Left::Whole) => (),
             Ok(Left::More) => is_whole = false,
             // As under cargo, nothing is known of the unit that could be fresh.
-            Ok(Left::Named) => return publish(build, index, false).map_err(other).map(|()| End::Built),
+            Ok(Left::Named) => {
+                publish(build, index, false);
+                return Ok(End::Built);
+            }
             Err(error) => return Err(other(failed("move the outputs to their places beside", &dep_info, &error))),
         }
     }
@@ -94,7 +97,8 @@ pub(crate) fn compile(
     if is_whole {
         keep(build, index, &command, &stored);
     }
-    publish(build, index, false).map_err(other).map(|()| End::Built)
+    publish(build, index, false);
+    Ok(End::Built)
 }
 
 /// Takes the unit's outputs out of the cache, if they are there.
@@ -135,7 +139,8 @@ fn finish_reused(
     seal(build, index, &mut record, |path| taken.digest(path))?;
     build.set_record(index, record);
     replay(build, index);
-    publish(build, index, true)
+    publish(build, index, true);
+    Ok(())
 }
 
 /// Hands the unit in for other workspaces, where nothing speaks against it.
@@ -439,13 +444,12 @@ pub(crate) fn uplift_outputs(build: &Build<'_>, index: UnitIndex) -> Result<(), 
     Ok(())
 }
 
-/// Says what files there are now, and what they were made from.
-pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) -> Result<(), Diagnostic> {
+/// Says what files there are now.
+pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) {
     let mut filenames = Vec::new();
     let mut executable = None;
     for output in build.planner.outputs(index) {
         let is_there = output.path.exists();
-        let is_debug_info = output.kind == OutputKind::DebugInfo;
         let is_program = output.kind == OutputKind::Normal && is_executable(build, index);
         let name = output.uplifted.clone().unwrap_or(output.path);
         if is_program && executable.is_none() {
@@ -455,15 +459,21 @@ pub(crate) fn publish(build: &Build<'_>, index: UnitIndex, fresh: bool) -> Resul
         if !is_there {
             continue;
         }
-        if let Some(uplifted) = output.uplifted
-            && !is_debug_info
-            && build.graph.roots.contains(&index)
-        {
-            write_rule(build, index, &uplifted)?;
-        }
         filenames.push(name);
     }
     build.emit(Event::Artifact { unit: index, filenames, executable, fresh });
+}
+
+/// Writes down what the artifacts for users were made from, once everything is built.
+pub(crate) fn write_rules(build: &Build<'_>) -> Result<(), Diagnostic> {
+    for &index in &build.graph.roots {
+        for output in build.planner.outputs(index) {
+            let is_there = output.kind != OutputKind::DebugInfo && output.path.exists();
+            if let Some(artifact) = output.uplifted.filter(|_| is_there) {
+                write_rule(build, index, &artifact)?;
+            }
+        }
+    }
     Ok(())
 }
 

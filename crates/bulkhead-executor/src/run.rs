@@ -83,6 +83,9 @@ fn attempt(
     let scanned = documentation::scan(&build, &dirty);
     let end = end?;
     scanned.map_err(BuildError::Fatal)?;
+    if end == schedule::End::Built {
+        job::write_rules(&build).map_err(BuildError::Fatal)?;
+    }
     Ok((end == schedule::End::Built).then(|| {
         let inputs = dirty.is_empty().then(|| inputs::gather(&build, entered.folders.clone())).flatten();
         outcome::gather(&build, dirty.len(), inputs)
@@ -546,5 +549,6 @@ fn report_fresh(build: &Build<'_>, index: UnitIndex) -> Result<(), Diagnostic> {
     }
     job::replay(build, index);
     job::uplift_outputs(build, index)?;
-    job::publish(build, index, true)
+    job::publish(build, index, true);
+    Ok(())
 }

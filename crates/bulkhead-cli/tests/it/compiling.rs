@@ -475,3 +475,25 @@ fn packages_outside_of_the_workspace_are_built_by_name() {
     refused.assert_code(101);
     assert!(refused.stderr.contains("package `h v1.0.0") && refused.stderr.contains("only build scripts"), "{refused}");
 }
+
+/// `target/debug/NAME.d` comes with the end of a build that succeeds.
+#[test]
+fn what_artifacts_were_made_from_is_written_down_when_all_are_built() {
+    let package = |name: &str, code: &str| {
+        format!(
+            "//- /{name}/Cargo.toml\n[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+             //- /{name}/src/main.rs\nfn main() {{ {code} }}\n"
+        )
+    };
+    let workspace = "//- /Cargo.toml\n[workspace]\nmembers = [\"whole\", \"broken\"]\nresolver = \"2\"\n";
+    let twins = Twins::new(&format!("{workspace}{}{}", package("whole", ""), package("broken", "nothing")));
+    let has = |name: &str| {
+        [&twins.cargo, &twins.bulkhead].map(|stage| stage.project.path("target/debug").join(name).exists())
+    };
+    twins.run(&["build", "--keep-going"]);
+    assert_eq!((has("whole"), has("whole.d")), ([true; 2], [false; 2]));
+    twins.both(|stage| stage.project.write("broken/src/main.rs", "fn main() {}"));
+    twins.run(&["build"]);
+    twins.same_artifacts("debug");
+    assert_eq!(has("whole.d"), [true; 2]);
+}
