@@ -81,10 +81,7 @@ pub(crate) fn compile(
             Ok(Left::Whole) => (),
             Ok(Left::More) => is_whole = false,
             // As under cargo, nothing is known of the unit that could be fresh.
-            Ok(Left::Named) => {
-                publish(build, index, false);
-                return Ok(End::Built);
-            }
+            Ok(Left::Named) => return Ok(built(build, index)),
             Err(error) => return Err(other(failed("move the outputs to their places beside", &dep_info, &error))),
         }
     }
@@ -97,8 +94,12 @@ pub(crate) fn compile(
     if is_whole {
         keep(build, index, &command, &stored);
     }
+    Ok(built(build, index))
+}
+
+fn built(build: &Build<'_>, index: UnitIndex) -> End {
     publish(build, index, false);
-    Ok(End::Built)
+    End::Built
 }
 
 /// Takes the unit's outputs out of the cache, if they are there.
